@@ -1,0 +1,5 @@
+//! Governance for AI agents, in-process: one atomic, fenced commit on shared state.
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod vocabulary;

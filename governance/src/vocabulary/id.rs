@@ -1,0 +1,211 @@
+//! Ids as newtypes: a text that could break out of a key never becomes one.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AgentRole, Chance, Millis};
+use crate::error::{Error, Result};
+
+/// The longest id, in characters.
+pub const MAX_ID: usize = 128;
+
+fn check(what: &str, text: &str) -> Result<()> {
+    let bad = |why: String| {
+        let shown: String = text.chars().take(40).collect();
+        Err(Error::invalid("invalid_id", format!("{what} `{}` {why}", shown.escape_default())))
+    };
+    if text.is_empty() {
+        return bad("is empty".into());
+    }
+    if text.len() > MAX_ID {
+        return bad(format!("has {} bytes: at most {MAX_ID}", text.len()));
+    }
+    match text.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))) {
+        Some(c) => bad(format!("holds `{}`: only letters, digits, `.`, `_` and `-`", c.escape_default())),
+        None => Ok(()),
+    }
+}
+
+macro_rules! id {
+    ($($(#[$meta:meta])* $name:ident: $what:literal;)+) => { $(
+        $(#[$meta])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks a text: 1 to 128 letters, digits, `.`, `_`, `-`.
+            pub fn new(text: impl AsRef<str>) -> Result<Self> {
+                check($what, text.as_ref())?;
+                Ok(Self(text.as_ref().into()))
+            }
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Error;
+            fn from_str(text: &str) -> Result<Self> {
+                Self::new(text)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Error;
+            fn try_from(text: String) -> Result<Self> {
+                Self::new(text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0.as_ref().to_owned()
+            }
+        }
+    )+ };
+}
+
+id! {
+    /// An instance of a profile in one pipeline, as `alpha-7f3k2q`.
+    AgentId: "agent id";
+    /// A pipeline, as `pipeline-mksufe23`.
+    PipelineId: "pipeline id";
+    /// What a blackboard and a bus belong to; a pipeline's task bears its id.
+    TaskId: "task id";
+    /// A project.
+    ProjectId: "project id";
+    /// A tenant.
+    TenantId: "tenant id";
+    /// A proposal under vote.
+    ProposalId: "proposal id";
+    /// A handoff.
+    HandoffId: "handoff id";
+    /// A ledger.
+    LedgerId: "ledger id";
+    /// A process's segment of the ledger.
+    SegmentId: "segment id";
+    /// The name of an entry of a blackboard section.
+    EntryName: "entry name";
+    /// Makes a commit safe to repeat: the id of its intent in the ledger, or any id of the caller's that is used once.
+    Token: "token";
+}
+
+impl Default for TenantId {
+    fn default() -> Self {
+        Self(Arc::from("default"))
+    }
+}
+
+impl AgentId {
+    /// A fresh instance of a role.
+    pub fn fresh(role: AgentRole, chance: &dyn Chance) -> Self {
+        Self(format!("{role}-{}", letters(chance, 6)).into())
+    }
+}
+
+impl PipelineId {
+    /// A fresh pipeline id: its time in base 36, as existing ones have.
+    #[must_use]
+    pub fn fresh(now: Millis) -> Self {
+        Self(format!("pipeline-{}", base36(now.0)).into())
+    }
+
+    /// The task that bears this pipeline's id.
+    #[must_use]
+    pub fn task(&self) -> TaskId {
+        TaskId(self.0.clone())
+    }
+}
+
+impl TaskId {
+    /// The pipeline that this task belongs to.
+    #[must_use]
+    pub fn pipeline(&self) -> PipelineId {
+        PipelineId(self.0.clone())
+    }
+}
+
+impl Token {
+    /// A token that no one else has: 20 random letters.
+    pub fn fresh(chance: &dyn Chance) -> Self {
+        Self(letters(chance, 20).into())
+    }
+
+    /// The token of an intent: `segment.number`.
+    #[must_use]
+    pub fn of_intent(segment: &SegmentId, number: u64) -> Self {
+        Self(format!("{segment}.{number}").into())
+    }
+}
+
+impl SegmentId {
+    /// A fresh segment id, sortable by time.
+    pub fn fresh(now: Millis, chance: &dyn Chance) -> Self {
+        Self(format!("{}-{}", base36(now.0), letters(chance, 8)).into())
+    }
+}
+
+impl LedgerId {
+    /// A fresh ledger id.
+    pub fn fresh(chance: &dyn Chance) -> Self {
+        Self(format!("ledger-{}", letters(chance, 16)).into())
+    }
+}
+
+fn letters(chance: &dyn Chance, count: usize) -> String {
+    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0_u8; 32];
+    let bytes = &mut bytes[..count.min(32)];
+    chance.fill(bytes);
+    bytes.iter().map(|b| char::from(ALPHABET[usize::from(b % 32)])).collect()
+}
+
+fn base36(mut number: u64) -> String {
+    let mut digits = Vec::new();
+    loop {
+        digits.push(char::from_digit((number % 36) as u32, 36).unwrap_or('0'));
+        number /= 36;
+        if number == 0 {
+            return digits.iter().rev().collect();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_cannot_break_out_of_its_key() {
+        let long = "a".repeat(10_000);
+        for bad in ["", "a b", "a{b}", "a:b", "a\0b", "é", "a/b", "a*", long.as_str()] {
+            assert!(AgentId::new(bad).is_err(), "{bad:?} was accepted");
+        }
+        assert!(AgentId::new("alpha-7f3k2q").is_ok());
+        assert!(serde_json::from_str::<AgentId>("\"a:b\"").is_err());
+    }
+
+    #[test]
+    fn a_pipeline_id_is_its_time_in_base_36() {
+        assert_eq!(PipelineId::fresh(Millis(1_768_940_967_531)).as_str(), "pipeline-mkn1s223");
+    }
+}
