@@ -69,6 +69,12 @@ impl Key {
         &self.text
     }
 
+    /// The text, shared.
+    #[must_use]
+    pub fn text(&self) -> Arc<str> {
+        self.text.clone()
+    }
+
     /// What it holds.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -1,0 +1,126 @@
+//! Who waits for what within this process: wake-ups for watched keys, signals for subscribers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, mpsc};
+
+use crate::vocabulary::Key;
+
+/// How many signals wait for a slow subscriber before new ones are lost.
+const SIGNALS_KEPT: usize = 1024;
+
+/// Wakes whoever watches.
+#[derive(Default)]
+pub(crate) struct Hub {
+    interested: AtomicUsize,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    watchers: HashMap<Key, Vec<Weak<Notify>>>,
+    subscribers: HashMap<Key, Vec<mpsc::Sender<Bytes>>>,
+}
+
+impl Hub {
+    /// Watches keys.
+    pub fn watch(&self, keys: &[Key]) -> Watch {
+        let notify = Arc::new(Notify::new());
+        let mut waiting = self.lock();
+        for key in keys {
+            let watchers = waiting.watchers.entry(key.clone()).or_default();
+            watchers.retain(|w| w.strong_count() > 0);
+            watchers.push(Arc::downgrade(&notify));
+        }
+        self.count(&waiting);
+        Watch { notify }
+    }
+
+    /// Listens on a channel.
+    pub fn signals(&self, channel: &Key) -> Signals {
+        let (sender, receiver) = mpsc::channel(SIGNALS_KEPT);
+        let mut waiting = self.lock();
+        waiting.subscribers.entry(channel.clone()).or_default().push(sender);
+        self.count(&waiting);
+        Signals { receiver }
+    }
+
+    /// Wakes the watchers of a key. Costs one atomic load while nobody watches.
+    pub fn wake(&self, key: &Key) {
+        if self.interested.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut waiting = self.lock();
+        if let Some(watchers) = waiting.watchers.get_mut(key) {
+            watchers.retain(|w| {
+                w.upgrade().is_some_and(|n| {
+                    n.notify_one();
+                    true
+                })
+            });
+            if watchers.is_empty() {
+                waiting.watchers.remove(key);
+            }
+        }
+        self.count(&waiting);
+    }
+
+    /// Wakes every watcher: something changed, and it is not known what.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub fn wake_all(&self) {
+        let waiting = self.lock();
+        for watcher in waiting.watchers.values().flatten().filter_map(Weak::upgrade) {
+            watcher.notify_one();
+        }
+    }
+
+    /// Hands a signal to whoever listens; a subscriber whose queue is full misses it.
+    pub fn signal(&self, channel: &Key, payload: &Bytes) {
+        if self.interested.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut waiting = self.lock();
+        if let Some(subscribers) = waiting.subscribers.get_mut(channel) {
+            subscribers.retain(|s| !matches!(s.try_send(payload.clone()), Err(mpsc::error::TrySendError::Closed(_))));
+            if subscribers.is_empty() {
+                waiting.subscribers.remove(channel);
+            }
+        }
+        self.count(&waiting);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, waiting: &Waiting) {
+        self.interested.store(waiting.watchers.len() + waiting.subscribers.len(), Ordering::Release);
+    }
+}
+
+/// Wakes when a watched key may have changed.
+pub struct Watch {
+    notify: Arc<Notify>,
+}
+
+impl Watch {
+    /// Waits for the next possible change since the last call. Cancel safe.
+    pub async fn changed(&mut self) {
+        self.notify.notified().await;
+    }
+}
+
+/// What is said on a channel.
+pub struct Signals {
+    receiver: mpsc::Receiver<Bytes>,
+}
+
+impl Signals {
+    /// The next signal; none when the store is closed. Cancel safe.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        self.receiver.recv().await
+    }
+}

@@ -1,0 +1,450 @@
+//! State in this process's memory: `memory:`. Nothing survives, nothing is shared; the model that the other backends are held against.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use super::hub::Hub;
+use super::kernel::{Cells, NewEntry, Remembered, execute};
+use super::{
+    Accepted, Answer, Backend, Cell, Commit, Description, Durability, Entry, Fields, Outcome, Page, Put, Query, Scan, Signals, Versioned,
+    Watch, Write,
+};
+use crate::error::{Error, Result};
+use crate::vocabulary::{Key, Keys, Kind, Millis, Ports, Token};
+
+/// A store in memory.
+pub struct Memory {
+    held: Mutex<Held>,
+    hub: Hub,
+    ports: Ports,
+    generation: Key,
+}
+
+impl Memory {
+    /// An empty store.
+    #[must_use]
+    pub fn new(keys: &Keys, ports: Ports) -> Self {
+        Self { held: Mutex::default(), hub: Hub::default(), ports, generation: keys.generation() }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.now = self.ports.clock.now().max(held.now);
+        held
+    }
+
+    /// Forgets everything, as FLUSHALL does.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn flush(&self) {
+        let mut held = self.lock();
+        held.slots.clear();
+        held.answers.clear();
+    }
+
+    /// Copies everything.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn dump(&self) -> Dump {
+        Dump(self.lock().slots.clone())
+    }
+
+    /// Puts a copy back.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn restore(&self, dump: &Dump) {
+        let mut held = self.lock();
+        held.slots.clone_from(&dump.0);
+        held.answers.clear();
+    }
+}
+
+/// A copy of a store's content.
+#[cfg(any(test, feature = "testing"))]
+pub struct Dump(Slots);
+
+type Slots = HashMap<Key, Slot, BuildHasherDefault<Prehashed>>;
+
+#[derive(Default)]
+struct Held {
+    slots: Slots,
+    answers: HashMap<Token, (u64, Accepted)>,
+    // Answers in the order in which they may be forgotten.
+    ages: VecDeque<(Millis, Token)>,
+    now: Millis,
+    // Signals of the commit under way, told once it is accepted.
+    said: Vec<(Key, Bytes)>,
+}
+
+#[derive(Clone)]
+struct Slot {
+    until: Option<Millis>,
+    content: Content,
+}
+
+#[derive(Clone)]
+enum Content {
+    Record { version: u64, value: Bytes },
+    Table(BTreeMap<Arc<str>, Versioned>),
+    State(Fields),
+    Counter(u64),
+    Epoch(u64),
+    Log { entries: VecDeque<Entry>, last: u64 },
+    List(VecDeque<Bytes>),
+    Set(BTreeSet<String>),
+}
+
+impl Content {
+    fn empty(kind: Kind) -> Self {
+        match kind {
+            Kind::Record | Kind::Channel => Self::Record { version: 0, value: Bytes::new() },
+            Kind::Table => Self::Table(BTreeMap::new()),
+            Kind::State => Self::State(Fields::default()),
+            Kind::Counter => Self::Counter(0),
+            Kind::Epoch => Self::Epoch(0),
+            Kind::Log => Self::Log { entries: VecDeque::new(), last: 0 },
+            Kind::List => Self::List(VecDeque::new()),
+            Kind::Set => Self::Set(BTreeSet::new()),
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Record { .. } => Kind::Record,
+            Self::Table(_) => Kind::Table,
+            Self::State(_) => Kind::State,
+            Self::Counter(_) => Kind::Counter,
+            Self::Epoch(_) => Kind::Epoch,
+            Self::Log { .. } => Kind::Log,
+            Self::List(_) => Kind::List,
+            Self::Set(_) => Kind::Set,
+        }
+    }
+
+    /// Whether nothing is left, so that the key is gone as it would be on a server.
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Table(fields) => fields.is_empty(),
+            Self::Set(members) => members.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+impl Held {
+    fn slot(&mut self, key: &Key) -> Option<&mut Slot> {
+        let now = self.now;
+        let slot = self.slots.get_mut(key)?;
+        if slot.until.is_some_and(|until| until <= now) {
+            self.slots.remove(key);
+            return None;
+        }
+        // Looked up twice because the borrow above must end before the slot can be removed.
+        self.slots.get_mut(key)
+    }
+
+    fn content(&mut self, key: &Key) -> Option<&mut Content> {
+        self.slot(key).map(|slot| &mut slot.content)
+    }
+
+    fn content_or_new(&mut self, key: &Key) -> &mut Content {
+        let now = self.now;
+        let fresh = || Slot { until: None, content: Content::empty(key.kind()) };
+        let slot = self.slots.entry(key.clone()).or_insert_with(fresh);
+        if slot.until.is_some_and(|until| until <= now) {
+            *slot = fresh();
+        }
+        &mut slot.content
+    }
+
+    fn forget_old_answers(&mut self) {
+        while self.ages.front().is_some_and(|(until, _)| *until <= self.now) {
+            if let Some((_, token)) = self.ages.pop_front() {
+                self.answers.remove(&token);
+            }
+        }
+    }
+}
+
+/// A key was used as another kind although the kernel checked it.
+fn unexpected(key: &Key) -> Error {
+    Error::internal(format!("`{key}` is not a {}", key.kind()))
+}
+
+impl Cells for Held {
+    fn now(&self) -> Millis {
+        self.now
+    }
+
+    fn remembered(&mut self, token: &Token) -> Result<Option<Remembered>> {
+        self.forget_old_answers();
+        Ok(self.answers.get(token).map(|(digest, accepted)| Remembered { digest: *digest, accepted: accepted.clone() }))
+    }
+
+    fn remember(&mut self, token: &Token, digest: u64, accepted: &Accepted, until: Millis) -> Result<()> {
+        self.answers.insert(token.clone(), (digest, accepted.clone()));
+        self.ages.push_back((until, token.clone()));
+        Ok(())
+    }
+
+    fn kind(&mut self, key: &Key) -> Result<Option<Kind>> {
+        Ok(self.content(key).map(|content| content.kind()))
+    }
+
+    fn version(&mut self, cell: &Cell) -> Result<u64> {
+        Ok(match (self.content(&cell.key), &cell.field) {
+            (None, _) => 0,
+            (Some(Content::Record { version, .. }), None) => *version,
+            (Some(Content::Table(fields)), Some(field)) => fields.get(field).map_or(0, |f| f.version),
+            (Some(Content::Table(fields)), None) => u64::from(!fields.is_empty()),
+            (Some(Content::State(state)), None) => state.version,
+            (Some(Content::Counter(n) | Content::Epoch(n)), None) => *n,
+            (Some(_), _) => return Err(unexpected(&cell.key)),
+        })
+    }
+
+    fn length(&mut self, log: &Key) -> Result<u64> {
+        match self.content(log) {
+            None => Ok(0),
+            Some(Content::Log { entries, .. }) => Ok(entries.len() as u64),
+            Some(_) => Err(unexpected(log)),
+        }
+    }
+
+    fn put(&mut self, cell: &Cell, version: u64, value: &Bytes, until: Option<Millis>) -> Result<()> {
+        match (self.content_or_new(&cell.key), &cell.field) {
+            (Content::Record { version: held, value: content }, None) => {
+                *held = version;
+                *content = value.clone();
+                if let Some(slot) = self.slots.get_mut(&cell.key).filter(|slot| slot.until != until) {
+                    slot.until = until;
+                }
+            }
+            (Content::Table(fields), Some(field)) => {
+                fields.insert(field.clone(), Versioned { version, value: value.clone() });
+            }
+            _ => return Err(unexpected(&cell.key)),
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, cell: &Cell) -> Result<bool> {
+        let Some(field) = &cell.field else {
+            let there = self.slot(&cell.key).is_some();
+            self.slots.remove(&cell.key);
+            return Ok(there);
+        };
+        let Some(content) = self.content(&cell.key) else { return Ok(false) };
+        let Content::Table(fields) = content else { return Err(unexpected(&cell.key)) };
+        let there = fields.remove(field).is_some();
+        if content.is_empty() {
+            self.slots.remove(&cell.key);
+        }
+        Ok(there)
+    }
+
+    fn merge(&mut self, state: &Key, version: u64, fields: &[(String, String)]) -> Result<()> {
+        let Content::State(held) = self.content_or_new(state) else { return Err(unexpected(state)) };
+        held.version = version;
+        held.fields.extend(fields.iter().cloned());
+        Ok(())
+    }
+
+    fn set_number(&mut self, key: &Key, number: u64, until: Option<Millis>) -> Result<()> {
+        match self.content_or_new(key) {
+            Content::Counter(held) | Content::Epoch(held) => *held = number,
+            _ => return Err(unexpected(key)),
+        }
+        if let (Some(_), Some(slot)) = (until, self.slots.get_mut(key)) {
+            slot.until = until;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, log: &Key, entry: NewEntry<'_>, bound: u64) -> Result<u64> {
+        let at = self.now;
+        let Content::Log { entries, last } = self.content_or_new(log) else { return Err(unexpected(log)) };
+        *last += 1;
+        let put = entry.put.map(|(cell, version, meta, token)| Put {
+            key: cell.key.text(),
+            field: cell.field.clone(),
+            version,
+            meta: meta.clone(),
+            token: token.cloned(),
+        });
+        entries.push_back(Entry { position: *last, at, value: entry.value.clone(), put });
+        while bound > 0 && entries.len() as u64 > bound {
+            entries.pop_front();
+        }
+        Ok(*last)
+    }
+
+    fn trim(&mut self, log: &Key, through: u64) -> Result<()> {
+        match self.content(log) {
+            None => Ok(()),
+            Some(Content::Log { entries, .. }) => {
+                while entries.front().is_some_and(|e| e.position <= through) {
+                    entries.pop_front();
+                }
+                Ok(())
+            }
+            Some(_) => Err(unexpected(log)),
+        }
+    }
+
+    fn push(&mut self, list: &Key, value: &Bytes, bound: u64) -> Result<u64> {
+        let Content::List(items) = self.content_or_new(list) else { return Err(unexpected(list)) };
+        items.push_back(value.clone());
+        while bound > 0 && items.len() as u64 > bound {
+            items.pop_front();
+        }
+        Ok(items.len() as u64)
+    }
+
+    fn join(&mut self, set: &Key, member: &str) -> Result<bool> {
+        let Content::Set(members) = self.content_or_new(set) else { return Err(unexpected(set)) };
+        Ok(members.insert(member.to_owned()))
+    }
+
+    fn leave(&mut self, set: &Key, member: &str) -> Result<bool> {
+        let Some(content) = self.content(set) else { return Ok(false) };
+        let Content::Set(members) = content else { return Err(unexpected(set)) };
+        let there = members.remove(member);
+        if content.is_empty() {
+            self.slots.remove(set);
+        }
+        Ok(there)
+    }
+
+    fn expire(&mut self, key: &Key, until: Millis) -> Result<bool> {
+        Ok(self.slot(key).map(|slot| slot.until = Some(until)).is_some())
+    }
+
+    fn signal(&mut self, channel: &Key, payload: &Bytes) -> Result<()> {
+        self.said.push((channel.clone(), payload.clone()));
+        Ok(())
+    }
+}
+
+impl Held {
+    fn answer(&mut self, query: &Query) -> Result<Answer> {
+        let key = match query {
+            Query::Cell(cell) => &cell.key,
+            Query::Table(key) | Query::State(key) | Query::Number(key) | Query::Set(key) => key,
+            Query::List { list, .. } => list,
+            Query::Log { log, .. } => log,
+        };
+        let content = self.content(key);
+        if content.as_ref().is_some_and(|c| c.kind() != key.kind()) {
+            return Err(super::wrong_kind(key));
+        }
+        Ok(match (query, content.map(|c| &*c)) {
+            (Query::Cell(cell), content) => Answer::Cell(match (content, &cell.field) {
+                (Some(Content::Record { version, value }), None) => Some(Versioned { version: *version, value: value.clone() }),
+                (Some(Content::Table(fields)), Some(field)) => fields.get(field).cloned(),
+                _ => None,
+            }),
+            (Query::Table(_), Some(Content::Table(fields))) => {
+                Answer::Table(fields.iter().map(|(name, field)| (name.to_string(), field.clone())).collect())
+            }
+            (Query::Table(_), _) => Answer::Table(Vec::new()),
+            (Query::State(_), Some(Content::State(state))) => Answer::State(Some(state.clone())),
+            (Query::State(_), _) => Answer::State(None),
+            (Query::Number(_), Some(Content::Counter(n) | Content::Epoch(n))) => Answer::Number(Some(*n)),
+            (Query::Number(_), _) => Answer::Number(None),
+            (Query::List { last, .. }, Some(Content::List(items))) => {
+                let skip = (items.len() as u64).saturating_sub(*last);
+                Answer::List(items.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)).cloned().collect())
+            }
+            (Query::List { .. }, _) => Answer::List(Vec::new()),
+            (Query::Set(_), Some(Content::Set(members))) => Answer::Set(members.iter().cloned().collect()),
+            (Query::Set(_), _) => Answer::Set(Vec::new()),
+            (Query::Log { after, limit, .. }, Some(Content::Log { entries, last })) => {
+                let first = entries.front().map_or(*last + 1, |e| e.position);
+                let skip = usize::try_from(after.saturating_sub(first - 1)).unwrap_or(usize::MAX);
+                let limit = usize::try_from(*limit).unwrap_or(usize::MAX);
+                Answer::Log(Page { entries: entries.iter().skip(skip).take(limit).cloned().collect(), first, last: *last })
+            }
+            (Query::Log { .. }, _) => Answer::Log(Page { entries: Vec::new(), first: 1, last: 0 }),
+        })
+    }
+}
+
+#[async_trait]
+impl Backend for Memory {
+    async fn commit(&self, commit: &Commit) -> Result<Outcome> {
+        let mut held = self.lock();
+        let outcome = execute(&mut *held, commit, &self.generation)?;
+        let said = std::mem::take(&mut held.said);
+        drop(held);
+        if matches!(&outcome, Outcome::Accepted(accepted) if !accepted.repeated) {
+            for write in &commit.writes {
+                self.hub.wake(write.key());
+                if let Write::Put { event: Some(event), .. } = write {
+                    self.hub.wake(&event.log);
+                }
+            }
+            for (channel, payload) in &said {
+                self.hub.signal(channel, payload);
+            }
+        }
+        Ok(outcome)
+    }
+
+    async fn read(&self, queries: &[Query]) -> Result<Vec<Answer>> {
+        let mut held = self.lock();
+        queries.iter().map(|query| held.answer(query)).collect()
+    }
+
+    async fn scan(&self, prefix: &str, from: Option<&str>, limit: usize) -> Result<Scan> {
+        let held = self.lock();
+        let alive = |slot: &Slot| slot.until.is_none_or(|until| until > held.now);
+        let mut keys: Vec<String> = held
+            .slots
+            .iter()
+            .filter(|(key, slot)| key.as_str().starts_with(prefix) && from.is_none_or(|from| key.as_str() > from) && alive(slot))
+            .map(|(key, _)| key.as_str().to_owned())
+            .collect();
+        keys.sort_unstable();
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let next = keys.last().filter(|_| more).cloned();
+        Ok(Scan { keys, next })
+    }
+
+    async fn watch(&self, keys: &[Key]) -> Result<Watch> {
+        Ok(self.hub.watch(keys))
+    }
+
+    async fn signals(&self, channel: &Key) -> Result<Signals> {
+        Ok(self.hub.signals(channel))
+    }
+
+    async fn now(&self) -> Result<Millis> {
+        Ok(self.lock().now)
+    }
+
+    async fn describe(&self) -> Result<Description> {
+        Ok(Description { name: "memory".into(), shared: false, durable: Durability::None, warnings: Vec::new() })
+    }
+}
+
+/// Passes a key's own hash through.
+#[derive(Default, Clone)]
+struct Prehashed(u64);
+
+impl Hasher for Prehashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|b| self.0 = self.0.rotate_left(8) ^ u64::from(*b));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
