@@ -3,4 +3,6 @@
 
 pub mod error;
 pub mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod vocabulary;

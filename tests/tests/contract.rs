@@ -1,0 +1,5 @@
+//! One suite passes on every backend, also when each call of each case fails in each way.
+
+mod memory {
+    governance::contract!(governance_tests::rigs::memory);
+}
