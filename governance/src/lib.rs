@@ -1,8 +1,12 @@
 //! Governance for AI agents, in-process: one atomic, fenced commit on shared state.
 #![warn(missing_docs)]
 
+pub mod coordination;
 pub mod error;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod vocabulary;
+
+pub use coordination::{Blackboard, Consensus, MessageBus};
+pub use error::{Error, ErrorKind, Result};

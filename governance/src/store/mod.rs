@@ -10,6 +10,7 @@
 //!       Backend                   memory │ sqlite │ redis: one atomic step
 //! ```
 
+mod actor;
 mod backend;
 mod commit;
 mod handle;
@@ -23,6 +24,7 @@ mod url;
 
 use std::time::Duration;
 
+pub use actor::Actor;
 pub use backend::{Backend, Description, Durability};
 pub use commit::{Accepted, Admission, Cell, Check, Commit, Event, MAX_FIELD, MAX_OPERATIONS, MAX_VALUE, Outcome, Refused, Write};
 pub use handle::Store;

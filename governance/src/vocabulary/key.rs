@@ -276,6 +276,8 @@ keys! {
     proposal(task: TaskId, id: ProposalId) -> Record "proposal:{}:{}";
     /// The ballots cast on it.
     ballots(task: TaskId, id: ProposalId) -> Table "proposal:{}:{}:ballots";
+    /// What happened to a task's proposals.
+    proposal_events(task: TaskId) -> Log "proposal:{}:events";
     /// Everything that is broadcast to dashboards.
     ws_broadcast() -> Channel "ws:broadcast";
     /// Revocations, for readers.

@@ -1,0 +1,257 @@
+//! What agents say to each other: durable messages to inboxes, and signals that may be lost.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::follow::{Cursor, Follower};
+use super::mailbox::{Delivery, Head, Mailbox, MailboxOptions, Overflow};
+use super::message::{BusMessage, DeadLetter};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Actor, Cell, Check, Commit, Outcome, Refused, Signals, Store, Versioned, Write, from_json, to_json};
+use crate::vocabulary::{AgentId, TaskId, Token};
+
+/// How many messages the record of a bus keeps.
+pub const BUS_LOG_KEPT: u64 = 10_000;
+
+/// A task's bus, as one actor hears and uses it.
+///
+/// Durable messages are at-least-once and FIFO per sender and recipient: each stays in the recipient's inbox until it is acknowledged, comes again
+/// when it is not in time, and ends in the dead letters when it never is. Inboxes are bounded: a full one refuses, or gives up its oldest.
+#[derive(Debug, Clone)]
+pub struct MessageBus {
+    store: Store,
+    task: TaskId,
+    actor: Actor,
+    inbox: Mailbox,
+}
+
+struct Recipient {
+    id: AgentId,
+    options: MailboxOptions,
+    version: u64,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sent {
+    /// It is in every recipient's inbox, under this id.
+    Accepted(Token),
+    /// An inbox is full; nobody got it.
+    Full {
+        /// Whose.
+        inbox: AgentId,
+    },
+}
+
+impl Sent {
+    /// The message's id, if it was sent.
+    #[must_use]
+    pub fn id(self) -> Option<Token> {
+        match self {
+            Self::Accepted(id) => Some(id),
+            Self::Full { .. } => None,
+        }
+    }
+}
+
+impl MessageBus {
+    /// A task's bus. To get messages, [`join`](Self::join) it.
+    #[must_use]
+    pub fn open(store: &Store, task: &TaskId, actor: &Actor) -> Self {
+        let inbox = Mailbox::new(store, task, &actor.id, MailboxOptions::default());
+        Self { store: store.clone(), task: task.clone(), actor: actor.clone(), inbox }
+    }
+
+    /// Becomes a member with an inbox. Joining again changes its options.
+    pub async fn join(&mut self, options: MailboxOptions) -> Result<()> {
+        self.inbox = Mailbox::new(&self.store, &self.task, &self.actor.id, options);
+        self.store.apply(self.actor.commit().put(self.member(&self.actor.id), to_json(&options)?)).await.map(drop)
+    }
+
+    /// Leaves: what still waits in the inbox goes to the dead letters.
+    pub async fn leave(self) -> Result<u64> {
+        let id = self.actor.id.clone();
+        self.remove(&id, "the recipient left").await
+    }
+
+    /// Takes a member off the bus that cannot leave by itself; what waits in its inbox goes to the dead letters.
+    pub async fn remove(&self, member: &AgentId, reason: &str) -> Result<u64> {
+        self.store.apply(self.actor.commit().write(Write::Delete(self.member(member)))).await?;
+        Mailbox::new(&self.store, &self.task, member, MailboxOptions::default()).drain(&self.actor, reason).await
+    }
+
+    /// Who is on the bus, and with which inbox.
+    pub async fn members(&self) -> Result<Vec<(AgentId, MailboxOptions)>> {
+        Ok(self.roster().await?.into_iter().map(|member| (member.id, member.options)).collect())
+    }
+
+    async fn roster(&self) -> Result<Vec<Recipient>> {
+        let table = self.store.table(self.store.keys().bus_members(&self.task)).await?;
+        let recipient = |(id, found): (String, Versioned)| {
+            Ok(Recipient { options: from_json(&id, &found.value)?, id: AgentId::new(id)?, version: found.version })
+        };
+        table.into_iter().map(recipient).collect()
+    }
+
+    /// Sends a message to one member.
+    pub async fn send(&self, to: &AgentId, body: &impl Serialize) -> Result<Sent> {
+        let message = self.message(self.store.fresh_token(), Some(to), body, None)?;
+        self.post(message).await
+    }
+
+    /// Sends a message to one member under an id of the caller's: sending it again sends it once.
+    pub async fn send_once(&self, id: Token, to: &AgentId, body: &impl Serialize) -> Result<Sent> {
+        let message = self.message(id, Some(to), body, None)?;
+        self.post(message).await
+    }
+
+    /// Sends a message to every other member: to all of them or, if an inbox is full, to none.
+    pub async fn broadcast(&self, body: &impl Serialize) -> Result<Sent> {
+        let message = self.message(self.store.fresh_token(), None, body, None)?;
+        self.post(message).await
+    }
+
+    /// Answers a message.
+    pub async fn reply(&self, delivery: &Delivery, body: &impl Serialize) -> Result<Sent> {
+        let answered = &delivery.message;
+        let message = self.message(self.store.fresh_token(), Some(&answered.from), body, Some(answered.id.clone()))?;
+        self.post(message).await
+    }
+
+    /// Sends a message and waits for its answer, which also comes to the inbox as every message does.
+    ///
+    /// Time up is a `deadline` error; the request may still be answered later.
+    pub async fn request(&self, to: &AgentId, body: &impl Serialize, within: Duration) -> Result<BusMessage> {
+        let mut answers = Follower::from_end(&self.store, self.store.keys().bus_log(&self.task)).await?;
+        let id = match self.send(to, body).await? {
+            Sent::Accepted(id) => id,
+            Sent::Full { inbox } => return Err(Error::new(ErrorKind::Exhausted, "inbox_full", format!("the inbox of `{inbox}` is full"))),
+        };
+        let answered = async {
+            loop {
+                if let super::Step::Entries(entries) = answers.next().await? {
+                    for entry in entries {
+                        let message: BusMessage = from_json("bus", &entry.value)?;
+                        if message.reply_to.as_ref() == Some(&id) {
+                            return Ok(message);
+                        }
+                    }
+                }
+            }
+        };
+        let late = || Error::new(ErrorKind::Deadline, "no_answer", format!("`{to}` did not answer within {within:?}"));
+        tokio::time::timeout(within, answered).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// The next message, if one waits and is not out for processing already.
+    pub async fn take(&self) -> Result<Option<Delivery>> {
+        Ok(match self.inbox.take(&self.actor).await? {
+            Head::Delivered(delivery) => Some(delivery),
+            Head::Claimed(_) | Head::Empty => None,
+        })
+    }
+
+    /// Waits for the next message. Cancel safe: what was delivered and dropped comes again.
+    pub async fn receive(&self) -> Result<Delivery> {
+        let mut watch = self.store.watch(&[self.inbox.log()]).await?;
+        loop {
+            match self.inbox.take(&self.actor).await? {
+                Head::Delivered(delivery) => return Ok(delivery),
+                Head::Empty => watch.changed().await,
+                Head::Claimed(until) => {
+                    let wait = self.inbox.until(until).await?;
+                    let _ = tokio::time::timeout(wait, watch.changed()).await;
+                }
+            }
+        }
+    }
+
+    /// Says that a message was processed. A conflict if it was delivered again meanwhile.
+    pub async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
+        self.inbox.acknowledge(&self.actor, delivery).await
+    }
+
+    /// Says something to whoever listens now. May be lost.
+    pub async fn signal(&self, body: &impl Serialize) -> Result<()> {
+        let message = self.message(self.store.fresh_token(), None, body, None)?;
+        let payload = to_json(&message)?;
+        let channel = self.store.keys().bus(&self.task);
+        self.store.apply(self.actor.commit().write(Write::Signal { channel, payload })).await.map(drop)
+    }
+
+    /// Hears signals, and every durable message as it is sent. May lose some.
+    pub async fn listen(&self) -> Result<Signals> {
+        self.store.signals(&self.store.keys().bus(&self.task)).await
+    }
+
+    /// Follows the record of all messages.
+    #[must_use]
+    pub fn record(&self, cursor: Cursor) -> Follower {
+        Follower::new(&self.store, self.store.keys().bus_log(&self.task), cursor)
+    }
+
+    /// Messages that nobody could process, oldest first.
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
+        let page = self.store.log(self.store.keys().bus_dead(&self.task), 0, u64::from(u32::MAX)).await?;
+        page.entries.iter().map(|entry| from_json("dead letters", &entry.value)).collect()
+    }
+
+    fn member(&self, id: &AgentId) -> Cell {
+        Cell::field(self.store.keys().bus_members(&self.task), id.as_str())
+    }
+
+    fn message(&self, id: Token, to: Option<&AgentId>, body: &impl Serialize, reply_to: Option<Token>) -> Result<BusMessage> {
+        let body: Value =
+            serde_json::to_value(body).map_err(|e| Error::invalid("not_json", "the message cannot be written as JSON").because(e))?;
+        let at = self.store.ports().clock.now();
+        Ok(BusMessage { id, from: self.actor.id.clone(), to: to.cloned(), at, body, reply_to })
+    }
+
+    async fn post(&self, message: BusMessage) -> Result<Sent> {
+        loop {
+            let mut to = self.roster().await?;
+            match &message.to {
+                Some(one) => to.retain(|member| member.id == *one),
+                None => to.retain(|member| member.id != message.from),
+            }
+            if let (Some(missing), true) = (&message.to, to.is_empty()) {
+                let unknown = format!("`{missing}` is not on the bus of `{}`", self.task);
+                return Err(Error::new(ErrorKind::NotFound, "no_such_member", unknown));
+            }
+            match self.store.commit(self.delivery(&message, &to)?).await? {
+                Outcome::Accepted(_) => return Ok(Sent::Accepted(message.id)),
+                Outcome::Refused(Refused::Full { log, .. }) => {
+                    let full = to.iter().find(|member| self.store.keys().bus_inbox(&self.task, &member.id) == log);
+                    let Some(full) = full else { return Err(Error::internal("a foreign log was full")) };
+                    if full.options.overflow == Overflow::Refuse {
+                        return Ok(Sent::Full { inbox: full.id.clone() });
+                    }
+                    Mailbox::new(&self.store, &self.task, &full.id, full.options).drop_oldest(&self.actor).await?;
+                }
+                // A recipient joined again or left meanwhile: look again.
+                Outcome::Refused(Refused::Conflict { .. }) => {}
+                Outcome::Refused(refused) => return Err(refused.into()),
+            }
+        }
+    }
+
+    /// One step: into every inbox, into the record, and a signal for who listens.
+    fn delivery(&self, message: &BusMessage, to: &[Recipient]) -> Result<Commit> {
+        let keys = self.store.keys();
+        let value = to_json(message)?;
+        let mut commit = self.actor.commit().token(message.id.clone());
+        for member in to {
+            let log = keys.bus_inbox(&self.task, &member.id);
+            commit = commit
+                .version(self.member(&member.id), member.version)
+                .check(Check::Room { log: log.clone(), amount: 1, limit: member.options.capacity })
+                .write(Write::Append { log, value: value.clone(), bound: 0 });
+        }
+        Ok(commit
+            .write(Write::Append { log: keys.bus_log(&self.task), value: value.clone(), bound: BUS_LOG_KEPT })
+            .write(Write::Signal { channel: keys.bus(&self.task), payload: value }))
+    }
+}

@@ -1,0 +1,29 @@
+//! Floor 1: what agents share. Each type stands alone on a [`Store`](crate::store::Store).
+//!
+//! ```text
+//!   Blackboard   what is known      compare-and-set, history, watch
+//!   MessageBus   what is said       durable inboxes, signals, request and reply
+//!   Consensus    what is decided    frozen electorate, one ballot each, one outcome ever
+//!   Lease        who may            fenced
+//!   Caretaker    who stays awake    one a tenant
+//! ```
+
+mod blackboard;
+mod bus;
+mod caretaker;
+mod consensus;
+mod follow;
+mod lease;
+mod mailbox;
+mod message;
+mod tally;
+
+pub use blackboard::{BOARD_EVENTS_KEPT, Blackboard, BoardEntry, BoardEvent, BoardEvents, Written};
+pub use bus::{BUS_LOG_KEPT, MessageBus, Sent};
+pub use caretaker::{Caretaker, Chore};
+pub use consensus::{Cast, Consensus, Electorate, Member, Opening, Proposal, ProposalState};
+pub use follow::{Cursor, Follower, Gap, Step};
+pub use lease::Lease;
+pub use mailbox::{Delivery, MailboxOptions, Overflow};
+pub use message::{BusMessage, DeadLetter};
+pub use tally::{Ballot, Choice, DecisionRule, Outcome, Undecided, tally};
