@@ -2,7 +2,9 @@
 #![warn(missing_docs)]
 
 pub mod coordination;
+mod disk;
 pub mod error;
+pub mod ledger;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -10,3 +12,4 @@ pub mod vocabulary;
 
 pub use coordination::{Blackboard, Consensus, MessageBus};
 pub use error::{Error, ErrorKind, Result};
+pub use ledger::Ledger;

@@ -1,0 +1,176 @@
+//! An entry as bytes: what is chained, and what is a leaf of the tree.
+//!
+//! ```text
+//!   version u8 │ number u64 │ at i64 │ segment │ kind │ action │ agent? │ pipeline? │ intent? │ result? │ payload
+//! ```
+//!
+//! All integers are little-endian; each text is its length (u32) and its bytes, and a text that is not there has the length `u32::MAX`.
+//! Every column of a row has its place here, so that one text means one body and no column can be edited unseen.
+
+use super::{Action, Entry, EntryKind, OutcomeResult};
+use crate::error::{Error, Result};
+use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token};
+
+const VERSION: u8 = 1;
+const NOTHING: u32 = u32::MAX;
+
+/// An entry with its place, borrowed from where it was read. Texts are bytes: a damaged row need not hold text at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Body<'a> {
+    pub segment: &'a [u8],
+    pub number: i64,
+    pub at: i64,
+    pub kind: &'a [u8],
+    pub action: &'a [u8],
+    pub agent: Option<&'a [u8]>,
+    pub pipeline: Option<&'a [u8]>,
+    pub intent: Option<&'a [u8]>,
+    pub result: Option<&'a [u8]>,
+    pub payload: &'a [u8],
+}
+
+impl<'a> Body<'a> {
+    /// An entry at its place in a segment.
+    pub fn of(entry: &'a Entry, segment: &'a SegmentId, number: u64) -> Self {
+        Self {
+            segment: segment.as_str().as_bytes(),
+            number: signed(number),
+            at: signed(entry.at.0),
+            kind: entry.kind.as_str().as_bytes(),
+            action: entry.action.as_str().as_bytes(),
+            agent: entry.agent.as_ref().map(|id| id.as_str().as_bytes()),
+            pipeline: entry.pipeline.as_ref().map(|id| id.as_str().as_bytes()),
+            intent: entry.intent.as_ref().map(|id| id.as_str().as_bytes()),
+            result: entry.result.map(|result| result.as_str().as_bytes()),
+            payload: entry.payload.as_bytes(),
+        }
+    }
+
+    /// Appends the bytes.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.push(VERSION);
+        out.extend_from_slice(&self.number.to_le_bytes());
+        out.extend_from_slice(&self.at.to_le_bytes());
+        let mut text = |text: Option<&[u8]>| {
+            let length = text.map_or(NOTHING, |text| u32::try_from(text.len()).unwrap_or(NOTHING - 1));
+            out.extend_from_slice(&length.to_le_bytes());
+            out.extend_from_slice(text.unwrap_or_default());
+        };
+        text(Some(self.segment));
+        text(Some(self.kind));
+        text(Some(self.action));
+        text(self.agent);
+        text(self.pipeline);
+        text(self.intent);
+        text(self.result);
+        text(Some(self.payload));
+    }
+
+    /// Reads the bytes back; nothing if they are not exactly one body.
+    pub fn decode(mut bytes: &'a [u8]) -> Option<Self> {
+        let from = &mut bytes;
+        let [VERSION] = *take::<1>(from)? else { return None };
+        let number = i64::from_le_bytes(*take(from)?);
+        let at = i64::from_le_bytes(*take(from)?);
+        let body = Self {
+            segment: text(from)??,
+            number,
+            at,
+            kind: text(from)??,
+            action: text(from)??,
+            agent: text(from)?,
+            pipeline: text(from)?,
+            intent: text(from)?,
+            result: text(from)?,
+            payload: text(from)??,
+        };
+        bytes.is_empty().then_some(body)
+    }
+
+    /// The entry, with everything checked.
+    pub fn entry(&self) -> Result<Entry> {
+        let id = |bytes: Option<&'a [u8]>| bytes.map(utf8).transpose();
+        Ok(Entry {
+            at: Millis(u64::try_from(self.at).unwrap_or(0)),
+            kind: utf8(self.kind)?.parse::<EntryKind>()?,
+            action: utf8(self.action)?.parse::<Action>()?,
+            agent: id(self.agent)?.map(AgentId::new).transpose()?,
+            pipeline: id(self.pipeline)?.map(PipelineId::new).transpose()?,
+            intent: id(self.intent)?.map(Token::new).transpose()?,
+            result: id(self.result)?.map(str::parse::<OutcomeResult>).transpose()?,
+            payload: utf8(self.payload)?.to_owned(),
+        })
+    }
+}
+
+/// As SQLite keeps it. A clock beyond the year 292 million is brought back to it.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str> {
+    std::str::from_utf8(bytes).map_err(|e| Error::corrupt("not_text", "an entry of the ledger is not text").because(e))
+}
+
+fn take<'a, const N: usize>(from: &mut &'a [u8]) -> Option<&'a [u8; N]> {
+    let (head, rest) = from.split_first_chunk::<N>()?;
+    *from = rest;
+    Some(head)
+}
+
+fn text<'a>(from: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let length = u32::from_le_bytes(*take(from)?);
+    if length == NOTHING {
+        return Some(None);
+    }
+    let (text, rest) = from.split_at_checked(usize::try_from(length).ok()?)?;
+    *from = rest;
+    Some(Some(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn entries() -> impl Strategy<Value = Entry> {
+        let id = "[a-zA-Z0-9._-]{1,128}";
+        (
+            (0..u64::MAX / 2, 0..EntryKind::ALL.len(), 0..Action::ALL.len()),
+            (proptest::option::of(id), proptest::option::of(id), proptest::option::of(id)),
+            proptest::option::of(0..OutcomeResult::ALL.len()),
+            ".{0,300}",
+        )
+            .prop_map(|((at, kind, action), (agent, pipeline, intent), result, payload)| Entry {
+                at: Millis(at),
+                kind: EntryKind::ALL[kind],
+                action: Action::ALL[action],
+                agent: agent.map(|id| AgentId::new(id).unwrap()),
+                pipeline: pipeline.map(|id| PipelineId::new(id).unwrap()),
+                intent: intent.map(|id| Token::new(id).unwrap()),
+                result: result.map(|result| OutcomeResult::ALL[result]),
+                payload,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back_exactly(entry in entries(), number in 1..u64::MAX / 2) {
+            let segment = SegmentId::new("s-1").unwrap();
+            let mut bytes = Vec::new();
+            Body::of(&entry, &segment, number).encode(&mut bytes);
+            let body = Body::decode(&bytes).unwrap();
+            prop_assert_eq!(body, Body::of(&entry, &segment, number));
+            prop_assert_eq!(body.entry().unwrap(), entry);
+            for cut in 0..bytes.len() {
+                prop_assert!(Body::decode(&bytes[..cut]).is_none());
+            }
+        }
+
+        #[test]
+        fn no_bytes_from_outside_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Body::decode(&bytes).map(|body| body.entry());
+        }
+    }
+}

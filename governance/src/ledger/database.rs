@@ -1,0 +1,242 @@
+//! The ledger's SQLite file: opened with care, migrated by number, and its errors said clearly.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use super::Durability;
+use super::segment::trouble;
+use crate::disk::refuse_network_file_system;
+use crate::error::{Error, ErrorKind, Result};
+use crate::vocabulary::{LedgerId, Ports};
+
+/// "Govl": how a ledger is told from other SQLite files.
+const APPLICATION: i64 = 0x476f_766c;
+/// The format that this version writes: the number of its last migration.
+const FORMAT: i64 = 1;
+/// How long a call waits for another process that writes.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many pages the log may have before it goes into the file. Rare and large is faster than often and small.
+const CHECKPOINT_PAGES: u32 = 8_000;
+
+fn migrations() -> Vec<Migration> {
+    let one = |number, name: &'static str, sql: &'static str| {
+        Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    vec![one(1, "ledger", include_str!("migrations/0001_ledger.sql"))]
+}
+
+/// The file, ready for use.
+pub(super) struct Database {
+    pub path: PathBuf,
+    pub pool: SqlitePool,
+    pub id: LedgerId,
+}
+
+impl Database {
+    /// Opens a file or makes it, and brings it to this version's format.
+    pub async fn open(path: &Path, ports: &Ports) -> Result<Self> {
+        let (file, chance) = (path.to_owned(), ports.chance.clone());
+        let directory = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let checked = move || {
+            fs::create_dir_all(&directory).map_err(|e| trouble(&directory, &e))?;
+            refuse_network_file_system(&directory)?;
+            // One process at a time: SQLite's migrations have no lock of their own.
+            let lock = directory.join("migrate.lock");
+            let lock = File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(|e| trouble(&lock, &e))?;
+            check(&file)?;
+            Ok((lock, LedgerId::fresh(&*chance)))
+        };
+        let (lock, fresh) = blocking(checked).await?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .busy_timeout(PATIENCE)
+            // Written through this pool: what must not be lost, and seldom. The hot insert has its own connection.
+            .synchronous(SqliteSynchronous::Full);
+        let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(PATIENCE * 2).connect_lazy_with(options);
+        Migrator::with_migrations(migrations()).run(&pool).await.map_err(|e| migration_trouble(path, e))?;
+        let trouble = |e| sqlx_trouble(path, e);
+        sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES ('ledger', ?)")
+            .bind(fresh.as_str())
+            .execute(&pool)
+            .await
+            .map_err(trouble)?;
+        let id: String = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'ledger'").fetch_one(&pool).await.map_err(trouble)?;
+        drop(lock);
+        Ok(Self { path: path.to_owned(), pool, id: LedgerId::new(id)? })
+    }
+}
+
+/// Runs what blocks beside the async threads.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("a task of the ledger ended early").because(e))?
+}
+
+/// A raw connection for writing.
+pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection> {
+    let open = || {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(PATIENCE)?;
+        let synchronous = if durability == Durability::Disk { "FULL" } else { "NORMAL" };
+        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        Ok(connection)
+    };
+    open().map_err(|e| sqlite_trouble(path, e))
+}
+
+/// A raw connection that cannot write.
+pub(super) fn reader(path: &Path) -> Result<Connection> {
+    let open = |immutable: bool| {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let uri = format!("file:{escaped}{}", if immutable { "?immutable=1" } else { "" });
+        let connection = Connection::open_with_flags(uri, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        let identity = identity(&connection)?;
+        Ok((connection, identity))
+    };
+    if !path.exists() {
+        let message = format!("there is no ledger at `{}`: give the path of a `governance.db`", path.display());
+        return Err(Error::new(ErrorKind::NotFound, "no_ledger", message));
+    }
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    let opened = match open(false) {
+        // A copy on a read-only disk, at rest: nobody can write it, so its log's index is not needed.
+        Err(e) if primary_code(&e) == CANNOT_OPEN && fs::metadata(&log).map_or(0, |log| log.len()) == 0 => open(true),
+        opened => opened,
+    };
+    let (connection, identity) = opened.map_err(|e| sqlite_trouble(path, e))?;
+    identity.require(path)?;
+    Ok(connection)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    application: i64,
+    format: i64,
+    tables: i64,
+}
+
+impl Identity {
+    /// Refuses everything but a ledger that this version can read.
+    fn require(self, path: &Path) -> Result<()> {
+        let shown = path.display();
+        if self.application != APPLICATION {
+            let message = format!("`{shown}` is not a ledger but another SQLite file: give another path, it was not touched");
+            return Err(Error::invalid("foreign_file", message));
+        }
+        if self.format > FORMAT {
+            let message =
+                format!("`{shown}` has format {}, this version knows {FORMAT}: upgrade governance; it was not touched", self.format);
+            return Err(Error::invalid("newer_format", message).with("format", self.format).with("known", FORMAT));
+        }
+        Ok(())
+    }
+}
+
+fn identity(connection: &Connection) -> rusqlite::Result<Identity> {
+    let number = |sql| connection.query_row(sql, [], |row| row.get(0));
+    Ok(Identity {
+        application: number("PRAGMA application_id")?,
+        format: number("PRAGMA user_version")?,
+        tables: number("SELECT count(*) FROM sqlite_schema")?,
+    })
+}
+
+/// Looks before anything is changed.
+fn check(path: &Path) -> Result<()> {
+    let looked = Connection::open(path).and_then(|connection| {
+        connection.busy_timeout(PATIENCE)?;
+        let identity = identity(&connection)?;
+        Ok((connection, identity))
+    });
+    let (connection, identity) = looked.map_err(|e| sqlite_trouble(path, e))?;
+    if identity == (Identity { application: 0, format: 0, tables: 0 }) {
+        // First of all, so that a ledger whose making was cut short is still known as one.
+        connection.pragma_update(None, "application_id", APPLICATION).map_err(|e| sqlite_trouble(path, e))?;
+    } else {
+        identity.require(path)?;
+    }
+    let mode: rusqlite::Result<String> = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0));
+    let mode = mode.map_err(|e| sqlite_trouble(path, e))?;
+    if mode != "wal" {
+        let message = format!("`{}` cannot keep a write-ahead log (journal mode `{mode}`): use a local disk", path.display());
+        return Err(Error::invalid("no_write_ahead_log", message));
+    }
+    Ok(())
+}
+
+const CANNOT_OPEN: i32 = 14;
+
+fn primary_code(error: &rusqlite::Error) -> i32 {
+    error.sqlite_error().map_or(0, |e| e.extended_code & 0xff)
+}
+
+/// Whether an error says that the file itself is damaged.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(primary_code(error), 11 | 26)
+}
+
+/// What an error of the raw connection is told as.
+pub(super) fn sqlite_trouble(path: &Path, error: rusqlite::Error) -> Error {
+    say(path, primary_code(&error), &error.to_string()).because(error)
+}
+
+/// What an error of the pool is told as.
+pub(super) fn sqlx_trouble(path: &Path, error: sqlx::Error) -> Error {
+    let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
+    let code = code.unwrap_or(if matches!(error, sqlx::Error::PoolTimedOut) { 5 } else { 0 });
+    say(path, code & 0xff, &error.to_string()).because(error)
+}
+
+fn migration_trouble(path: &Path, error: sqlx::migrate::MigrateError) -> Error {
+    use sqlx::migrate::MigrateError as E;
+    match error {
+        E::Execute(e) | E::ExecuteMigration(e, _) => sqlx_trouble(path, e),
+        E::VersionMissing(number) => {
+            let message = format!("`{}` was migrated by a newer version (step {number}): upgrade governance", path.display());
+            Error::invalid("newer_format", message)
+        }
+        other => {
+            let message = format!("`{}` could not be migrated: bring it back from a backup, or upgrade governance", path.display());
+            Error::corrupt("not_migrated", message).because(other)
+        }
+    }
+}
+
+/// By SQLite's primary result code.
+fn say(path: &Path, code: i32, text: &str) -> Error {
+    let shown = path.display();
+    match code {
+        5 | 6 => {
+            let message = format!("`{shown}` is held locked by another process: wait, or find it with `fuser {shown}` and end it");
+            Error::unavailable("ledger_locked", message)
+        }
+        13 => {
+            let message = format!("`{shown}` could not grow, the disk is full: free space, then try again; nothing was lost");
+            Error::new(ErrorKind::Exhausted, "disk_full", message)
+        }
+        26 => Error::invalid("foreign_file", format!("`{shown}` is not a ledger: give another path, it was not touched")),
+        3 | 8 | 23 => {
+            let message = format!("`{shown}` may not be written: give this user the right to, or use another GOVERNANCE_HOME");
+            Error::invalid("not_writable", message)
+        }
+        CANNOT_OPEN => {
+            let message = format!("`{shown}` cannot be opened: it must be a file in a directory that this user may write");
+            Error::invalid("not_openable", message)
+        }
+        11 | 19 => {
+            let message = format!("`{shown}` is damaged ({text}): run `ledger verify`, and keep the file");
+            Error::corrupt("ledger_damaged", message)
+        }
+        10 => Error::unavailable("ledger_io", format!("`{shown}` cannot be read or written ({text}): check the disk")),
+        _ => Error::internal(format!("`{shown}`: {text}")),
+    }
+}

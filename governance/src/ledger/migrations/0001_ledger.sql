@@ -1,0 +1,105 @@
+-- The record. Everything else can be made again from it.
+PRAGMA user_version = 1;
+
+CREATE TABLE agent_actions (
+    seq         INTEGER PRIMARY KEY,
+    segment     TEXT    NOT NULL,
+    number      INTEGER NOT NULL,
+    at          INTEGER NOT NULL,
+    kind        TEXT    NOT NULL,
+    action      TEXT    NOT NULL,
+    agent_id    TEXT,
+    pipeline_id TEXT,
+    intent      TEXT,
+    result      TEXT,
+    payload     TEXT    NOT NULL,
+    chain       BLOB    NOT NULL
+) STRICT;
+
+CREATE UNIQUE INDEX agent_actions_segment ON agent_actions (segment, number);
+CREATE INDEX agent_actions_intent ON agent_actions (intent) WHERE intent IS NOT NULL;
+CREATE INDEX agent_actions_agent ON agent_actions (agent_id) WHERE agent_id IS NOT NULL;
+CREATE INDEX agent_actions_pipeline ON agent_actions (pipeline_id) WHERE pipeline_id IS NOT NULL;
+CREATE INDEX agent_actions_metric ON agent_actions (seq) WHERE action = 'metric';
+CREATE INDEX agent_actions_violation ON agent_actions (seq) WHERE action = 'violation';
+CREATE INDEX agent_actions_promotion ON agent_actions (seq) WHERE action = 'promotion';
+
+-- Projections of the record: a row here says what the payload of the entry with its seq says, and `verify` compares the two.
+CREATE TABLE agent_metrics (
+    seq         INTEGER PRIMARY KEY REFERENCES agent_actions (seq),
+    at          INTEGER NOT NULL,
+    agent_id    TEXT,
+    pipeline_id TEXT,
+    name        TEXT,
+    value       REAL,
+    unit        TEXT
+) STRICT;
+
+CREATE TABLE violations (
+    seq         INTEGER PRIMARY KEY REFERENCES agent_actions (seq),
+    at          INTEGER NOT NULL,
+    agent_id    TEXT,
+    pipeline_id TEXT,
+    type        TEXT,
+    severity    TEXT,
+    revocation  TEXT,
+    detail      TEXT
+) STRICT;
+
+CREATE INDEX violations_agent ON violations (agent_id, at);
+
+CREATE TABLE promotions (
+    seq         INTEGER PRIMARY KEY REFERENCES agent_actions (seq),
+    at          INTEGER NOT NULL,
+    agent_id    TEXT,
+    pipeline_id TEXT,
+    profile     TEXT,
+    from_tier   TEXT,
+    to_tier     TEXT,
+    status      TEXT,
+    approver    TEXT,
+    reason      TEXT
+) STRICT;
+
+CREATE INDEX promotions_profile ON promotions (profile, at);
+
+-- Signed heads, one a batch.
+CREATE TABLE heads (
+    size      INTEGER PRIMARY KEY,
+    root      TEXT    NOT NULL,
+    at        INTEGER NOT NULL,
+    key       TEXT    NOT NULL,
+    signature TEXT    NOT NULL
+) STRICT;
+
+-- How far each segment has been read.
+CREATE TABLE segments (
+    id     TEXT PRIMARY KEY,
+    state  TEXT    NOT NULL CHECK (state IN ('open', 'closed', 'adopted', 'vanished', 'damaged')),
+    number INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
+    chain  BLOB    NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX segments_open ON segments (id) WHERE state = 'open';
+
+-- The highest generation that was acknowledged, by store.
+CREATE TABLE witness (
+    store      TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The highest fence that has sequenced, and the tree it left.
+CREATE TABLE sequencer (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    fence INTEGER NOT NULL,
+    size  INTEGER NOT NULL,
+    peaks BLOB    NOT NULL
+) STRICT;
+
+INSERT INTO sequencer (one, fence, size, peaks) VALUES (1, 0, 0, x'');
+
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

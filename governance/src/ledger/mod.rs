@@ -1,0 +1,242 @@
+//! Floor 0: the record. ADR 2 and 4.
+//!
+//! ```text
+//!   process A          process B          each action: intent ─► … ─► outcome, one write(2) each, ~1 µs
+//!   ┌─────────┐        ┌─────────┐
+//!   │ segment │        │ segment │        append-only files, chained; a dead owner's is adopted
+//!   └────┬────┘        └────┬────┘
+//!        └───────┬──────────┘
+//!           sequencer (fence)             numbers without holes, grows the RFC 9162 tree, signs heads
+//!                ▼
+//!          agent_actions ─► heads         in the database, beside it, and wherever a head is kept
+//!                ▲
+//!             verify                      names the first bad entry; never writes
+//! ```
+//!
+//! ```
+//! # use governance::ledger::{Action, Durability, Filter, Ledger, OutcomeResult};
+//! # use governance::vocabulary::Ports;
+//! # #[tokio::main]
+//! # async fn main() -> governance::error::Result<()> {
+//! # let home = tempfile::tempdir().unwrap();
+//! let ledger = Ledger::open(home.path(), Ports::default(), Durability::Process).await?;
+//!
+//! let segment = ledger.segment()?;
+//! let intent = segment.intent(Action::ToolCall, None, None, r#"{"tool":"read_file"}"#)?;
+//! // … the tool runs …
+//! segment.outcome(&intent, OutcomeResult::Ok, "{}")?;
+//!
+//! // One process at a time does this, under its lease's fence; `Ledger` does not decide which.
+//! let sequenced = ledger.sequence(1).await?;
+//! let head = sequenced.heads.last().cloned();
+//!
+//! assert_eq!(ledger.list(&Filter { action: Some(Action::ToolCall), ..Filter::default() }).await?.actions.len(), 2);
+//! assert!(ledger.verify(head).await?.is_intact());
+//! # Ok(())
+//! # }
+//! ```
+
+mod action;
+mod adoption;
+mod body;
+mod database;
+mod durability;
+mod entry;
+mod frame;
+mod head;
+mod hex;
+mod home;
+mod key;
+mod listing;
+mod report;
+mod rows;
+mod segment;
+mod sequencer;
+mod sink;
+mod tree;
+mod verify;
+mod waiting;
+mod witness;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sqlx::Row;
+
+pub use action::{Action, EntryKind, OutcomeResult};
+pub use durability::Durability;
+pub use entry::{Entry, MAX_PAYLOAD};
+pub use head::Head;
+pub use key::{KEY_FILE, PUBLIC_FILE, PublicKeys, SigningKey};
+pub use listing::{AgentAction, Filter, Listing, MAX_LISTING};
+pub use report::{Fault, Finding, Report};
+pub use segment::{Intent, Segment, Written, is_alive, read_all};
+pub use sequencer::{Problem, Sequenced};
+pub use verify::verify;
+
+use crate::error::Result;
+use crate::store::Witness;
+use crate::vocabulary::{LedgerId, Millis, Ports, SegmentId};
+use database::{Database, blocking, sqlx_trouble};
+use home::Home;
+use sequencer::Sequencer;
+use witness::{StoreWitness, store_name};
+
+/// A handle on a ledger. Cheap to clone; several processes may have the same one open.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    home: Home,
+    database: Database,
+    ports: Ports,
+    durability: Durability,
+    segment: Mutex<Option<Arc<Segment>>>,
+    sequencer: Mutex<Option<Sequencer>>,
+}
+
+impl Ledger {
+    /// Opens the ledger of a home directory, or makes it.
+    ///
+    /// Refuses, untouched: a network file system, an SQLite file that is not a ledger, a ledger of a newer format.
+    pub async fn open(home: impl AsRef<Path>, ports: Ports, durability: Durability) -> Result<Self> {
+        let home = Home::new(home.as_ref());
+        let database = Database::open(&home.database(), &ports).await?;
+        let segments = home.segments();
+        blocking(move || fs::create_dir_all(&segments).map_err(|e| segment::trouble(&segments, &e))).await?;
+        let inner = Inner { home, database, ports, durability, segment: Mutex::default(), sequencer: Mutex::default() };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Its id, given once and for all when it was made.
+    #[must_use]
+    pub fn id(&self) -> &LedgerId {
+        &self.inner.database.id
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.inner.home.path()
+    }
+
+    /// Its database file.
+    #[must_use]
+    pub fn database(&self) -> &Path {
+        &self.inner.database.path
+    }
+
+    /// This process's segment, opened on first use. Keep it: it is where entries are written.
+    pub fn segment(&self) -> Result<Arc<Segment>> {
+        self.inner.segment()
+    }
+
+    /// Moves what the segments hold into the record, and adopts the segments of dead processes.
+    ///
+    /// `fence` is that of the caller's lease. One lower than the record has seen is refused as `fenced` and writes nothing.
+    pub async fn sequence(&self, fence: u64) -> Result<Sequenced> {
+        let inner = self.inner.clone();
+        blocking(move || {
+            let mut held = inner.sequencer.lock().unwrap_or_else(PoisonError::into_inner);
+            let sequencer = match &mut *held {
+                Some(sequencer) => sequencer,
+                none => none.insert(Sequencer::open(&inner.home, &inner.database.id, &inner.ports, inner.durability)?),
+            };
+            sequencer.sequence(fence, &|| inner.segment())
+        })
+        .await
+    }
+
+    /// Lists a part of the record, with how much is not in it yet.
+    pub async fn list(&self, filter: &Filter) -> Result<Listing> {
+        // Counted first: an entry that comes into the record meanwhile is then told twice rather than not at all.
+        let home = self.inner.home.clone();
+        let unsequenced = blocking(move || waiting::count(&home)).await?;
+        let rows = listing::actions(&self.inner.database.pool, filter).await.map_err(|e| self.trouble(e))?;
+        let actions = rows.iter().map(AgentAction::of).collect::<Result<_>>()?;
+        Ok(Listing { actions, unsequenced })
+    }
+
+    /// Everything that a segment holds or held, with its numbers, in the record or not yet. Fails where any of it cannot be read.
+    pub async fn entries_of(&self, segment: &SegmentId) -> Result<Vec<(u64, Entry)>> {
+        let (home, segment) = (self.inner.home.clone(), segment.clone());
+        blocking(move || waiting::entries_of(&home, &segment)).await
+    }
+
+    /// The last signed head, if anything is in the record.
+    pub async fn head(&self) -> Result<Option<Head>> {
+        let row = sqlx::query("SELECT size, root, at, key, signature FROM heads ORDER BY size DESC LIMIT 1")
+            .fetch_optional(&self.inner.database.pool)
+            .await
+            .map_err(|e| self.trouble(e))?;
+        let head = |row: sqlx::sqlite::SqliteRow| {
+            let (size, at) = (row.try_get::<i64, _>(0)?.cast_unsigned(), Millis(row.try_get::<i64, _>(2)?.cast_unsigned()));
+            let (root, key, signature) = (row.try_get(1)?, row.try_get(3)?, row.try_get(4)?);
+            Ok(Head { ledger: self.id().clone(), size, root, at, key, signature })
+        };
+        row.map(head).transpose().map_err(|e| self.trouble(e))
+    }
+
+    /// Checks everything. See [`verify`].
+    pub async fn verify(&self, outside: Option<Head>) -> Result<Report> {
+        let path = self.inner.database.path.clone();
+        blocking(move || verify(&path, outside.as_ref())).await
+    }
+
+    /// Who remembers the highest generation that was acknowledged for a store. Passwords in the URL are left out.
+    #[must_use]
+    pub fn witness(&self, store_url: &str) -> Arc<dyn Witness> {
+        Arc::new(self.store(store_url))
+    }
+
+    /// Remembers that a store's generation was acknowledged; returns when it is on the disk.
+    pub async fn acknowledge(&self, store_url: &str, generation: u64) -> Result<()> {
+        self.store(store_url).raise(generation).await
+    }
+
+    /// Closes this process's segment and the database. What is not in the record yet waits for the next sequencer.
+    pub async fn close(&self) -> Result<()> {
+        let inner = self.inner.clone();
+        let closed = blocking(move || {
+            drop(inner.sequencer.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let segment = inner.segment.lock().unwrap_or_else(PoisonError::into_inner).take();
+            segment.map_or(Ok(()), |segment| segment.close())
+        });
+        let closed = closed.await;
+        self.inner.database.pool.close().await;
+        closed
+    }
+
+    fn store(&self, url: &str) -> StoreWitness {
+        let Database { path, pool, .. } = &self.inner.database;
+        StoreWitness { pool: pool.clone(), path: path.clone(), store: store_name(url) }
+    }
+
+    fn trouble(&self, error: sqlx::Error) -> crate::error::Error {
+        sqlx_trouble(&self.inner.database.path, error)
+    }
+}
+
+impl Inner {
+    fn segment(&self) -> Result<Arc<Segment>> {
+        let mut held = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
+        // A fork must not write into its parent's, nor anyone into a file that is gone.
+        if let Some(segment) = held.as_ref().filter(|segment| segment.is_own() && segment.is_open() && segment.is_there()) {
+            return Ok(segment.clone());
+        }
+        if let Some(gone) = held.take() {
+            gone.abandon();
+        }
+        let segment = Segment::open(&self.home.segments(), &self.database.id, &self.ports, self.durability)?;
+        Ok(held.insert(Arc::new(segment)).clone())
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("id", self.id()).field("home", &self.home()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,42 @@
+//! Where a segment's bytes go: a file, or in tests a disk that fills up.
+
+use std::fs::File;
+use std::io;
+
+/// What a segment needs of its file.
+pub(super) trait Sink: Send {
+    /// Writes all bytes at the end, in one write(2) as long as the disk takes them.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Cuts everything off behind an offset.
+    fn cut(&mut self, offset: u64) -> io::Result<()>;
+
+    /// A second handle that flushes, so that nobody waits for the disk with the segment locked.
+    fn flusher(&self) -> io::Result<Box<dyn Flush>>;
+}
+
+/// Brings a file's content to the disk.
+pub(super) trait Flush {
+    /// Returns when it is there.
+    fn flush(&self) -> io::Result<()>;
+}
+
+impl Sink for File {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(self, bytes)
+    }
+
+    fn cut(&mut self, offset: u64) -> io::Result<()> {
+        self.set_len(offset)
+    }
+
+    fn flusher(&self) -> io::Result<Box<dyn Flush>> {
+        Ok(Box::new(self.try_clone()?))
+    }
+}
+
+impl Flush for File {
+    fn flush(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}

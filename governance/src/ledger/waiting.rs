@@ -1,0 +1,131 @@
+//! What is written but not in the record yet.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::body::Body;
+use super::database::{self, sqlite_trouble};
+use super::frame::{self, End, Position};
+use super::home::Home;
+use super::segment::{self, SUFFIX, trouble};
+use super::sequencer::problem;
+use super::{Entry, Problem};
+use crate::error::{Error, ErrorKind, Result};
+use crate::vocabulary::SegmentId;
+
+/// How many entries there seem to be.
+pub(super) fn count(home: &Home) -> Result<u64> {
+    let connection = database::reader(&home.database())?;
+    let mut count = 0;
+    for (path, id) in files(home)? {
+        let (Ok(id), Ok(file)) = (id, File::open(&path)) else { continue };
+        if let Some(position) = place(&connection, &id).map_err(|e| sqlite_trouble(&home.database(), e))? {
+            count += frame::count(&file, &position).unwrap_or(0);
+        }
+    }
+    Ok(count)
+}
+
+/// What is wrong with them, and how many are whole.
+pub(super) fn check(connection: &Connection, home: &Home) -> Result<(Vec<Problem>, u64)> {
+    let (mut problems, mut count) = (Vec::new(), 0);
+    for (path, id) in files(home)? {
+        let id = match id {
+            Ok(id) => id,
+            Err(name) => {
+                problems.push(Problem { segment: name, number: 1, offset: 0, why: "its name is not a segment's".to_owned() });
+                continue;
+            }
+        };
+        // A file that is gone now is in the record by now.
+        let Ok(file) = File::open(&path) else { continue };
+        let Some(mut position) = place(connection, &id).map_err(|e| sqlite_trouble(&home.database(), e))? else { continue };
+        loop {
+            let chunk = frame::read(&file, &id, &mut position, usize::MAX).map_err(|e| trouble(&path, &e))?;
+            count += chunk.len() as u64;
+            match chunk.end {
+                End::More => {}
+                End::Clean | End::Torn(_) => break,
+                End::Damaged(why) => {
+                    problems.push(problem(&id, &position, why));
+                    break;
+                }
+            }
+        }
+    }
+    Ok((problems, count))
+}
+
+/// Everything that a segment holds or held.
+pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, Entry)>> {
+    let path = home.segments().join(format!("{segment}.{SUFFIX}"));
+    // Opened first: what is put away meanwhile can still be read.
+    let file = File::open(&path);
+    let connection = database::reader(&home.database())?;
+    let sql = |e| sqlite_trouble(&home.database(), e);
+    connection.execute_batch("BEGIN").map_err(sql)?;
+    let mut statement = connection
+        .prepare("SELECT number, at, kind, action, agent_id, pipeline_id, intent, result, payload FROM agent_actions WHERE segment = ? ORDER BY number")
+        .map_err(sql)?;
+    let mut rows = statement.query([segment.as_str()]).map_err(sql)?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next().map_err(sql)? {
+        let text = |at: usize| row.get_ref(at).and_then(|value| value.as_bytes_or_null().map_err(Into::into)).map_err(sql);
+        let body = Body {
+            segment: segment.as_str().as_bytes(),
+            number: row.get(0).map_err(sql)?,
+            at: row.get(1).map_err(sql)?,
+            kind: text(2)?.unwrap_or_default(),
+            action: text(3)?.unwrap_or_default(),
+            agent: text(4)?,
+            pipeline: text(5)?,
+            intent: text(6)?,
+            result: text(7)?,
+            payload: text(8)?.unwrap_or_default(),
+        };
+        entries.push((body.number.cast_unsigned(), body.entry()?));
+    }
+    if let Some(position) = place(&connection, segment).map_err(sql)? {
+        let file = file.map_err(|e| trouble(&path, &e))?;
+        entries.extend(segment::entries_after(&file, &path, segment, position)?);
+    } else if state(&connection, segment).map_err(sql)?.as_deref() != Some("closed") && entries.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, "no_segment", format!("nothing is known of the segment `{segment}`")));
+    }
+    Ok(entries)
+}
+
+/// How far a segment is in the record; nothing if it has ended.
+fn place(connection: &Connection, segment: &SegmentId) -> rusqlite::Result<Option<Position>> {
+    let mut statement = connection.prepare_cached("SELECT state, number, offset, chain FROM segments WHERE id = ?")?;
+    let found = statement.query_row([segment.as_str()], |row| {
+        let (state, number, offset): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let position = Position { number: number.cast_unsigned(), offset: offset.cast_unsigned(), chain: row.get(3)? };
+        Ok((state == "open").then_some(position))
+    });
+    Ok(found.optional()?.unwrap_or(Some(Position::default())))
+}
+
+fn state(connection: &Connection, segment: &SegmentId) -> rusqlite::Result<Option<String>> {
+    connection.query_row("SELECT state FROM segments WHERE id = ?", [segment.as_str()], |row| row.get(0)).optional()
+}
+
+/// The segments' files, each with its id or the name that is none.
+fn files(home: &Home) -> Result<Vec<(PathBuf, std::result::Result<SegmentId, String>)>> {
+    let directory = home.segments();
+    let listing = match fs::read_dir(&directory) {
+        Ok(listing) => listing,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(trouble(&directory, &e)),
+    };
+    let mut paths: Vec<_> = listing.filter_map(|found| Some(found.ok()?.path())).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == SUFFIX));
+    paths.sort();
+    let named = |path: PathBuf| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let id = SegmentId::new(&name).map_err(|_| name);
+        (path, id)
+    };
+    Ok(paths.into_iter().map(named).collect())
+}
