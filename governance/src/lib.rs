@@ -4,6 +4,7 @@
 pub mod coordination;
 mod disk;
 pub mod error;
+pub mod guard;
 pub mod ledger;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
@@ -12,4 +13,5 @@ pub mod vocabulary;
 
 pub use coordination::{Blackboard, Consensus, MessageBus};
 pub use error::{Error, ErrorKind, Result};
+pub use guard::{ErrorBudget, RevocationEngine};
 pub use ledger::Ledger;

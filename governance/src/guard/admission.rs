@@ -1,0 +1,148 @@
+//! Beginning pipelines and agents: each gets an epoch of its own, in the same atomic step that checks everybody above it. ADR 3.
+
+use serde::{Deserialize, Serialize};
+
+use super::recorder::Recorder;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Action;
+use crate::store::{Actor, Admission, Commit, Outcome, Refused, Store, Write};
+use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId, PipelineStatus, Tier};
+
+/// Begins pipelines and agents.
+#[derive(Debug, Clone)]
+pub struct Admissions {
+    store: Store,
+    recorder: Recorder,
+}
+
+/// What an agent is begun as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Role {
+    /// What it is for.
+    pub role: AgentRole,
+    /// How far it is trusted.
+    pub tier: Tier,
+}
+
+/// An agent as the shared state knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its id.
+    pub id: AgentId,
+    /// What it is for.
+    pub role: AgentRole,
+    /// How far it is trusted.
+    pub tier: Tier,
+    /// Its pipeline.
+    pub pipeline: Option<PipelineId>,
+    /// Where it is in its life.
+    pub phase: AgentPhase,
+    /// Its state.
+    pub status: AgentStatus,
+    /// What runs it: `built-in`, or a process.
+    pub runtime: String,
+    /// How often its state was written.
+    pub version: u64,
+}
+
+impl Admissions {
+    /// Admissions to a store, recorded.
+    #[must_use]
+    pub fn new(store: &Store, recorder: &Recorder) -> Self {
+        Self { store: store.clone(), recorder: recorder.clone() }
+    }
+
+    /// Begins a pipeline. Answers what its agents are admitted under. Denied while a stop is in force.
+    pub async fn begin_pipeline(&self, id: &PipelineId, objective: &str) -> Result<Admission> {
+        let keys = self.store.keys();
+        let tenant = self.store.admission().await?;
+        let now = self.store.ports().clock.now();
+        let commit = self
+            .under(&tenant)
+            .version(keys.pipeline(id), 0)
+            .raise(keys.pipeline_epoch(id))
+            .merge(
+                keys.pipeline(id),
+                [("status", PipelineStatus::Spawn.to_string()), ("objective", objective.to_owned()), ("created_at", now.0.to_string())],
+            )
+            .write(Write::Join { set: keys.pipelines(), member: id.to_string() });
+        let payload = serde_json::json!({"pipeline": id, "objective_bytes": objective.len()});
+        let subject = (None, Some(id));
+        self.recorder
+            .record(&self.store, Action::Spawn, subject, &payload, async |token| {
+                let epoch = self.admitted(commit.token(token), &format!("pipeline `{id}`")).await?;
+                Ok(tenant.and(keys.pipeline_epoch(id), epoch))
+            })
+            .await
+    }
+
+    /// Begins an agent under a pipeline's admission, or under its parent agent's. Denied while a stop is in force, revoked with its parents.
+    pub async fn admit(&self, parent: &Admission, pipeline: &PipelineId, id: &AgentId, role: Role) -> Result<Actor> {
+        let keys = self.store.keys();
+        let commit = self
+            .under(parent)
+            .version(keys.agent_state(id), 0)
+            .raise(keys.agent_epoch(id))
+            .merge(
+                keys.agent_state(id),
+                [
+                    ("status", AgentStatus::Pending.to_string()),
+                    ("phase", AgentPhase::Bootstrap.to_string()),
+                    ("role", role.role.to_string()),
+                    ("tier", role.tier.to_string()),
+                    ("pipeline_id", pipeline.to_string()),
+                    ("runtime", "built-in".to_owned()),
+                ],
+            )
+            .write(Write::Join { set: keys.pipeline_agents(pipeline), member: id.to_string() });
+        let payload = serde_json::json!({"agent": id, "role": role.role, "tier": role.tier});
+        self.recorder
+            .record(&self.store, Action::Spawn, (Some(id), Some(pipeline)), &payload, async |token| {
+                let epoch = self.admitted(commit.token(token), &format!("agent `{id}`")).await?;
+                Ok(Actor { id: id.clone(), pipeline: Some(pipeline.clone()), admission: parent.and(keys.agent_epoch(id), epoch) })
+            })
+            .await
+    }
+
+    /// An agent as the shared state knows it.
+    pub async fn agent(&self, id: &AgentId) -> Result<Option<Agent>> {
+        let Some(state) = self.store.state(self.store.keys().agent_state(id)).await? else { return Ok(None) };
+        let pipeline = state.field("pipeline_id");
+        Ok(Some(Agent {
+            id: id.clone(),
+            role: state.field("role").parse()?,
+            tier: state.field("tier").parse()?,
+            pipeline: if pipeline.is_empty() { None } else { Some(PipelineId::new(pipeline)?) },
+            phase: state.field("phase").parse()?,
+            status: state.field("status").parse()?,
+            runtime: state.field("runtime").to_owned(),
+            version: state.version,
+        }))
+    }
+
+    /// The agents of a pipeline.
+    pub async fn agents(&self, pipeline: &PipelineId) -> Result<Vec<Agent>> {
+        let mut agents = Vec::new();
+        for id in self.store.set(self.store.keys().pipeline_agents(pipeline)).await? {
+            agents.extend(self.agent(&AgentId::new(id)?).await?);
+        }
+        Ok(agents)
+    }
+
+    fn under(&self, parent: &Admission) -> Commit {
+        Commit::by(parent).absent(self.store.keys().stop())
+    }
+
+    /// The epoch that the commit's first write, a raise, gave.
+    async fn admitted(&self, commit: Commit, what: &str) -> Result<u64> {
+        match self.store.commit(commit).await? {
+            Outcome::Accepted(accepted) => Ok(accepted.results[0]),
+            Outcome::Refused(Refused::Conflict { cell, .. }) if cell.key == self.store.keys().stop() => {
+                let stopped = format!("{what} cannot begin: everything was stopped; lift it with `governance stop --lift`");
+                Err(Error::new(ErrorKind::Denied, "stopped", stopped))
+            }
+            Outcome::Refused(Refused::Conflict { .. }) => Err(Error::new(ErrorKind::Conflict, "taken", format!("{what} is there already"))),
+            Outcome::Refused(refused) => Err(refused.into()),
+        }
+    }
+}

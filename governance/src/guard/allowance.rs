@@ -1,0 +1,107 @@
+//! A local share of a budget: drawn without a round trip, proven by the ledger, given back when its holder dies.
+//!
+//! ```text
+//!   reserve a piece ▶ draw: clock ▶ intent in the segment ▶ clock again ▶ admitted
+//!                     piece used up, or its time nearly over ▶ settle, reserve the next
+//! ```
+//!
+//! A holder that is frozen before the intent is written finds its time over after it, and does not start. One that is frozen after it has
+//! started as far as the budget is concerned. So whoever takes the share back counts every start, and never gives back what was started.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::budget::{ErrorBudget, Reservation, Spend, Unit};
+use crate::error::Result;
+use crate::ledger::{Action, OutcomeResult};
+
+/// A holder's share of a budget. Share it within the process.
+pub struct Allowance {
+    budget: ErrorBudget,
+    unit: Unit,
+    piece: u64,
+    ttl: Duration,
+    held: Mutex<Option<Held>>,
+}
+
+struct Held {
+    reservation: Reservation,
+    used: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Drawn<'a> {
+    reservation: &'a str,
+    amount: u64,
+}
+
+/// How much an intent says was drawn from this reservation.
+pub(super) fn drawn(payload: &str, reservation: &str) -> Option<u64> {
+    serde_json::from_str::<Drawn<'_>>(payload).ok().filter(|drawn| drawn.reservation == reservation).map(|drawn| drawn.amount)
+}
+
+impl Allowance {
+    pub(super) fn new(budget: ErrorBudget, unit: Unit, piece: u64, ttl: Duration) -> Self {
+        Self { budget, unit, piece: piece.max(1), ttl, held: Mutex::new(None) }
+    }
+
+    /// Draws an amount: once this says so it may be spent, and is, whatever happens to this process.
+    ///
+    /// Without a ledger every draw is a round trip, because nothing would prove what was started.
+    pub async fn draw(&self, amount: u64) -> Result<Spend> {
+        if self.budget.recorder.segment().is_none() {
+            return self.budget.spend(self.unit, amount).await;
+        }
+        let mut held = self.held.lock().await;
+        loop {
+            if let Some(share) = &mut *held {
+                if share.reservation.amount - share.used >= amount && self.start(share, amount)? {
+                    return Ok(Spend::Admitted { low: share.reservation.low });
+                }
+                let Held { reservation, used } = share;
+                self.budget.settle(reservation, *used).await?;
+                *held = None;
+            }
+            let mut piece = self.piece.max(amount);
+            let reservation = loop {
+                match self.budget.reserve(self.unit, piece, self.ttl).await? {
+                    Ok(reservation) => break reservation,
+                    // Less is left than a piece: take what is there, if it is enough.
+                    Err(Spend::Exhausted { remaining, closed: false }) if remaining >= amount && remaining < piece => piece = remaining,
+                    Err(Spend::Exhausted { remaining, closed: false }) if remaining >= amount && piece > amount => piece = amount,
+                    Err(refused) => return Ok(refused),
+                }
+            };
+            *held = Some(Held { reservation, used: 0 });
+        }
+    }
+
+    /// Gives the rest back.
+    pub async fn close(&self) -> Result<()> {
+        if let Some(Held { reservation, used }) = self.held.lock().await.take() {
+            self.budget.settle(&reservation, used).await?;
+        }
+        Ok(())
+    }
+
+    /// INVARIANT: true only if the intent was written while the share was surely held.
+    fn start(&self, share: &mut Held, amount: u64) -> Result<bool> {
+        let clock = &self.budget.store.ports().clock;
+        let Some(segment) = self.budget.recorder.segment() else { return Ok(false) };
+        if clock.elapsed() >= share.reservation.until {
+            return Ok(false);
+        }
+        let drawn = Drawn { reservation: share.reservation.id.as_str(), amount };
+        let payload = serde_json::to_string(&drawn).unwrap_or_default();
+        let intent = segment.intent(Action::Spend, Some(self.budget.owner()), self.budget.actor.pipeline.as_ref(), &payload)?;
+        if clock.elapsed() >= share.reservation.until {
+            segment.outcome(&intent, OutcomeResult::Error, r#"{"code":"share_lapsed"}"#)?;
+            return Ok(false);
+        }
+        share.used += amount;
+        segment.outcome(&intent, OutcomeResult::Ok, "{}")?;
+        Ok(true)
+    }
+}

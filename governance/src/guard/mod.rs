@@ -1,0 +1,24 @@
+//! Floor 2: who may still act, and how much. Decisions are pure; what they lead to is one commit.
+//!
+//! ```text
+//!   Admissions        begins a pipeline, an agent       raises its epoch
+//!   RevocationEngine  ends them                         raises it again: nothing written with the old one lands
+//!   ErrorBudget       counts faults and spending        never overshoots, revokes when exceeded
+//!   Recorder          intent before, outcome after      the ledger's side of each of these
+//! ```
+
+mod admission;
+mod allowance;
+mod budget;
+mod faults;
+mod recorder;
+mod revocation;
+mod triggers;
+
+pub use admission::{Admissions, Agent, Role};
+pub use allowance::Allowance;
+pub use budget::{ErrorBudget, Reservation, Settled, Spend, Unit, Usage};
+pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
+pub use recorder::{Recorded, Recorder};
+pub use revocation::{Receipt, Revocation, RevocationEngine, Stop};
+pub use triggers::{Observation, Response, Triggers};

@@ -1,0 +1,119 @@
+//! The ledger's side of an action: an intent before, an outcome after.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::{ErrorKind, Result};
+use crate::ledger::{Action, Intent, Ledger, OutcomeResult, Segment};
+use crate::store::Store;
+use crate::vocabulary::{AgentId, PipelineId, SegmentId, Token};
+
+/// Writes intents and outcomes for one store. Without a ledger it records nothing, and tokens are random.
+#[derive(Clone, Default)]
+pub struct Recorder {
+    ledger: Option<Arc<Bound>>,
+}
+
+struct Bound {
+    ledger: Ledger,
+    segment: Arc<Segment>,
+    store_url: String,
+}
+
+/// An intent, or nothing where there is no ledger.
+#[must_use = "an intent without an outcome ends `unknown`"]
+pub struct Recorded {
+    intent: Option<Intent>,
+    /// The token of the action: what makes its commit safe to repeat.
+    pub token: Token,
+}
+
+impl Recorder {
+    /// Records in a ledger what is done to the store with this URL.
+    pub fn new(ledger: &Ledger, store_url: &str) -> Result<Self> {
+        let bound = Bound { ledger: ledger.clone(), segment: ledger.segment()?, store_url: store_url.to_owned() };
+        Ok(Self { ledger: Some(Arc::new(bound)) })
+    }
+
+    /// The segment that this process writes, where there is a ledger.
+    #[must_use]
+    pub fn segment(&self) -> Option<&Arc<Segment>> {
+        self.ledger.as_ref().map(|bound| &bound.segment)
+    }
+
+    /// The ledger, where there is one.
+    #[must_use]
+    pub fn ledger(&self) -> Option<&Ledger> {
+        self.ledger.as_ref().map(|bound| &bound.ledger)
+    }
+
+    /// The id of this process's segment.
+    #[must_use]
+    pub fn segment_id(&self) -> Option<SegmentId> {
+        self.segment().map(|segment| segment.id().clone())
+    }
+
+    /// Says what is about to be done.
+    pub fn intent(
+        &self,
+        store: &Store,
+        action: Action,
+        agent: Option<&AgentId>,
+        pipeline: Option<&PipelineId>,
+        payload: &impl Serialize,
+    ) -> Result<Recorded> {
+        let Some(segment) = self.segment() else { return Ok(Recorded { intent: None, token: store.fresh_token() }) };
+        let intent = segment.intent(action, agent, pipeline, &text(payload))?;
+        Ok(Recorded { token: intent.token.clone(), intent: Some(intent) })
+    }
+
+    /// Says what came of it.
+    pub fn outcome(&self, recorded: &Recorded, result: OutcomeResult, payload: &impl Serialize) -> Result<()> {
+        if let (Some(segment), Some(intent)) = (self.segment(), &recorded.intent) {
+            segment.outcome(intent, result, &text(payload))?;
+        }
+        Ok(())
+    }
+
+    /// Does something between its intent and its outcome. An error of which the effect is not known is recorded as `unknown`.
+    pub async fn record<T>(
+        &self,
+        store: &Store,
+        action: Action,
+        (agent, pipeline): (Option<&AgentId>, Option<&PipelineId>),
+        payload: &impl Serialize,
+        act: impl AsyncFnOnce(Token) -> Result<T>,
+    ) -> Result<T> {
+        let recorded = self.intent(store, action, agent, pipeline, payload)?;
+        let done = act(recorded.token.clone()).await;
+        match &done {
+            Ok(_) => self.outcome(&recorded, OutcomeResult::Ok, &json!({}))?,
+            Err(error) => {
+                let unknown = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Deadline);
+                let result = if unknown { OutcomeResult::Unknown } else { OutcomeResult::Error };
+                self.outcome(&recorded, result, &json!({"code": error.code(), "message": error.to_string()}))?;
+            }
+        }
+        done
+    }
+
+    /// Makes the ledger remember that this generation of the store was acknowledged. ADR 2.
+    pub async fn acknowledge(&self, generation: u64) -> Result<()> {
+        match &self.ledger {
+            Some(bound) => bound.ledger.acknowledge(&bound.store_url, generation).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("segment", &self.segment_id()).finish_non_exhaustive()
+    }
+}
+
+fn text(payload: &impl Serialize) -> String {
+    serde_json::to_string(payload).unwrap_or_else(|_| "{}".to_owned())
+}

@@ -1,0 +1,287 @@
+//! Ending an admission: one write, after which nothing admitted before is accepted.
+//!
+//! ```text
+//!   intent in the segment ▶ commit: epoch and generation raised, signal, list, alert, state, handoff ▶ outcome, witness ▶ acknowledged
+//! ```
+//!
+//! The commit is urgent, so it lands on a store that is out of memory, and carries no admission: stopping must always be possible.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::admission::{Admissions, Agent};
+use super::recorder::Recorder;
+use super::triggers::{Observation, Response, Triggers};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::Action;
+use crate::store::{Commit, Query, Store, Write, to_json};
+use crate::vocabulary::{
+    AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType,
+};
+
+/// How many items `revocations:ledger` and `alerts:queue` keep.
+const LISTED: u64 = 10_000;
+/// Windows are counted in buckets of this many milliseconds of the store's clock …
+const BUCKET_MS: u64 = 5_000;
+/// … and a minute has so many of them.
+const BUCKETS: u64 = 12;
+
+/// Ends the admission of agents, of pipelines, of everything.
+#[derive(Debug, Clone)]
+pub struct RevocationEngine {
+    store: Store,
+    recorder: Recorder,
+    triggers: Triggers,
+}
+
+/// Why an agent was revoked; what `agent:{id}:revoke_signal` and `revocations:ledger` hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Who.
+    pub agent_id: AgentId,
+    /// Its pipeline.
+    pub pipeline_id: Option<PipelineId>,
+    /// As what.
+    #[serde(rename = "type")]
+    pub kind: RevocationType,
+    /// Why, for people.
+    pub reason: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// A stop that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// Why, for people.
+    pub reason: String,
+    /// When.
+    pub at: Millis,
+}
+
+/// A revocation that store and ledger both hold. Nothing admitted before lands any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The epoch now.
+    pub epoch: u64,
+    /// The store's generation now.
+    pub generation: u64,
+}
+
+impl RevocationEngine {
+    /// Revocations on a store, without a ledger.
+    #[must_use]
+    pub fn open(store: &Store) -> Self {
+        Self { store: store.clone(), recorder: Recorder::default(), triggers: Triggers::default() }
+    }
+
+    /// The same, recorded.
+    #[must_use]
+    pub fn recorded(mut self, recorder: &Recorder) -> Self {
+        self.recorder = recorder.clone();
+        self
+    }
+
+    /// The same, with other triggers.
+    #[must_use]
+    pub fn with_triggers(mut self, triggers: Triggers) -> Self {
+        self.triggers = triggers;
+        self
+    }
+
+    /// Revokes an agent and, with it, everything it admitted. Once this returns no write that it was admitted to lands.
+    pub async fn revoke(&self, agent: &AgentId, kind: RevocationType, reason: &str) -> Result<Receipt> {
+        let known = self.known(agent).await?;
+        let commit = self.revocation(&known, kind, reason)?;
+        let payload = json!({"type": kind, "reason": reason});
+        self.carry_out(Action::Revoke, (Some(agent), known.pipeline.as_ref()), &payload, commit).await
+    }
+
+    /// Stops a pipeline with all of its agents.
+    pub async fn stop_pipeline(&self, id: &PipelineId, reason: &str) -> Result<Receipt> {
+        let keys = self.store.keys();
+        if self.store.state(keys.pipeline(id)).await?.is_none() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                "no_such_pipeline",
+                format!("there is no pipeline `{id}`: see `governance pipeline list`"),
+            ));
+        }
+        let data = json!({"pipeline_id": id, "status": PipelineStatus::Stopped, "reason": reason});
+        let commit = self
+            .raising(keys.pipeline_epoch(id))
+            .merge(keys.pipeline(id), [("status", PipelineStatus::Stopped.to_string()), ("reason", reason.to_owned())])
+            .write(self.alert("pipeline_stopped", &data)?)
+            .write(self.broadcast("pipeline_stopped", &data)?);
+        self.carry_out(Action::Stop, (None, Some(id)), &data, commit).await
+    }
+
+    /// Stops everything of this tenant, also what is being begun at this moment. Nothing begins until [`lift`](Self::lift).
+    pub async fn stop_all(&self, reason: &str) -> Result<Receipt> {
+        let keys = self.store.keys();
+        let stop = Stop { reason: reason.to_owned(), at: self.store.ports().clock.now() };
+        let data = json!({"reason": reason});
+        let commit = self
+            .raising(keys.epoch())
+            .put(keys.stop(), to_json(&stop)?)
+            .write(self.alert("stop_all", &data)?)
+            .write(self.broadcast("stop_all", &data)?);
+        self.carry_out(Action::Stop, (None, None), &data, commit).await
+    }
+
+    /// Lifts a stop: what was stopped stays so, but new work may begin.
+    pub async fn lift(&self) -> Result<Receipt> {
+        let keys = self.store.keys();
+        let data = json!({});
+        let commit = self
+            .raising(keys.epoch())
+            .write(Write::Delete(keys.stop().into()))
+            .write(self.alert("stop_lifted", &data)?)
+            .write(self.broadcast("stop_lifted", &data)?);
+        self.carry_out(Action::Lift, (None, None), &data, commit).await
+    }
+
+    /// The stop that is in force, if one is.
+    pub async fn stop_in_force(&self) -> Result<Option<Stop>> {
+        Ok(self.store.json(self.store.keys().stop()).await?.map(|(_, stop)| stop))
+    }
+
+    /// Why an agent was revoked, if it was.
+    pub async fn revocation_of(&self, agent: &AgentId) -> Result<Option<Revocation>> {
+        Ok(self.store.json(self.store.keys().agent_revoke_signal(agent)).await?.map(|(_, revocation)| revocation))
+    }
+
+    /// The newest revocations, oldest first.
+    pub async fn revocations(&self, last: u64) -> Result<Vec<Revocation>> {
+        let items = self.store.list(self.store.keys().revocations_ledger(), last).await?;
+        items.iter().map(|item| crate::store::from_json("revocations:ledger", item)).collect()
+    }
+
+    /// Takes note of a violation, and does what it leads to. A medium one is the caller's to count against the agent's budget.
+    pub async fn violation(&self, agent: &AgentId, violation: ViolationType, detail: &str) -> Result<Response> {
+        let response = self.triggers.respond(Observation::Violation(violation));
+        let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": detail});
+        if response == Response::Alert || response == Response::Fault {
+            self.store.apply(Commit::default().write(self.alert("violation_detected", &data)?)).await?;
+        }
+        self.act(agent, response, &format!("{violation}: {detail}")).await
+    }
+
+    /// Counts an error in the agent's last minute, and does what that leads to.
+    pub async fn error(&self, agent: &AgentId, message: &str) -> Result<Response> {
+        let errors = self.count(agent, "errors").await?;
+        let response = self.triggers.respond(Observation::Errors(errors));
+        self.act(agent, response, &format!("{errors} errors within a minute, the last: {message}")).await
+    }
+
+    /// Counts an API call in the agent's last minute, and does what that leads to.
+    pub async fn api_call(&self, agent: &AgentId) -> Result<Response> {
+        let calls = self.count(agent, "api_calls").await?;
+        let over = calls > self.triggers.api_calls_per_minute;
+        let held_back = over && self.count(agent, "held_back").await? > self.triggers.api_calls_per_minute / 10;
+        let response = self.triggers.respond(Observation::ApiCalls { calls, held_back });
+        self.act(agent, response, &format!("{calls} API calls within a minute")).await
+    }
+
+    /// Acts on an agent that has made no progress for so long.
+    pub async fn idle(&self, agent: &AgentId, span: std::time::Duration) -> Result<Response> {
+        let response = self.triggers.respond(Observation::Idle(span));
+        self.act(agent, response, &format!("no progress for {} s", span.as_secs())).await
+    }
+
+    /// The commit that revokes an agent, to be extended by who knows more.
+    pub(super) fn revocation(&self, agent: &Agent, kind: RevocationType, reason: &str) -> Result<Commit> {
+        let keys = self.store.keys();
+        let at = self.store.ports().clock.now();
+        let revocation =
+            Revocation { agent_id: agent.id.clone(), pipeline_id: agent.pipeline.clone(), kind, reason: reason.to_owned(), at };
+        let item = to_json(&revocation)?;
+        let data = json!({"agent_id": agent.id, "pipeline_id": agent.pipeline, "type": kind, "reason": reason});
+        let mut commit = self
+            .raising(keys.agent_epoch(&agent.id))
+            .put(keys.agent_revoke_signal(&agent.id), item.clone())
+            .merge(keys.agent_state(&agent.id), [("status", AgentStatus::Revoked.as_str()), ("phase", AgentPhase::Revoked.as_str())])
+            .write(Write::Push { list: keys.revocations_ledger(), value: item, bound: LISTED })
+            .write(self.alert("agent_revoked", &data)?)
+            .write(self.broadcast("agent_revoked", &data)?);
+        if let Some(pipeline) = &agent.pipeline {
+            let handoff = Handoff {
+                handoff_id: HandoffId::new(format!("handoff-{}", agent.id))?,
+                from_agent: agent.id.clone(),
+                pipeline_id: pipeline.clone(),
+                phase: agent.phase,
+                reason: reason.to_owned(),
+                error_summary: vec![reason.to_owned()],
+                completed: Vec::new(),
+                pending: vec![format!("what `{}` was doing in {}", agent.id, agent.phase)],
+                blackboard_ref: Some(format!("blackboard:{pipeline}")),
+                evidence_refs: Vec::new(),
+                created_at: at,
+            };
+            commit = commit.put(keys.agent_handoff(&agent.id), to_json(&handoff)?);
+        }
+        Ok(commit)
+    }
+
+    pub(super) async fn known(&self, agent: &AgentId) -> Result<Agent> {
+        let known = Admissions::new(&self.store, &self.recorder).agent(agent).await?;
+        known.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "no_such_agent", format!("there is no agent `{agent}`: see `governance pipeline list`"))
+        })
+    }
+
+    /// INVARIANT: acknowledged only when both the store and the ledger hold it.
+    pub(super) async fn carry_out(
+        &self,
+        action: Action,
+        subject: (Option<&AgentId>, Option<&PipelineId>),
+        payload: &Value,
+        commit: Commit,
+    ) -> Result<Receipt> {
+        let receipt = self
+            .recorder
+            .record(&self.store, action, subject, payload, async |token| {
+                let accepted = self.store.apply(commit.token(token)).await?;
+                let [epoch, generation, ..] = accepted.results[..] else { return Err(Error::internal("a revocation without an epoch")) };
+                self.recorder.acknowledge(generation).await?;
+                Ok(Receipt { epoch, generation })
+            })
+            .await?;
+        tracing::info!(action = %action, epoch = receipt.epoch, generation = receipt.generation, "admission ended");
+        Ok(receipt)
+    }
+
+    fn raising(&self, epoch: Key) -> Commit {
+        Commit::default().urgent().raise(epoch).raise(self.store.keys().generation())
+    }
+
+    fn alert(&self, kind: &str, data: &Value) -> Result<Write> {
+        let at = self.store.ports().clock.now();
+        let value = to_json(&json!({"type": kind, "at": at, "data": data}))?;
+        Ok(Write::Push { list: self.store.keys().alerts_queue(), value, bound: LISTED })
+    }
+
+    fn broadcast(&self, kind: &str, data: &Value) -> Result<Write> {
+        let payload = to_json(&json!({"type": kind, "data": data}))?;
+        Ok(Write::Signal { channel: self.store.keys().ws_broadcast(), payload })
+    }
+
+    async fn act(&self, agent: &AgentId, response: Response, reason: &str) -> Result<Response> {
+        if let Response::Revoke { kind, .. } = response {
+            self.revoke(agent, kind, reason).await?;
+        }
+        Ok(response)
+    }
+
+    /// Counts one in the current bucket; answers the sum over the last minute.
+    async fn count(&self, agent: &AgentId, what: &str) -> Result<u64> {
+        let keys = self.store.keys();
+        let bucket = self.store.now().await?.0 / BUCKET_MS;
+        let ttl = Some(std::time::Duration::from_millis(BUCKET_MS * (BUCKETS + 1)));
+        self.store.apply(Commit::default().write(Write::Add { counter: keys.agent_window(agent, what, &bucket), delta: 1, ttl })).await?;
+        let queries: Vec<_> =
+            (0..BUCKETS).map(|back| Query::Number(keys.agent_window(agent, what, &bucket.saturating_sub(back)))).collect();
+        let answers = self.store.read(&queries).await?;
+        Ok(answers.iter().map(|answer| if let crate::store::Answer::Number(Some(n)) = answer { *n } else { 0 }).sum())
+    }
+}
