@@ -17,6 +17,7 @@ mod handle;
 mod hub;
 mod kernel;
 mod memory;
+mod open;
 mod patience;
 mod query;
 mod recovery;
