@@ -76,6 +76,7 @@ impl Sqlite {
             cache: cache::Cache::default(),
             clock: clock.clone(),
             generation: keys.generation(),
+            prefix: keys.prefix().to_owned(),
             hub: hub.clone(),
             origin,
             transactions: transactions.clone(),

@@ -35,7 +35,7 @@ CREATE TABLE entries (
   UNIQUE (owner, position)
 ) STRICT;
 
--- Answers that are remembered, in the order in which they may be forgotten.
+-- Answers that are remembered, under the tenant's prefix and the token, in the order in which they may be forgotten.
 CREATE TABLE tokens (
   id         INTEGER PRIMARY KEY,
   token      TEXT NOT NULL UNIQUE,

@@ -44,6 +44,7 @@ pub(super) struct Writer {
     pub cache: Cache,
     pub clock: Arc<StoreClock>,
     pub generation: Key,
+    pub prefix: String,
     pub hub: Arc<Hub>,
     pub origin: i64,
     /// How many transactions this writer has written, or is writing: what the file counts beyond that is other processes' doing.
@@ -147,8 +148,15 @@ impl Writer {
         self.catch_up()?;
         let now = self.clock.now();
         let mut wrote = false;
-        let mut rows =
-            Rows { path: &self.path, connection: &self.connection, cache: &mut self.cache, now, origin: self.origin, wrote: &mut wrote };
+        let mut rows = Rows {
+            path: &self.path,
+            connection: &self.connection,
+            cache: &mut self.cache,
+            now,
+            prefix: &self.prefix,
+            origin: self.origin,
+            wrote: &mut wrote,
+        };
         let outcomes = commits.iter().map(|commit| execute(&mut rows, commit, &self.generation)).collect::<Result<Vec<_>>>()?;
         if *rows.wrote {
             rows.forget_answers(commits.len())?;
