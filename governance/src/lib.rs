@@ -2,6 +2,8 @@
 #![warn(missing_docs)]
 
 pub mod agent;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 pub mod coordination;
 mod disk;

@@ -8,11 +8,12 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::broadcast::Broadcast;
+use super::inbox::Inbox;
 use super::outcome::RunOutcome;
 use super::run::{Effect, Event, Run};
 use super::runtime::{AgentRuntime, Crew};
 use crate::agent::{GOVERNOR, Instruction, Report, Said, Stage};
-use crate::coordination::{Blackboard, Consensus, DecisionRule, Delivery, MailboxOptions, MessageBus, Opening, Outcome};
+use crate::coordination::{Blackboard, BusMessage, Consensus, DecisionRule, MailboxOptions, MessageBus, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
 use crate::guard::{Role, Unit};
@@ -95,6 +96,7 @@ pub(super) struct Driver {
     pub governor: Actor,
     pub run: Run,
     bus: MessageBus,
+    inbox: Inbox,
     crew: Crew,
     stops: Signals,
     pub vote: Option<ProposalId>,
@@ -118,6 +120,7 @@ impl Driver {
         governance.blackboard(&task, &governor).post(Section::Problem, "objective", &objective).await?;
         let mut bus = governance.bus(&task, &governor);
         bus.join(MailboxOptions::default()).await?;
+        let inbox = Inbox::open(&bus);
         let stops = store.signals(&store.keys().ws_broadcast()).await?;
         let home: PathBuf = governance.config().home.clone();
         let seat = (governance.config().store_url()?, home);
@@ -125,7 +128,7 @@ impl Driver {
         let run = Run::new([], options.auto_continue);
         let objective = objective.to_owned();
         let governance = governance.clone();
-        Ok(Self { governance, options, pipeline, objective, governor, run, bus, crew, stops, vote: None })
+        Ok(Self { governance, options, pipeline, objective, governor, run, bus, inbox, crew, stops, vote: None })
     }
 
     async fn spawn(&mut self) -> Result<()> {
@@ -179,8 +182,7 @@ impl Driver {
             }
         };
         tokio::select! {
-            // A message that was received is never dropped half-way: it is acknowledged only after it was used.
-            delivery = self.bus.receive() => self.heard(&delivery?).await,
+            message = self.inbox.next() => self.heard(&message?).await,
             outcome = closed => Ok(Some(Event::VoteClosed(outcome?))),
             (id, ended) = self.crew.ended() => Ok(ended.err().map(|error| Event::Gone(id, error.to_string()))),
             _ = self.stops.next() => self.look().await,
@@ -192,9 +194,7 @@ impl Driver {
         }
     }
 
-    async fn heard(&self, delivery: &Delivery) -> Result<Option<Event>> {
-        let message = &delivery.message;
-        self.bus.acknowledge(delivery).await?;
+    async fn heard(&self, message: &BusMessage) -> Result<Option<Event>> {
         let (pipeline_id, content) = (self.pipeline.clone(), message.body.clone());
         self.tell(Broadcast::AgentMessage { pipeline_id, from: message.from.clone(), to: message.to.clone(), content }).await?;
         Ok(match serde_json::from_value(message.body.clone()) {

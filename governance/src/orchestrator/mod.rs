@@ -9,6 +9,7 @@
 mod broadcast;
 mod driver;
 mod gather;
+mod inbox;
 mod outcome;
 mod process;
 mod product;
@@ -16,7 +17,7 @@ mod run;
 mod runtime;
 
 pub use broadcast::Broadcast;
-pub use driver::{Observer, Orchestrator, RunOptions};
+pub use driver::{MAX_OBJECTIVE, Observer, Orchestrator, RunOptions};
 pub use outcome::{AgentSummary, Decision, ProposalSummary, RunOutcome};
 pub use process::{Seat, serve};
 pub use product::markdown;

@@ -21,6 +21,7 @@ mod open;
 mod patience;
 mod query;
 mod recovery;
+mod sqlite;
 mod url;
 
 use std::time::Duration;
@@ -35,6 +36,7 @@ pub use memory::Dump;
 pub use memory::Memory;
 pub use query::{Answer, Entry, Fields, Page, Put, Query, Scan, Versioned};
 pub use recovery::Witness;
+pub use sqlite::Sqlite;
 pub use url::StoreUrl;
 
 use crate::error::{Error, Result};
