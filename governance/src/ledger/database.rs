@@ -236,7 +236,10 @@ fn say(path: &Path, code: i32, text: &str) -> Error {
             let message = format!("`{shown}` is damaged ({text}): run `ledger verify`, and keep the file");
             Error::corrupt("ledger_damaged", message)
         }
-        10 => Error::unavailable("ledger_io", format!("`{shown}` cannot be read or written ({text}): check the disk")),
+        10 => {
+            let message = format!("`{shown}` cannot be read or written ({text}): check the disk and its free space; nothing was lost");
+            Error::unavailable("ledger_io", message)
+        }
         _ => Error::internal(format!("`{shown}`: {text}")),
     }
 }

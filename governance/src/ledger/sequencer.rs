@@ -328,3 +328,7 @@ fn vanished(connection: &Connection, sources: &[Source], home: &Home) -> rusqlit
     };
     Ok(open.into_iter().filter_map(|id| SegmentId::new(id).ok()).filter(gone).collect())
 }
+
+#[cfg(test)]
+#[path = "sequencer_tests.rs"]
+mod tests;

@@ -258,3 +258,7 @@ fn ended(connection: &Connection, state: &str) -> rusqlite::Result<Vec<SegmentId
     let ids = statement.query_map([state], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(ids.into_iter().filter_map(|id| SegmentId::new(id).ok()).collect())
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;
