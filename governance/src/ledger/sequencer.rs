@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::frame::{self, Chunk, End, Position};
 use super::home::Home;
 use super::rows::{self, Row};
+use super::runs::{self, Run};
 use super::segment::{SUFFIX, trouble};
 use super::tree::Tree;
 use super::{Durability, Head, Segment, SigningKey, adoption, database, hex, tree};
@@ -206,18 +207,27 @@ impl Sequencer {
                 batch.reached[at] = Some(Reached { position: before, end: End::Damaged("it belongs to another ledger") });
                 continue;
             }
+            // INVARIANT: what is in the record goes on from there, so nothing comes into it twice.
+            if runs::last_number(&transaction, source.id.as_str()).map_err(sql)? != before.number.cast_signed() {
+                return Err(damaged(&home, "has lost how far a segment was read"));
+            }
             room -= chunk.len();
             batch.more |= chunk.end == End::More;
             batch.reached[at] = Some(Reached { position, end: chunk.end });
             if chunk.len() > 0 {
                 keep(&transaction, &source.id, "open", &position).map_err(sql)?;
-                chunks.push(chunk);
+                chunks.push((chunk, &source.id));
             }
         }
         let mut rows = Vec::with_capacity(BATCH - room);
-        for (bytes, body, chain) in chunks.iter().flat_map(Chunk::frames) {
-            tree.push(tree::leaf(bytes));
-            rows.push(Row { seq: tree.size().cast_signed(), body, chain });
+        for (chunk, id) in &chunks {
+            let first = tree.size().cast_signed() + 1;
+            for (bytes, body, chain) in chunk.frames() {
+                tree.push(tree::leaf(bytes));
+                rows.push(Row { seq: tree.size().cast_signed(), body, chain });
+            }
+            let number = rows.last().map_or(0, |row| row.body.number) - (tree.size().cast_signed() - first);
+            runs::add(&transaction, &Run { first, last: tree.size().cast_signed(), segment: id.to_string(), number }).map_err(sql)?;
         }
         rows::insert(&transaction, &rows).map_err(sql)?;
         for ended in ended {
@@ -226,7 +236,7 @@ impl Sequencer {
         batch.vanished = vanished(&transaction, sources, &home).map_err(sql)?;
         batch.entries = tree.size() - from;
         if batch.entries > 0 {
-            rows::project(&transaction, from.cast_signed(), tree.size().cast_signed()).map_err(sql)?;
+            rows::project(&transaction, &rows, from.cast_signed(), tree.size().cast_signed()).map_err(sql)?;
             let head = Head::sign(&ledger, &tree, self.ports.clock.now(), &self.key);
             leave(&transaction, &head, &tree).map_err(sql)?;
             batch.head = Some(head);
@@ -245,15 +255,18 @@ pub(super) fn problem(segment: &SegmentId, position: &Position, why: &str) -> Pr
     Problem { segment: segment.to_string(), number: position.number + 1, offset: position.offset, why: why.to_owned() }
 }
 
+fn damaged(home: &Home, why: &str) -> Error {
+    let shown = home.database();
+    let message =
+        format!("`{}` {why}: run `ledger verify`, and keep the file; what is not in it yet stays in the segments", shown.display());
+    Error::corrupt("ledger_damaged", message)
+}
+
 /// Checks the fence and takes up the tree.
 fn enter(transaction: &Transaction<'_>, fence: u64, home: &Home) -> Result<Tree> {
     let database = home.database();
     let sql = |e| database::sqlite_trouble(&database, e);
-    let damaged = |why: &str| {
-        let message =
-            format!("`{}` {why}: run `ledger verify`, and keep the file; what is not in it yet stays in the segments", database.display());
-        Error::corrupt("ledger_damaged", message)
-    };
+    let damaged = |why| damaged(home, why);
     let (held, size, peaks): (i64, i64, Vec<u8>) = transaction
         .query_row("SELECT fence, size, peaks FROM sequencer", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .map_err(sql)?;

@@ -67,7 +67,10 @@ pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, E
     let sql = |e| sqlite_trouble(&home.database(), e);
     connection.execute_batch("BEGIN").map_err(sql)?;
     let mut statement = connection
-        .prepare("SELECT number, at, kind, action, agent_id, pipeline_id, intent, result, payload FROM agent_actions WHERE segment = ? ORDER BY number")
+        .prepare(
+            "SELECT agent_actions.number, at, kind, action, agent_id, pipeline_id, intent, result, payload \
+             FROM runs JOIN agent_actions ON seq BETWEEN first AND last WHERE runs.segment = ? ORDER BY seq",
+        )
         .map_err(sql)?;
     let mut rows = statement.query([segment.as_str()]).map_err(sql)?;
     let mut entries = Vec::new();
