@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How many pages the log may have before it goes into the file. Rare and large is faster than often and small.
 const CHECKPOINT_PAGES: u32 = 8_000;
 
+/// How much memory a sequencer's connection may use for pages.
+const CACHE_KIB: i64 = 32_768;
+
 fn migrations() -> Vec<Migration> {
     let one = |number, name: &'static str, sql: &'static str| {
         Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
@@ -86,6 +89,9 @@ pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection> 
         let synchronous = if durability == Durability::Disk { "FULL" } else { "NORMAL" };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        // A batch fits into memory: otherwise its pages go to the log several times.
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         Ok(connection)
     };
     open().map_err(|e| sqlite_trouble(path, e))
