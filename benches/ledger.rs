@@ -146,7 +146,10 @@ fn plain_insert(home: &Path) -> f64 {
         .map(Result::unwrap)
         .collect();
     let to = Connection::open(home.join("floor.db")).unwrap();
-    to.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -32768").unwrap();
+    to.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 8000; PRAGMA cache_size = -32768",
+    )
+    .unwrap();
     schema.iter().for_each(|sql| to.execute_batch(sql).unwrap());
     let sql = format!("INSERT INTO agent_actions VALUES {}", ["(?,?,?,?,?,?,?,?,?,?,?,?)"; 32].join(","));
     let start = Instant::now();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::OptionalExtension;
+use rustix::fs::FallocateFlags;
 
 use super::frame::{End, Position};
 use super::runs::ELSEWHERE;
@@ -18,6 +19,8 @@ use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token};
 
 /// Segments that are being made become old enough to be left-overs after this.
 const LEFT_OVER: Duration = Duration::from_secs(60);
+/// How much of a living segment is given back to the disk at once.
+const HOLE: u64 = 16 << 20;
 
 /// Writes, into the caller's own segment, how dead and vanished segments ended. All of them have been read to their ends.
 pub(super) fn settle(
@@ -72,9 +75,7 @@ pub(super) fn settle(
 
 /// Removes the files of ended segments, all of whose entries are committed; a damaged one is kept under another name.
 pub(super) fn put_away(sequencer: &Sequencer, sources: &[Source], ended: &[Ended]) -> Result<()> {
-    // The rows reach the disk before the files that they came from go.
-    let mut checkpoint = sequencer.connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)").map_err(|e| sequencer.trouble(e))?;
-    checkpoint.query_row([], |_| Ok(())).map_err(|e| sequencer.trouble(e))?;
+    settle_rows(sequencer)?;
     for source in sources.iter().filter(|source| source.dead) {
         let Some(ended) = ended.iter().find(|ended| ended.id == source.id) else { continue };
         let path = &source.path;
@@ -85,6 +86,31 @@ pub(super) fn put_away(sequencer: &Sequencer, sources: &[Source], ended: &[Ended
         }
     }
     Ok(())
+}
+
+/// Gives the recorded part of a long-lived segment's file back to the disk: a process that runs for months needs no more than one that
+/// runs for minutes.
+pub(super) fn give_back(sequencer: &mut Sequencer, sources: &[Source], reached: &[Option<Reached>]) -> Result<()> {
+    for (source, reached) in sources.iter().zip(reached).filter(|(source, _)| !source.dead) {
+        let Some(Reached { position, .. }) = reached else { continue };
+        let before = sequencer.given_back.get(&source.id).copied().unwrap_or(0);
+        if position.offset < before + HOLE {
+            continue;
+        }
+        settle_rows(sequencer)?;
+        let file = File::options().write(true).open(&source.path).map_err(|e| trouble(&source.path, &e))?;
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        // A file system that cannot do this keeps the whole file until its owner ends.
+        let _ = rustix::fs::fallocate(&file, hole, 0, position.offset);
+        sequencer.given_back.insert(source.id.clone(), position.offset);
+    }
+    Ok(())
+}
+
+/// Brings the rows to the disk, before what they came from goes.
+fn settle_rows(sequencer: &Sequencer) -> Result<()> {
+    let mut checkpoint = sequencer.connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)").map_err(|e| sequencer.trouble(e))?;
+    checkpoint.query_row([], |_| Ok(())).map_err(|e| sequencer.trouble(e))
 }
 
 /// Removes what a process left that died while it was making its segment.

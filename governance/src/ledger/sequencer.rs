@@ -12,6 +12,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 
@@ -90,6 +91,8 @@ pub(super) struct Sequencer {
     pub connection: Connection,
     key: SigningKey,
     turn: usize,
+    // Up to where living segments' files were given back to the disk.
+    pub given_back: HashMap<SegmentId, u64>,
 }
 
 #[derive(Default)]
@@ -105,7 +108,7 @@ impl Sequencer {
     pub fn open(home: &Home, ledger: &LedgerId, ports: &Ports, durability: Durability) -> Result<Self> {
         let key = SigningKey::open(&home.keys(), &*ports.chance)?;
         let connection = database::writer(&home.database(), durability)?;
-        Ok(Self { home: home.clone(), ledger: ledger.clone(), ports: ports.clone(), connection, key, turn: 0 })
+        Ok(Self { home: home.clone(), ledger: ledger.clone(), ports: ports.clone(), connection, key, turn: 0, given_back: HashMap::new() })
     }
 
     /// Moves everything that is there. `own` gives the caller's own segment, into which takings-over are written.
@@ -135,6 +138,7 @@ impl Sequencer {
             done.more = self.batch(fence, &now, &ended, &mut done)?.more;
             adoption::put_away(self, &sources, &ended)?;
         }
+        adoption::give_back(self, &sources, &last.reached)?;
         Ok(done)
     }
 

@@ -265,3 +265,26 @@ async fn a_full_database_writes_nothing_and_goes_on_when_there_is_room() {
     assert_eq!(ledger.sequence(1).await.unwrap().entries, 5_000);
     assert!(ledger.verify(None).await.unwrap().is_intact());
 }
+
+#[tokio::test]
+async fn a_long_lived_segment_does_not_fill_the_disk_and_can_still_be_read() {
+    use std::os::unix::fs::MetadataExt;
+    let home = tempfile::tempdir().unwrap();
+    let ledger = open(home.path()).await;
+    let segment = ledger.segment().unwrap();
+    let large = Entry::note(Millis(1), Action::Message).payload(format!("\"{}\"", "x".repeat(1_000_000)));
+    for _ in 0..20 {
+        segment.append(&large).unwrap();
+    }
+    ledger.sequence(1).await.unwrap();
+    let path = home.path().join("segments").join(format!("{}.segment", segment.id()));
+    let held = fs::metadata(&path).unwrap().blocks() * 512;
+    assert!(held < 1_000_000, "{held} bytes are still held");
+    segment.append(&note(1)).unwrap();
+    assert_eq!(ledger.entries_of(segment.id()).await.unwrap().len(), 22);
+    assert_eq!(ledger.sequence(1).await.unwrap().entries, 1);
+    segment.abandon();
+    let other = open(home.path()).await;
+    assert_eq!(other.sequence(1).await.unwrap().adopted.len(), 1);
+    assert!(other.verify(None).await.unwrap().is_intact());
+}
