@@ -29,11 +29,18 @@ const ROWS: usize = 4_096;
 /// Finds any edit, deletion, reordering, insertion or truncation up to the last head that is held outside, and names the first bad entry.
 /// Never writes.
 pub fn verify(database: &Path, outside: Option<&Head>) -> Result<Report> {
+    let rest = database::at_rest(database);
+    let report = check(database, outside, rest.is_some());
+    // Somebody has begun to write meanwhile: look again, with them in mind.
+    if rest.is_some() && rest != database::at_rest(database) { check(database, outside, false) } else { report }
+}
+
+fn check(database: &Path, outside: Option<&Head>, at_rest: bool) -> Result<Report> {
     let home = Home::of(database);
     let keys = PublicKeys::open(&home.keys())?;
     // Read before the rows: a head that is written meanwhile is then not missed among them.
     let kept = home.kept_heads()?;
-    let connection = database::reader(database)?;
+    let connection = database::reader(database, at_rest)?;
     let sql = |e| database::sqlite_trouble(database, e);
     connection.execute_batch("BEGIN").map_err(sql)?;
     let ledger: String = connection.query_row("SELECT value FROM meta WHERE name = 'ledger'", [], |row| row.get(0)).map_err(sql)?;
