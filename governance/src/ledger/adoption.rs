@@ -20,7 +20,7 @@ use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token};
 /// Segments that are being made become old enough to be left-overs after this.
 const LEFT_OVER: Duration = Duration::from_secs(60);
 /// How much of a living segment is given back to the disk at once.
-const HOLE: u64 = 16 << 20;
+const HOLE: u64 = 64 << 20;
 
 /// Writes, into the caller's own segment, how dead and vanished segments ended. All of them have been read to their ends.
 pub(super) fn settle(
