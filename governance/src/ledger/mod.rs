@@ -50,12 +50,14 @@ mod key;
 mod listing;
 mod report;
 mod rows;
+mod runs;
 mod segment;
 mod sequencer;
 mod sink;
 mod tree;
 mod verify;
 mod waiting;
+mod walk;
 mod witness;
 
 use std::fs;
