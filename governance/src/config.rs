@@ -77,7 +77,9 @@ impl Config {
         let home = flags.home.or_else(|| set("GOVERNANCE_HOME").map(PathBuf::from)).unwrap_or_else(|| DEFAULT_HOME.into());
         let file = File::read(&home)?;
         let default = Self::default();
-        let parsed = |name: &str| set(name).map(|value| value.parse::<u64>().map_err(|_| bad_value(name, &value, "a number of seconds"))).transpose();
+        let parsed = |name: &str| {
+            set(name).map(|value| value.parse::<u64>().map_err(|_| bad_value(name, &value, "a number of seconds"))).transpose()
+        };
         let switch = |name: &str| set(name).map(|value| truth(name, &value)).transpose();
         let seconds = parsed("ORCHESTRATION_TIMEOUT")?.or(file.timeout_seconds).map(Duration::from_secs);
         let durable = set("GOVERNANCE_DURABILITY").map(|value| value.parse()).transpose()?;
@@ -96,7 +98,8 @@ impl Config {
         match &self.store {
             Some(url) => Ok(url.clone()),
             None => {
-                let home = std::path::absolute(&self.home).map_err(|e| Error::invalid("bad_home", "the home directory has no path").because(e))?;
+                let home =
+                    std::path::absolute(&self.home).map_err(|e| Error::invalid("bad_home", "the home directory has no path").because(e))?;
                 Ok(format!("sqlite:{}", home.join("state.db").display()))
             }
         }
@@ -108,7 +111,9 @@ impl File {
         let path = home.join("config.toml");
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => return Ok(Self::default()),
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Ok(Self::default());
+            }
             Err(error) => return Err(Error::invalid("config_unreadable", format!("`{}` cannot be read", path.display())).because(error)),
         };
         toml::from_str(&text).map_err(|e| Error::invalid("bad_config", format!("`{}`: {}", path.display(), e.message())).because(e))

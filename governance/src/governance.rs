@@ -12,7 +12,7 @@ use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
 use crate::ledger::Ledger;
 use crate::orchestrator::Orchestrator;
 use crate::store::{Actor, Store, StoreUrl, to_json};
-use crate::vocabulary::{Ports, SegmentId, TaskId};
+use crate::vocabulary::{Ports, SegmentId, TaskId, Token};
 
 /// Governed state: a store, its ledger, and everything that stands on them. Cheap to clone.
 ///
@@ -60,7 +60,8 @@ impl Governance {
             Err(error) if error.code() != "rolled_back" => return Err(error),
             _ => {}
         }
-        let recorded = governance.recorder().intent(governance.store(), crate::ledger::Action::Recover, None, None, &governance.inner.store_url)?;
+        let recorded =
+            governance.recorder().intent(governance.store(), crate::ledger::Action::Recover, None, None, &governance.inner.store_url)?;
         let generation = governance.store().recover().await?;
         governance.recorder().acknowledge(generation).await?;
         governance.recorder().outcome(&recorded, crate::ledger::OutcomeResult::Ok, &serde_json::json!({"generation": generation}))?;
@@ -71,8 +72,13 @@ impl Governance {
     async fn assemble(config: Config) -> Result<Self> {
         let store_url = config.store_url()?;
         // A wrong URL is told before anything is made.
-        let shown = StoreUrl::parse(&store_url)?.to_string();
+        let url = StoreUrl::parse(&store_url)?;
         let ports = Ports::default();
+        let shown = match url {
+            // What is gone with the process must not be missed by the next one.
+            StoreUrl::Memory => format!("memory:{}", Token::fresh(&*ports.chance)),
+            url => url.to_string(),
+        };
         let ledger = Ledger::open(&config.home, ports.clone(), config.durability).await?;
         let store = Store::open_as(&store_url, &config.tenant, ports).await?;
         let recorder = Recorder::new(&ledger, &shown)?;

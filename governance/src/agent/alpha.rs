@@ -22,6 +22,6 @@ impl Worker for Alpha {
     }
 
     async fn evaluate(&self, desk: &Desk) -> Result<()> {
-        desk.judge_all().await.map(drop)
+        desk.judge_all("evaluation").await.map(drop)
     }
 }

@@ -23,7 +23,7 @@ impl Worker for Beta {
     }
 
     async fn evaluate(&self, desk: &Desk) -> Result<()> {
-        desk.judge_all().await?;
+        desk.judge_all("evaluation").await?;
         let proposed = desk.proposals().await?;
         let ideas: Vec<_> = proposed.into_iter().filter(|p| p.name.as_str() != COMBINED).map(|p| p.idea).collect();
         if ideas.len() > 1 {

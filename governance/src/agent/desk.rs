@@ -1,5 +1,6 @@
 //! What an agent has in hand: every way in which it touches the world, each governed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::ledger::Action;
 use crate::llm::{Evaluation, Idea, Model};
 use crate::store::{Actor, Store};
 use crate::vocabulary::{
-    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, EntryName, PipelineId, ProposalId, Section, get_output_type_for_phase, may_follow,
+    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, EntryName, PipelineId, ProposalId, Section, get_output_type_for_phase,
+    may_follow,
 };
 
 /// How many calls are reserved at once, and for how long.
@@ -186,8 +188,9 @@ impl Desk {
     pub async fn proposals(&self) -> Result<Vec<Proposed>> {
         let entries = self.board.entries(Section::Solutions).await?;
         let proposed = |entry: crate::coordination::BoardEntry| {
-            let idea = serde_json::from_value(entry.content)
-                .map_err(|e| Error::invalid("not_a_solution", format!("`{}` on the blackboard is not a solution", entry.name)).because(e))?;
+            let idea = serde_json::from_value(entry.content).map_err(|e| {
+                Error::invalid("not_a_solution", format!("`{}` on the blackboard is not a solution", entry.name)).because(e)
+            })?;
             Ok(Proposed { name: entry.name, author: entry.author, idea })
         };
         entries.into_iter().map(proposed).collect()
@@ -198,14 +201,15 @@ impl Desk {
         self.ask("evaluate", self.model.evaluate(self.role, &self.objective, &proposed.idea)).await
     }
 
-    /// Judges every solution and puts the judgements on the blackboard.
-    pub async fn judge_all(&self) -> Result<()> {
-        let mut judgements = serde_json::Map::new();
+    /// Judges every solution, and puts the judgements on the blackboard as `{what}-{agent}`.
+    pub async fn judge_all(&self, what: &str) -> Result<BTreeMap<EntryName, Evaluation>> {
+        let mut judgements = BTreeMap::new();
         for proposed in self.proposals().await? {
             let judged = self.judge(&proposed).await?;
-            judgements.insert(proposed.name.to_string(), json!(judged));
+            judgements.insert(proposed.name, judged);
         }
-        self.post_once(Section::Progress, &format!("evaluation-{}", self.actor.id), &judgements).await
+        self.post_once(Section::Progress, &format!("{what}-{}", self.actor.id), &judgements).await?;
+        Ok(judgements)
     }
 
     /// Casts this agent's ballot.

@@ -20,15 +20,12 @@ pub trait Worker: Send + Sync {
 
     /// Votes for the option that it judges best; abstains when it can tell none apart.
     async fn vote(&self, desk: &Desk, proposal: &ProposalId) -> Result<()> {
-        let mut judged = Vec::new();
-        for proposed in desk.proposals().await? {
-            judged.push((desk.judge(&proposed).await?.score, proposed.name));
-        }
-        judged.sort();
-        let choice = match &judged[..] {
-            [.., (second, _), (best, _)] if second == best => Choice::Abstain,
-            [.., (_, name)] => Choice::One(name.to_string()),
-            [] => Choice::Abstain,
+        let judged = desk.judge_all("verdict").await?;
+        let best = judged.values().map(|judgement| judgement.score).max();
+        let mut favourites = judged.iter().filter(|(_, judgement)| Some(judgement.score) == best);
+        let choice = match (favourites.next(), favourites.next()) {
+            (Some((name, _)), None) => Choice::One(name.to_string()),
+            _ => Choice::Abstain,
         };
         desk.vote(proposal, choice).await.map(drop)
     }
@@ -39,6 +36,8 @@ pub fn built_in(role: AgentRole) -> Result<Arc<dyn Worker>> {
     match role {
         AgentRole::Alpha => Ok(Arc::new(Alpha)),
         AgentRole::Beta => Ok(Arc::new(Beta)),
-        AgentRole::Gamma => Err(Error::new(ErrorKind::NotFound, "no_such_agent", "there is no built-in `gamma` yet: use `alpha` or `beta`")),
+        AgentRole::Gamma => {
+            Err(Error::new(ErrorKind::NotFound, "no_such_agent", "there is no built-in `gamma` yet: use `alpha` or `beta`"))
+        }
     }
 }

@@ -95,8 +95,10 @@ pub enum Command {
 }
 
 #[derive(Debug, Arguments)]
-#[command(after_help = "Examples:\n  governance run \"Design a caching strategy\"\n  governance run --file objective.txt --out solution.md\n  \
-echo \"Speed up the build\" | governance run - --json")]
+#[command(
+    after_help = "Examples:\n  governance run \"Design a caching strategy\"\n  governance run --file objective.txt --out solution.md\n  \
+echo \"Speed up the build\" | governance run - --json"
+)]
 pub struct Run {
     /// What is to be decided; `-` reads it from standard input
     #[arg(required_unless_present = "file", conflicts_with = "file")]

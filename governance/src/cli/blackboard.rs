@@ -25,7 +25,9 @@ pub async fn blackboard(config: Config, command: Blackboard, printer: &Printer) 
                     printer.line(format!("{BOLD}{section}{BOLD:#}"))?;
                 }
                 for entry in entries {
-                    printer.either(&entry, || format!("  {} {DIM}v{} by {}{DIM:#}  {}", entry.name, entry.version, entry.author, said(&entry)))?;
+                    printer.either(&entry, || {
+                        format!("  {} {DIM}v{} by {}{DIM:#}  {}", entry.name, entry.version, entry.author, said(&entry))
+                    })?;
                 }
             }
         }
@@ -53,7 +55,16 @@ fn show(event: std::result::Result<BoardEvent, Gap>, printer: &Printer) -> Resul
     match event {
         Ok(event) => printer.either(&event, || {
             let entry = &event.entry;
-            format!("{DIM}{:>5} {}{DIM:#} {BOLD}{}/{}{BOLD:#} {DIM}v{} by {}{DIM:#}  {}", event.position, clock(event.at), entry.section, entry.name, entry.version, entry.author, said(entry))
+            format!(
+                "{DIM}{:>5} {}{DIM:#} {BOLD}{}/{}{BOLD:#} {DIM}v{} by {}{DIM:#}  {}",
+                event.position,
+                clock(event.at),
+                entry.section,
+                entry.name,
+                entry.version,
+                entry.author,
+                said(entry)
+            )
         }),
         Err(gap) => printer.either(&json!({"gap": gap}), || format!("{WARN}missed{WARN:#}: {gap:?}")),
     }

@@ -41,7 +41,13 @@ fn show(step: Step, printer: &Printer) -> Result<()> {
             let message: BusMessage = from_json("bus", &entry.value)?;
             printer.either(&json!({"position": entry.position, "message": message}), || {
                 let to = message.to.as_ref().map_or("everybody", |to| to.as_str());
-                format!("{DIM}{:>5} {}{DIM:#} {BOLD}{}{BOLD:#} to {to}: {}", entry.position, clock(entry.at), message.from, short(&spoken(&message.body), 120))
+                format!(
+                    "{DIM}{:>5} {}{DIM:#} {BOLD}{}{BOLD:#} to {to}: {}",
+                    entry.position,
+                    clock(entry.at),
+                    message.from,
+                    short(&spoken(&message.body), 120)
+                )
             })
         }),
     }

@@ -40,11 +40,18 @@ async fn list(config: Config, filter: Filter, printer: &Printer) -> Result<ExitC
         printer.either(entry, || {
             let who = entry.agent_id.as_ref().map(AgentId::as_str).or(entry.pipeline_id.as_ref().map(PipelineId::as_str)).unwrap_or("–");
             let result = entry.result.map_or(String::new(), |result| format!(" {result}"));
-            format!("{DIM}{:>6} {}{DIM:#} {:<8} {BOLD}{}{BOLD:#}{result}  {who}  {DIM}{}{DIM:#}", entry.seq, clock(entry.at), entry.kind, entry.action, short(&entry.payload, 90))
+            format!(
+                "{DIM}{:>6} {}{DIM:#} {:<8} {BOLD}{}{BOLD:#}{result}  {who}  {DIM}{}{DIM:#}",
+                entry.seq,
+                clock(entry.at),
+                entry.kind,
+                entry.action,
+                short(&entry.payload, 90)
+            )
         })?;
     }
     if listing.unsequenced > 0 {
-        printer.note(format!("{} entries are written but not in the record yet", listing.unsequenced))?;
+        printer.note(format!("written but not in the record yet: {}", listing.unsequenced))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -56,11 +63,7 @@ fn verify(config: &Config, head: Option<String>, printer: &Printer) -> Result<Ex
     let report = crate::ledger::verify(&path, outside.as_ref())?;
     let intact = report.is_intact();
     printer.either(&json!({"intact": intact, "report": report}), || {
-        if intact {
-            format!("{GOOD}intact{GOOD:#}: {}", report)
-        } else {
-            format!("{BAD}not intact{BAD:#}: {}", report)
-        }
+        if intact { format!("{GOOD}intact{GOOD:#}: {}", report) } else { format!("{BAD}not intact{BAD:#}: {}", report) }
     })?;
     Ok(if intact { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -69,7 +72,8 @@ fn outside_head(given: &str) -> Result<Head> {
     if given.trim_start().starts_with('{') {
         return Head::parse(given);
     }
-    let text = std::fs::read_to_string(given).map_err(|e| Error::invalid("head_unreadable", format!("the head `{given}` cannot be read")).because(e))?;
+    let text = std::fs::read_to_string(given)
+        .map_err(|e| Error::invalid("head_unreadable", format!("the head `{given}` cannot be read")).because(e))?;
     // A file of heads, one a line: the newest counts.
     let newest = text.lines().rev().find(|line| !line.trim().is_empty());
     Head::parse(newest.unwrap_or_default())

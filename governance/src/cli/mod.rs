@@ -76,7 +76,8 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
 /// Opens what is there; a command that only looks makes nothing.
 async fn existing(config: Config) -> Result<Governance> {
     if !config.home.join(crate::vocabulary::DEFAULT_LEDGER_PATH).exists() {
-        let message = format!("there is nothing in `{}` yet: run `governance run \"…\"` first, or name another --home", config.home.display());
+        let message =
+            format!("there is nothing in `{}` yet: run `governance run \"…\"` first, or name another --home", config.home.display());
         return Err(Error::new(ErrorKind::NotFound, "no_home", message));
     }
     Governance::open(config).await
@@ -102,7 +103,8 @@ async fn chosen(governance: &Governance, named: Option<String>) -> Result<Pipeli
         Some(named) => {
             let id = PipelineId::new(named)?;
             let known = governance.store().state(governance.store().keys().pipeline(&id)).await?;
-            let missing = || Error::new(ErrorKind::NotFound, "no_such_pipeline", format!("there is no run `{id}`: see `governance pipeline list`"));
+            let missing =
+                || Error::new(ErrorKind::NotFound, "no_such_pipeline", format!("there is no run `{id}`: see `governance pipeline list`"));
             known.map(|_| id.clone()).ok_or_else(missing)
         }
         None => {

@@ -35,7 +35,10 @@ pub async fn pipeline(config: Config, command: Pipeline, printer: &Printer) -> R
                     printer.line(format!("  {}", short(state.field("reason"), 400)))?;
                 }
                 for agent in agents {
-                    printer.line(format!("  {:<14} {:<6} {} {:<10} {} {DIM}{}{DIM:#}", agent.id, agent.role, agent.tier, agent.status, agent.phase, agent.runtime))?;
+                    printer.line(format!(
+                        "  {:<14} {:<6} {} {:<10} {} {DIM}{}{DIM:#}",
+                        agent.id, agent.role, agent.tier, agent.status, agent.phase, agent.runtime
+                    ))?;
                 }
             }
         }

@@ -142,7 +142,9 @@ pub fn spoken(content: &Value) -> String {
     }
     match content.get("instruction") {
         Some(Value::String(stage)) => format!("please {stage}"),
-        Some(Value::Object(vote)) => vote.get("vote").and_then(Value::as_str).map_or_else(|| content.to_string(), |id| format!("please vote on {id}")),
+        Some(Value::Object(vote)) => {
+            vote.get("vote").and_then(Value::as_str).map_or_else(|| content.to_string(), |id| format!("please vote on {id}"))
+        }
         _ => content.get("note").and_then(Value::as_str).map_or_else(|| content.to_string(), str::to_owned),
     }
 }

@@ -80,7 +80,8 @@ async fn stop_on_signal(interrupt: &CancellationToken, printer: &Printer) {
 }
 
 fn objective(args: &Run) -> Result<String> {
-    let unreadable = |what: &str, error| Error::invalid("objective_unreadable", format!("the objective cannot be read from {what}")).because(error);
+    let unreadable =
+        |what: &str, error| Error::invalid("objective_unreadable", format!("the objective cannot be read from {what}")).because(error);
     let read = |what: &str, source: &mut dyn Read| {
         let mut text = String::new();
         // One byte more than is allowed tells a large one from one too large, without reading all of it.
@@ -102,7 +103,10 @@ fn objective(args: &Run) -> Result<String> {
 fn writable(out: &Path) -> Result<()> {
     let directory = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if out.is_dir() || !directory.is_dir() {
-        return Err(Error::invalid("not_writable", format!("`{}` cannot be written: its directory is not there, or it is one", out.display())));
+        return Err(Error::invalid(
+            "not_writable",
+            format!("`{}` cannot be written: its directory is not there, or it is one", out.display()),
+        ));
     }
     Ok(())
 }
@@ -124,12 +128,22 @@ fn summary(outcome: &RunOutcome, out: Option<&Path>, printer: &Printer) -> Resul
     }
     printer.line(format!("\n{BOLD}votes{BOLD:#}"))?;
     for proposal in &outcome.proposals {
-        let votes = outcome.votes.values().flatten().filter(|choice| **choice == crate::coordination::Choice::One(proposal.name.to_string())).count();
+        let votes = outcome
+            .votes
+            .values()
+            .flatten()
+            .filter(|choice| **choice == crate::coordination::Choice::One(proposal.name.to_string()))
+            .count();
         let scores = proposal.scores.iter().map(|(judge, score)| format!("{judge} {score}")).collect::<Vec<_>>().join(", ");
         printer.line(format!("  {votes}  {}: {}  {DIM}{scores}{DIM:#}", proposal.name, short(&proposal.idea.title, 80)))?;
     }
     if let Some(head) = &outcome.ledger_head {
-        printer.line(format!("\n{DIM}{} · ledger at {} entries, root {}…{DIM:#}", outcome.pipeline_id, head.size, short(&head.root, 16)))?;
+        printer.line(format!(
+            "\n{DIM}{} · ledger at {} entries, root {}…{DIM:#}",
+            outcome.pipeline_id,
+            head.size,
+            short(&head.root, 16)
+        ))?;
     }
     out.map_or(Ok(()), |out| printer.line(format!("{DIM}written to {}{DIM:#}", out.display())))
 }

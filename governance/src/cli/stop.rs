@@ -35,7 +35,9 @@ pub async fn stop(config: Config, args: Stop, printer: &Printer) -> Result<ExitC
     let governance = Governance::open(config).await?;
     if args.lift {
         let receipt = governance.revocations().lift().await?;
-        printer.either(&json!({"lifted": true, "receipt": receipt}), || format!("{GOOD}lifted{GOOD:#}: new runs may begin; what was stopped stays stopped"))?;
+        printer.either(&json!({"lifted": true, "receipt": receipt}), || {
+            format!("{GOOD}lifted{GOOD:#}: new runs may begin; what was stopped stays stopped")
+        })?;
     } else {
         let receipt = governance.revocations().stop_all(&args.reason).await?;
         printer.either(&json!({"stopped": "all", "receipt": receipt}), || {

@@ -19,14 +19,18 @@ struct Field {
 }
 
 #[expect(clippy::expect_used, reason = "the data is part of the program and read by a test")]
-static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| serde_json::from_str(include_str!("fields.json")).expect("the fields are well-formed"));
+static FIELDS: LazyLock<Vec<Field>> =
+    LazyLock::new(|| serde_json::from_str(include_str!("fields.json")).expect("the fields are well-formed"));
 
 /// Words that say what matters, by trait.
 const PRIORITIES: [(&str, &[&str]); 5] = [
     ("simplicity", &["simple", "small", "easy", "minimal", "quick", "maintainable", "lightweight", "prototype"]),
     ("speed", &["fast", "latency", "performance", "throughput", "realtime", "speed", "scale", "high", "cache", "cach"]),
     ("correctness", &["correct", "consistent", "consistency", "exact", "reliable", "transaction", "integrity", "accurate"]),
-    ("safety", &["safe", "secure", "security", "audit", "compliance", "privacy", "protect", "production", "critical", "patient", "payment"]),
+    (
+        "safety",
+        &["safe", "secure", "security", "audit", "compliance", "privacy", "protect", "production", "critical", "patient", "payment"],
+    ),
     ("economy", &["cheap", "cost", "budget", "frugal", "economical", "energy", "limited"]),
 ];
 
@@ -70,7 +74,7 @@ fn score(role: AgentRole, terms: &[String], idea: &Idea) -> u32 {
     // Steps beyond a handful cost attention; none at all is no plan.
     let length = match idea.steps.len() {
         0 => 0,
-        1..=7 => 10,
+        few @ 1..=7 => 3 + u32::try_from(few).unwrap_or(0),
         more => 10_u32.saturating_sub(u32::try_from(more - 7).unwrap_or(10)),
     };
     (got * 80 / total.max(1) + coverage * 12 + length * 8).min(1_000)
@@ -104,7 +108,8 @@ impl Model for LocalModel {
         let mut weighed: Vec<_> = weights(AgentRole::Gamma, &terms).to_vec();
         weighed.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
         let asked = |name: &str| weighed.iter().any(|(trait_name, weight)| *trait_name == name && *weight > 2);
-        let questions = PRIORITIES.iter().filter(|(name, _)| !asked(name)).take(2).map(|(name, _)| format!("how much does {name} matter here?"));
+        let questions =
+            PRIORITIES.iter().filter(|(name, _)| !asked(name)).take(2).map(|(name, _)| format!("how much does {name} matter here?"));
         Ok(Analysis {
             field: field_of(&terms).field.clone(),
             priorities: weighed.iter().take(3).map(|(name, _)| (*name).to_owned()).collect(),
@@ -127,13 +132,15 @@ impl Model for LocalModel {
 
     async fn evaluate(&self, role: AgentRole, objective: &str, idea: &Idea) -> Result<Evaluation> {
         let terms = significant(objective);
-        let mut strengths: Vec<String> = idea.traits.named().iter().filter(|(_, v)| *v >= 8).map(|(name, _)| format!("strong on {name}")).collect();
+        let mut strengths: Vec<String> =
+            idea.traits.named().iter().filter(|(_, v)| *v >= 8).map(|(name, _)| format!("strong on {name}")).collect();
         let taken_up = covered(&terms, idea);
         if !taken_up.is_empty() {
             let words = taken_up.iter().map(|term| term.as_str()).collect::<Vec<_>>().join(", ");
             strengths.push(format!("takes up: {words}"));
         }
-        let mut concerns: Vec<String> = idea.traits.named().iter().filter(|(_, v)| *v <= 5).map(|(name, _)| format!("weak on {name}")).collect();
+        let mut concerns: Vec<String> =
+            idea.traits.named().iter().filter(|(_, v)| *v <= 5).map(|(name, _)| format!("weak on {name}")).collect();
         if idea.steps.is_empty() {
             concerns.push("names no steps".to_owned());
         }

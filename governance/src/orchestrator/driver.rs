@@ -79,7 +79,8 @@ fn checked(objective: &str) -> Result<&str> {
         return Err(Error::invalid("empty_objective", "the objective is empty: say what is to be decided"));
     }
     if objective.len() > MAX_OBJECTIVE {
-        let message = format!("the objective has {} bytes: at most {MAX_OBJECTIVE}; put the rest into a file it refers to", objective.len());
+        let message =
+            format!("the objective has {} bytes: at most {MAX_OBJECTIVE}; put the rest into a file it refers to", objective.len());
         return Err(Error::invalid("objective_too_large", message));
     }
     if objective.contains('\0') {
@@ -146,7 +147,7 @@ impl Driver {
             actors.push((actor, role));
         }
         self.run = Run::new(actors.iter().map(|(actor, role)| (actor.id.clone(), *role)), self.options.auto_continue);
-        self.record().await?;
+        self.record(PipelineStatus::Spawn).await?;
         actors.into_iter().try_for_each(|(actor, role)| self.crew.start(actor, role))
     }
 
@@ -210,7 +211,8 @@ impl Driver {
         for (key, admitted) in &self.governor.admission.0 {
             if store.number(key.clone()).await? != *admitted {
                 let stop = self.governance.revocations().stop_in_force().await?;
-                let why = stop.map_or_else(|| "the pipeline was stopped".to_owned(), |stop| format!("everything was stopped: {}", stop.reason));
+                let why =
+                    stop.map_or_else(|| "the pipeline was stopped".to_owned(), |stop| format!("everything was stopped: {}", stop.reason));
                 return Ok(Some(Event::Stopped(why)));
             }
         }
@@ -224,7 +226,7 @@ impl Driver {
 
     async fn carry_out(&mut self, effect: Effect) -> Result<()> {
         let done = match effect {
-            Effect::Record => self.record().await,
+            Effect::Record(status) => self.record(status).await,
             Effect::Instruct(stage) => self.instruct(stage).await,
             Effect::Report => self.report().await,
             Effect::OpenVote => self.open_vote().await,
@@ -240,15 +242,14 @@ impl Driver {
     }
 
     /// Writes the run's state down, fenced; the end of a run that was stopped is written by whoever may.
-    async fn record(&self) -> Result<()> {
+    async fn record(&self, status: PipelineStatus) -> Result<()> {
         let key = self.governance.store().keys().pipeline(&self.pipeline);
         let fields = [
-            ("status", self.run.status.to_string()),
+            ("status", status.to_string()),
             ("awaiting_user", self.run.awaiting_user.to_string()),
             ("reason", self.run.reason.clone().unwrap_or_default()),
         ];
-        let fenced = if self.run.status == PipelineStatus::Stopped { Commit::default().urgent() } else { self.governor.commit() };
-        let status = self.run.status;
+        let fenced = if status == PipelineStatus::Stopped { Commit::default().urgent() } else { self.governor.commit() };
         let payload = json!({"status": status, "reason": self.run.reason});
         let recorder = self.governance.recorder();
         let store = self.governance.store();
@@ -257,7 +258,11 @@ impl Driver {
                 let mut commit = fenced.token(token).merge(key.clone(), fields);
                 if status == PipelineStatus::Orchestrating && !self.run.awaiting_user {
                     let now = store.ports().clock.now().0;
-                    commit = commit.write(Write::Push { list: self.log(), value: format!("{now} orchestration started").into(), bound: LOG_LINES });
+                    commit = commit.write(Write::Push {
+                        list: self.log(),
+                        value: format!("{now} orchestration started").into(),
+                        bound: LOG_LINES,
+                    });
                 }
                 store.apply(commit).await.map(drop)
             })
@@ -293,7 +298,8 @@ impl Driver {
 
     async fn report(&self) -> Result<()> {
         let board = self.board();
-        let reports: Vec<_> = board.entries(Section::Progress).await?.into_iter().filter(|e| e.name.as_str().starts_with("report-")).collect();
+        let reports: Vec<_> =
+            board.entries(Section::Progress).await?.into_iter().filter(|e| e.name.as_str().starts_with("report-")).collect();
         let summary: Vec<_> = reports.iter().map(|entry| &entry.content).collect();
         board.post(Section::Progress, "report", &json!({"agents": summary})).await.map(drop)
     }

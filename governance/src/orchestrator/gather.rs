@@ -52,7 +52,10 @@ impl Driver {
 
     async fn proposals(&self) -> Result<Vec<ProposalSummary>> {
         let mut scores: BTreeMap<EntryName, BTreeMap<AgentId, u32>> = BTreeMap::new();
-        for entry in self.board().entries(Section::Progress).await?.iter().filter(|e| e.name.as_str().starts_with("evaluation-")) {
+        let progress = self.board().entries(Section::Progress).await?;
+        let judged = |what: &str| progress.iter().filter(move |e| e.name.as_str().starts_with(what));
+        // What an agent thought at its vote is newer than what it thought before.
+        for entry in judged("evaluation-").chain(judged("verdict-")) {
             for (name, judged) in entry.content.as_object().into_iter().flatten() {
                 let score = judged.get("score").and_then(Value::as_u64).and_then(|score| u32::try_from(score).ok());
                 scores.entry(EntryName::new(name)?).or_default().extend(score.map(|score| (entry.author.clone(), score)));
@@ -60,8 +63,9 @@ impl Driver {
         }
         let entries = self.board().entries(Section::Solutions).await?;
         let proposal = |entry: crate::coordination::BoardEntry| {
-            let idea: Idea = serde_json::from_value(entry.content)
-                .map_err(|e| Error::corrupt("not_a_solution", format!("`{}` on the blackboard is not a solution", entry.name)).because(e))?;
+            let idea: Idea = serde_json::from_value(entry.content).map_err(|e| {
+                Error::corrupt("not_a_solution", format!("`{}` on the blackboard is not a solution", entry.name)).because(e)
+            })?;
             let scores = scores.remove(&entry.name).unwrap_or_default();
             Ok(ProposalSummary { scores, name: entry.name, author: entry.author, idea })
         };
@@ -86,7 +90,8 @@ impl Driver {
         let newest = Filter { pipeline: Some(self.pipeline.clone()), newest_first: true, limit: 8, ..Filter::default() };
         loop {
             let listing = ledger.list(&newest).await?;
-            let caught_up = listing.unsequenced == 0 || listing.actions.iter().any(|a| Some(&a.segment) == own.as_ref() && a.number >= written);
+            let caught_up =
+                listing.unsequenced == 0 || listing.actions.iter().any(|a| Some(&a.segment) == own.as_ref() && a.number >= written);
             if caught_up || clock.elapsed() >= until {
                 return ledger.head().await;
             }

@@ -68,8 +68,8 @@ pub enum Event {
 /// What is to be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Write the new state down.
-    Record,
+    /// Write a state down.
+    Record(PipelineStatus),
     /// Tell the agents that are alive to do a stage.
     Instruct(Stage),
     /// Write the report of what was proposed.
@@ -151,12 +151,12 @@ impl Run {
             }
             PipelineStatus::Spawn if all(Stage::Ready) => {
                 self.status = PipelineStatus::Running;
-                vec![Effect::Record, Effect::Instruct(Stage::Work)]
+                vec![Effect::Record(self.status), Effect::Instruct(Stage::Work)]
             }
             PipelineStatus::Running if lost => self.end(PipelineStatus::Failed, why()),
             PipelineStatus::Running if all(Stage::Work) => {
                 self.status = PipelineStatus::Report;
-                let mut effects = vec![Effect::Record, Effect::Report];
+                let mut effects = vec![Effect::Record(self.status), Effect::Report];
                 if self.auto {
                     effects.extend(self.orchestrate());
                 }
@@ -170,7 +170,7 @@ impl Run {
 
     fn orchestrate(&mut self) -> Vec<Effect> {
         self.status = PipelineStatus::Orchestrating;
-        vec![Effect::Record, Effect::Instruct(Stage::Evaluate)]
+        vec![Effect::Record(self.status), Effect::Instruct(Stage::Evaluate)]
     }
 
     fn closed(&mut self, outcome: Outcome) -> Vec<Effect> {
@@ -179,19 +179,19 @@ impl Run {
         }
         if matches!(outcome, Outcome::Decided { .. }) {
             self.status = PipelineStatus::Completed;
-            return vec![Effect::Decide(outcome), Effect::Record, Effect::Dismiss];
+            return vec![Effect::Decide(outcome), Effect::Record(self.status), Effect::Dismiss];
         }
         // Undecided is never a yes: the run waits for its user.
         self.awaiting_user = true;
         self.reason = Some("the votes closed without a decision".to_owned());
         let context = serde_json::to_string(&outcome).unwrap_or_default();
-        vec![Effect::KeepFailure(context), Effect::Record, Effect::Dismiss]
+        vec![Effect::KeepFailure(context), Effect::Record(self.status), Effect::Dismiss]
     }
 
     fn end(&mut self, status: PipelineStatus, why: String) -> Vec<Effect> {
         self.status = status;
         self.reason = Some(why.clone());
-        vec![Effect::KeepFailure(why), Effect::Record, Effect::Dismiss]
+        vec![Effect::KeepFailure(why), Effect::Record(status), Effect::Dismiss]
     }
 }
 
@@ -233,7 +233,7 @@ mod tests {
         let events = both(Stage::Ready).into_iter().chain(both(Stage::Work)).chain(both(Stage::Evaluate)).chain(both(Stage::Vote));
         let (run, effects) = through(fresh(true), events.chain([Event::VoteClosed(decided())]));
         assert_eq!(run.status, PipelineStatus::Completed);
-        let told: Vec<_> = effects.into_iter().filter(|e| *e != Effect::Record).collect();
+        let told: Vec<_> = effects.into_iter().filter(|e| !matches!(e, Effect::Record(_))).collect();
         assert_eq!(
             told,
             [
