@@ -53,7 +53,7 @@ impl Driver {
     async fn proposals(&self) -> Result<Vec<ProposalSummary>> {
         let mut scores: BTreeMap<EntryName, BTreeMap<AgentId, u32>> = BTreeMap::new();
         let progress = self.board().entries(Section::Progress).await?;
-        let judged = |what: &str| progress.iter().filter(move |e| e.name.as_str().starts_with(what));
+        let judged = |what: &'static str| progress.iter().filter(move |e| e.name.as_str().starts_with(what));
         // What an agent thought at its vote is newer than what it thought before.
         for entry in judged("evaluation-").chain(judged("verdict-")) {
             for (name, judged) in entry.content.as_object().into_iter().flatten() {
