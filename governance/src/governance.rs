@@ -1,6 +1,7 @@
 //! The composition root: opens the ledger and the store, ties them together, keeps house, and hands out handles.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -9,10 +10,10 @@ use crate::config::Config;
 use crate::coordination::{Blackboard, Caretaker, Chore, Consensus, MessageBus};
 use crate::error::Result;
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
-use crate::ledger::Ledger;
+use crate::ledger::{Filter, Ledger};
 use crate::orchestrator::Orchestrator;
 use crate::store::{Actor, Store, StoreUrl, to_json};
-use crate::vocabulary::{Ports, SegmentId, TaskId, Token};
+use crate::vocabulary::{Ports, TaskId, Token};
 
 /// Governed state: a store, its ledger, and everything that stands on them. Cheap to clone.
 ///
@@ -40,6 +41,7 @@ struct Inner {
     store: Store,
     ledger: Ledger,
     recorder: Recorder,
+    keeper: String,
     caretaker: Mutex<Option<Caretaker>>,
 }
 
@@ -81,19 +83,15 @@ impl Governance {
         };
         let ledger = Ledger::open(&config.home, ports.clone(), config.durability).await?;
         let store = Store::open_as(&store_url, &config.tenant, ports).await?;
-        let recorder = Recorder::new(&ledger, &shown)?;
+        let recorder = Recorder::new(&ledger, &shown);
+        let keeper = format!("caretaker-{}", Token::fresh(&*store.ports().chance));
         let caretaker = Mutex::new(None);
-        Ok(Self { inner: Arc::new(Inner { config, store_url: shown, store, ledger, recorder, caretaker }) })
+        Ok(Self { inner: Arc::new(Inner { config, store_url: shown, store, ledger, recorder, keeper, caretaker }) })
     }
 
     async fn keep_house(&self) {
         let sequence = Arc::new(Sequence { store: self.store().clone(), ledger: self.ledger().clone() });
-        *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.keeper(), vec![sequence]));
-    }
-
-    fn keeper(&self) -> String {
-        let segment = self.recorder().segment_id();
-        format!("caretaker-{}", segment.as_ref().map_or("nobody", SegmentId::as_str))
+        *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, vec![sequence]));
     }
 
     /// What it was opened with.
@@ -173,10 +171,25 @@ impl Governance {
         Orchestrator::new(self)
     }
 
+    /// Waits until everything that is written, also by processes that died, is in the record. False if it was not in time.
+    pub async fn catch_up(&self, within: Duration) -> Result<bool> {
+        let clock = &self.store().ports().clock;
+        let until = clock.elapsed() + within;
+        loop {
+            if self.ledger().list(&Filter { limit: 1, ..Filter::default() }).await?.unsequenced == 0 {
+                return Ok(true);
+            }
+            if clock.elapsed() >= until {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Lets the next process keep house, and closes the ledger. What is not in the record yet waits for whoever keeps house next.
     pub async fn close(&self) -> Result<()> {
         if let Some(caretaker) = self.inner.caretaker.lock().await.take() {
-            caretaker.stop(self.store(), &self.keeper()).await;
+            caretaker.stop(self.store(), &self.inner.keeper).await;
         }
         self.ledger().close().await
     }

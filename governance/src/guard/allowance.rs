@@ -51,7 +51,7 @@ impl Allowance {
     ///
     /// Without a ledger every draw is a round trip, because nothing would prove what was started.
     pub async fn draw(&self, amount: u64) -> Result<Spend> {
-        if self.budget.recorder.segment().is_none() {
+        if self.budget.recorder.ledger().is_none() {
             return self.budget.spend(self.unit, amount).await;
         }
         let mut held = self.held.lock().await;
@@ -89,7 +89,7 @@ impl Allowance {
     /// INVARIANT: true only if the intent was written while the share was surely held.
     fn start(&self, share: &mut Held, amount: u64) -> Result<bool> {
         let clock = &self.budget.store.ports().clock;
-        let Some(segment) = self.budget.recorder.segment() else { return Ok(false) };
+        let Some(segment) = self.budget.recorder.segment()? else { return Ok(false) };
         if clock.elapsed() >= share.reservation.until {
             return Ok(false);
         }

@@ -191,7 +191,7 @@ impl ErrorBudget {
         let id = self.store.fresh_token();
         // INVARIANT: the store's `until` is counted from after `sent`, so the holder stops drawing before the share can lapse.
         let until = self.store.now().await?.after(ttl);
-        let held = Held { unit, amount, until, segment: self.recorder.segment_id() };
+        let held = Held { unit, amount, until, segment: self.recorder.segment_id()? };
         let commit = self.taking(unit, amount, version, if closed { 0 } else { limit }).put(self.reservation_cell(&id), to_json(&held)?);
         match self.store.commit(commit).await? {
             Outcome::Accepted(accepted) => {
@@ -220,7 +220,7 @@ impl ErrorBudget {
         if overrun > 0 {
             let (version, Limit { limit, .. }) = self.limit(unit).await?;
             commit = commit.version(self.limit_cell(unit), version).put(self.limit_cell(unit), to_json(&Limit { limit, closed: true })?);
-            if let Some(segment) = self.recorder.segment() {
+            if let Some(segment) = self.recorder.segment()? {
                 let payload = json!({"unit": unit, "reserved": reservation.amount, "used": used}).to_string();
                 let intent = segment.intent(Action::Spend, Some(&self.actor.id), self.actor.pipeline.as_ref(), &payload)?;
                 segment.outcome(&intent, OutcomeResult::Error, r#"{"code":"overrun"}"#)?;

@@ -104,6 +104,9 @@ pub(super) fn at_rest(path: &Path) -> Option<(u64, SystemTime)> {
     Some((file.len(), file.modified().ok()?))
 }
 
+/// The code of the error that says that a ledger holds nothing yet, not even its name.
+pub const EMPTY: &str = "empty_ledger";
+
 /// A raw connection that cannot write. One on a file at rest does not even leave the log's index behind, and works on a read-only disk.
 pub(super) fn reader(path: &Path, at_rest: bool) -> Result<Connection> {
     if !path.exists() {
@@ -117,11 +120,21 @@ pub(super) fn reader(path: &Path, at_rest: bool) -> Result<Connection> {
         let connection = Connection::open_with_flags(uri, flags)?;
         connection.busy_timeout(PATIENCE)?;
         let identity = identity(&connection)?;
-        Ok((connection, identity))
+        let finished = identity.tables > 0 && connection.table_exists(None, "meta")? && named(&connection)?;
+        Ok((connection, identity, finished))
     };
-    let (connection, identity) = open().map_err(|e| sqlite_trouble(path, e))?;
+    let (connection, identity, finished) = open().map_err(|e| sqlite_trouble(path, e))?;
+    // Its making was cut short, so nobody has written into it yet; whoever opens it next finishes it.
+    if !finished && (identity.tables == 0 || identity.application == APPLICATION) {
+        let message = format!("`{}` is a ledger that was not finished being made: nothing is in it; any run finishes it", path.display());
+        return Err(Error::new(ErrorKind::NotFound, EMPTY, message));
+    }
     identity.require(path)?;
     Ok(connection)
+}
+
+fn named(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) FROM meta WHERE name = 'ledger'", [], |row| row.get::<_, i64>(0)).map(|rows| rows > 0)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -67,6 +67,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::Row;
 
 pub use action::{Action, EntryKind, OutcomeResult};
+pub use database::EMPTY;
 pub use durability::Durability;
 pub use entry::{Entry, MAX_PAYLOAD};
 pub use head::Head;

@@ -15,7 +15,7 @@ use crate::llm::Idea;
 use crate::vocabulary::{AgentId, EntryName, Section};
 
 /// How long a run waits for its entries to be in the record.
-const SEQUENCED: Duration = Duration::from_secs(2);
+const SEQUENCED: Duration = Duration::from_secs(4);
 
 impl Driver {
     pub(super) async fn gather(&self) -> Result<RunOutcome> {
@@ -85,13 +85,13 @@ impl Driver {
         let ledger = self.governance.ledger();
         let clock = &self.governance.store().ports().clock;
         let until = clock.elapsed() + SEQUENCED;
-        let written = self.governance.recorder().segment().map_or(0, |segment| segment.entries());
-        let own = self.governance.recorder().segment_id();
+        let segment = self.governance.recorder().segment()?;
+        let own = segment.as_ref().map(|segment| segment.id());
+        let written = segment.as_ref().map_or(0, |segment| segment.entries());
         let newest = Filter { pipeline: Some(self.pipeline.clone()), newest_first: true, limit: 8, ..Filter::default() };
         loop {
             let listing = ledger.list(&newest).await?;
-            let caught_up =
-                listing.unsequenced == 0 || listing.actions.iter().any(|a| Some(&a.segment) == own.as_ref() && a.number >= written);
+            let caught_up = listing.unsequenced == 0 || listing.actions.iter().any(|a| Some(&a.segment) == own && a.number >= written);
             if caught_up || clock.elapsed() >= until {
                 return ledger.head().await;
             }
