@@ -3,3 +3,7 @@
 mod memory {
     governance::contract!(governance_tests::rigs::memory);
 }
+
+mod sqlite {
+    governance::contract!(governance_tests::rigs::sqlite);
+}

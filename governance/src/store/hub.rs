@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
+use super::{Commit, Write};
 use crate::vocabulary::Key;
 
 /// How many signals wait for a slow subscriber before new ones are lost.
@@ -68,8 +69,28 @@ impl Hub {
         self.count(&waiting);
     }
 
+    /// Tells of an accepted commit: wakes the watchers of what it wrote, and hands out what it said.
+    pub fn accepted(&self, commit: &Commit) {
+        if self.interested.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        for write in &commit.writes {
+            match write {
+                Write::Signal { channel, payload } => self.signal(channel, payload),
+                Write::Put { event: Some(event), .. } => {
+                    self.wake(write.key());
+                    self.wake(&event.log);
+                }
+                Write::Claim { fence, .. } => {
+                    self.wake(write.key());
+                    self.wake(fence);
+                }
+                _ => self.wake(write.key()),
+            }
+        }
+    }
+
     /// Wakes every watcher: something changed, and it is not known what.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub fn wake_all(&self) {
         let waiting = self.lock();
         for watcher in waiting.watchers.values().flatten().filter_map(Weak::upgrade) {

@@ -12,7 +12,7 @@ use super::hub::Hub;
 use super::kernel::{Cells, NewEntry, Remembered, execute};
 use super::{
     Accepted, Answer, Backend, Cell, Commit, Description, Durability, Entry, Fields, Outcome, Page, Put, Query, Scan, Signals, Versioned,
-    Watch, Write,
+    Watch,
 };
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, Kind, Millis, Ports, Token};
@@ -80,8 +80,6 @@ struct Held {
     // Answers in the order in which they may be forgotten.
     ages: VecDeque<(Millis, Token)>,
     now: Millis,
-    // Signals of the commit under way, told once it is accepted.
-    said: Vec<(Key, Bytes)>,
 }
 
 #[derive(Clone)]
@@ -328,8 +326,8 @@ impl Cells for Held {
         Ok(self.slot(key).map(|slot| slot.until = Some(until)).is_some())
     }
 
-    fn signal(&mut self, channel: &Key, payload: &Bytes) -> Result<()> {
-        self.said.push((channel.clone(), payload.clone()));
+    fn signal(&mut self, _: &Key, _: &Bytes) -> Result<()> {
+        // The hub tells of it once the commit is accepted.
         Ok(())
     }
 }
@@ -385,18 +383,9 @@ impl Backend for Memory {
         tokio::task::coop::consume_budget().await;
         let mut held = self.lock();
         let outcome = execute(&mut *held, commit, &self.generation)?;
-        let said = std::mem::take(&mut held.said);
         drop(held);
         if matches!(&outcome, Outcome::Accepted(accepted) if !accepted.repeated) {
-            for write in &commit.writes {
-                self.hub.wake(write.key());
-                if let Write::Put { event: Some(event), .. } = write {
-                    self.hub.wake(&event.log);
-                }
-            }
-            for (channel, payload) in &said {
-                self.hub.signal(channel, payload);
-            }
+            self.hub.accepted(commit);
         }
         Ok(outcome)
     }

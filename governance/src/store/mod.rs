@@ -20,6 +20,7 @@ mod memory;
 mod patience;
 mod query;
 mod recovery;
+mod sqlite;
 mod url;
 
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub use memory::Dump;
 pub use memory::Memory;
 pub use query::{Answer, Entry, Fields, Page, Put, Query, Scan, Versioned};
 pub use recovery::Witness;
+pub use sqlite::Sqlite;
 pub use url::StoreUrl;
 
 use crate::error::{Error, Result};
