@@ -3,3 +3,15 @@
 mod memory {
     governance::contract!(governance_tests::rigs::memory);
 }
+
+mod redis7 {
+    governance::contract!(governance_tests::rigs::redis7);
+}
+
+mod valkey9 {
+    governance::contract!(governance_tests::rigs::valkey9);
+}
+
+mod redis7_strict_keys {
+    governance::contract!(governance_tests::rigs::redis7_strict_keys);
+}

@@ -19,6 +19,8 @@ mod memory;
 mod patience;
 mod query;
 mod recovery;
+#[cfg(feature = "redis")]
+mod redis;
 mod url;
 
 use std::time::Duration;
@@ -32,6 +34,8 @@ pub use memory::Dump;
 pub use memory::Memory;
 pub use query::{Answer, Entry, Fields, Page, Put, Query, Scan, Versioned};
 pub use recovery::Witness;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisOptions};
 pub use url::StoreUrl;
 
 use crate::error::{Error, Result};
