@@ -1,11 +1,13 @@
 //! The backends under test.
 
+mod redis;
 mod sqlite;
 
 use std::sync::Arc;
 
 use governance::testing::{MemoryRig, Rig};
 
+pub use redis::{RedisRig, redis7, redis7_strict_keys, valkey9};
 pub use self::sqlite::sqlite;
 
 /// Memory.

@@ -20,6 +20,8 @@ mod memory;
 mod patience;
 mod query;
 mod recovery;
+#[cfg(feature = "redis")]
+mod redis;
 mod sqlite;
 mod url;
 
@@ -35,6 +37,8 @@ pub use memory::Dump;
 pub use memory::Memory;
 pub use query::{Answer, Entry, Fields, Page, Put, Query, Scan, Versioned};
 pub use recovery::Witness;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisOptions};
 pub use sqlite::Sqlite;
 pub use url::StoreUrl;
 
