@@ -4,3 +4,4 @@
 pub mod proxy;
 pub mod rigs;
 pub mod servers;
+pub mod world;

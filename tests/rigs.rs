@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use governance::testing::{MemoryRig, Rig};
 
-pub use redis::{RedisRig, redis7, redis7_strict_keys, valkey9};
 pub use self::sqlite::sqlite;
+pub use redis::{RedisRig, redis7, redis7_strict_keys, valkey9};
 
 /// Memory.
 pub fn memory() -> Arc<dyn Rig> {
