@@ -1,5 +1,6 @@
 //! The backends under test.
 
+mod redis;
 mod sqlite;
 
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use governance::testing::{MemoryRig, Rig};
 
 pub use self::sqlite::sqlite;
+pub use redis::{RedisRig, redis7, redis7_strict_keys, valkey9};
 
 /// Memory.
 pub fn memory() -> Arc<dyn Rig> {

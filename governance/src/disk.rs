@@ -1,49 +1,67 @@
-//! Which disks shared files may lie on: file locks and shared memory must hold between processes.
+//! What a file lies on.
 
 use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Refuses a directory on a network file system: locks and shared memory do not hold there, and the record would be damaged.
-pub(crate) fn refuse_network_file_system(directory: &Path) -> Result<()> {
-    #[cfg(target_os = "linux")]
-    if let Ok(found) = rustix::fs::statfs(directory)
-        && let Some(name) = network_name(magic(i128::from(found.f_type)))
-    {
-        let shown = directory.display();
-        let message = format!(
-            "`{shown}` lies on a network file system ({name}), where file locks do not hold: use a directory on a local disk, or a server for what is shared"
-        );
-        return Err(Error::invalid("network_file_system", message).with("file_system", name));
+/// Refuses a path on a network file system, where file locks and shared memory do not hold between machines. The path need not exist yet.
+pub(crate) fn refuse_network_file_system(path: &Path) -> Result<()> {
+    let Some(system) = network_file_system(path) else { return Ok(()) };
+    let message = format!(
+        "`{}` is on a network file system ({system}), where file locks cannot be trusted: use a local disk, or a server that every host reaches",
+        path.display()
+    );
+    Err(Error::invalid("network_file_system", message).with("file_system", system))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn network_file_system(_: &Path) -> Option<&'static str> {
+    None
+}
+
+/// The name of the network file system that a path is on, or that its nearest existing ancestor is on.
+#[cfg(target_os = "linux")]
+fn network_file_system(path: &Path) -> Option<&'static str> {
+    let ancestors = path.ancestors().map(|a| if a.as_os_str().is_empty() { Path::new(".") } else { a });
+    let found = ancestors.into_iter().find_map(|ancestor| Some((ancestor, rustix::fs::statfs(ancestor).ok()?)));
+    let (ancestor, found) = found?;
+    // The constants are those of the kernel's `magic.h`; some are negative where the field is signed and narrow.
+    match u32::try_from(u64::try_from(found.f_type).unwrap_or_default() & 0xffff_ffff).unwrap_or_default() {
+        0x6969 => Some("nfs"),
+        0x517b => Some("smb"),
+        0xfe53_4d42 => Some("smb2"),
+        0xff53_4d42 => Some("cifs"),
+        0x0102_1997 => Some("9p"),
+        0x00c3_6400 => Some("ceph"),
+        0x7375_7245 => Some("coda"),
+        0x564c => Some("ncp"),
+        0x5346_414f => Some("afs"),
+        0x0bd0_0bd0 => Some("lustre"),
+        0x4750_4653 => Some("gpfs"),
+        0x1983_0326 => Some("beegfs"),
+        0x0116_1970 => Some("gfs2"),
+        0x7461_636f => Some("ocfs2"),
+        0x786f_4256 => Some("vboxsf"),
+        0xbacb_acbc => Some("vmhgfs"),
+        0x6573_5546 => fuse(ancestor),
+        _ => None,
     }
-    Ok(())
 }
 
-/// The low 32 bits of a file system's magic number, whatever width and sign the machine gives it.
-fn magic(word: i128) -> u32 {
-    u32::try_from(word & 0xffff_ffff).unwrap_or(0)
-}
+/// FUSE says only in the mount table what it carries.
+#[cfg(target_os = "linux")]
+fn fuse(path: &Path) -> Option<&'static str> {
+    use std::os::unix::fs::MetadataExt;
 
-/// The name of a network file system, by the magic numbers of `statfs(2)`.
-fn network_name(magic: u32) -> Option<&'static str> {
-    Some(match magic {
-        0x6969 => "nfs",
-        0x517b => "smb",
-        0xff53_4d42 | 0xfe53_4d42 => "cifs",
-        // sshfs, s3fs, gluster: all show the same number.
-        0x6573_5546 => "fuse",
-        0x0102_1997 => "9p",
-        0x5346_414f | 0x6b41_4653 => "afs",
-        0x00c3_6400 => "ceph",
-        0x7375_7245 => "coda",
-        0x564c => "ncp",
-        0x0bd0_0bd0 => "lustre",
-        0x4750_4653 => "gpfs",
-        0x7461_636f => "ocfs2",
-        0x0116_1970 => "gfs2",
-        0x1983_0326 => "beegfs",
-        _ => return None,
-    })
+    const LOCAL: &[&str] = &["fuseblk", "virtiofs", "fuse.fuse-overlayfs", "fuse.gocryptfs", "fuse.encfs", "fuse.bindfs", "fuse.ntfs-3g"];
+    let device = std::fs::metadata(path).ok()?.dev();
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let carried = table.lines().filter(|line| line.split(' ').nth(2) == Some(&format!("{major}:{minor}"))).find_map(|line| {
+        let (_, after) = line.split_once(" - ")?;
+        after.split(' ').next()
+    });
+    (!carried.is_some_and(|name| LOCAL.contains(&name))).then_some("fuse")
 }
 
 #[cfg(test)]
@@ -51,12 +69,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn network_file_systems_are_known_by_their_numbers_and_local_ones_pass() {
-        assert_eq!(network_name(magic(0x6969)), Some("nfs"));
-        assert_eq!(network_name(magic(i128::from(0xff53_4d42_u32.cast_signed()))), Some("cifs"));
-        for local in [0xef53, 0x9123_683e, 0x5846_5342, 0x0102_1994, 0x794c_7630, 0x2fc1_2fc1] {
-            assert_eq!(network_name(local), None, "{local:x}");
-        }
-        assert!(refuse_network_file_system(Path::new("/")).is_ok());
+    fn a_local_disk_is_accepted_also_for_a_path_that_does_not_exist_yet() {
+        refuse_network_file_system(Path::new("/tmp/not/there/yet.db")).unwrap();
+        refuse_network_file_system(Path::new("relative.db")).unwrap();
     }
 }

@@ -7,3 +7,15 @@ mod memory {
 mod sqlite {
     governance::contract!(governance_tests::rigs::sqlite);
 }
+
+mod redis7 {
+    governance::contract!(governance_tests::rigs::redis7);
+}
+
+mod valkey9 {
+    governance::contract!(governance_tests::rigs::valkey9);
+}
+
+mod redis7_strict_keys {
+    governance::contract!(governance_tests::rigs::redis7_strict_keys);
+}

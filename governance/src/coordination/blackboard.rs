@@ -119,20 +119,33 @@ impl Blackboard {
 
     /// Replaces a version of an entry; 0 for an entry that is not there yet.
     pub async fn put_if(&self, section: Section, name: &str, content: &impl Serialize, version: u64) -> Result<Written> {
-        let content =
-            serde_json::to_value(content).map_err(|e| Error::invalid("not_json", "the entry cannot be written as JSON").because(e))?;
-        self.write(section, name, content, false, version, self.store.fresh_token()).await
+        self.write(section, name, json(content)?, false, version, self.store.fresh_token()).await
     }
 
-    /// Like [`put_if`](Self::put_if), under a token of the caller's: repeating it answers the same.
+    /// Like [`put_if`](Self::put_if), under a token of the caller's: repeating it answers the same, as far back as the events reach.
     pub async fn put_once(&self, token: Token, section: Section, name: &str, content: &impl Serialize, version: u64) -> Result<Written> {
-        let content =
-            serde_json::to_value(content).map_err(|e| Error::invalid("not_json", "the entry cannot be written as JSON").because(e))?;
-        self.write(section, name, content, false, version, token).await
+        let content = json(content)?;
+        let written = self.write(section, name, content.clone(), false, version, token.clone()).await;
+        let again = match &written {
+            // The time in the entry tells a repetition from the first call, so the store takes them for two.
+            Err(error) => error.code() == "token_reused",
+            Ok(written) => written.version().is_none(),
+        };
+        if again && let Some(first) = self.written_under(&token).await? {
+            let same = first.section == section && first.name.as_str() == name && first.content == content && first.version == version + 1;
+            return if same { Ok(Written::Accepted(first.version)) } else { Err(Refused::TokenReused { token }.into()) };
+        }
+        written
     }
 
-    /// Removes a version of an entry. Its history stays, its versions go on.
+    /// Removes a version of an entry. Its history stays, its versions go on, and so its name stays taken.
     pub async fn remove_if(&self, section: Section, name: &str, version: u64) -> Result<Written> {
+        if version == 0 {
+            return Err(Error::invalid(
+                "nothing_to_remove",
+                format!("`{name}` cannot be removed at version 0: name the version that is there"),
+            ));
+        }
         self.write(section, name, Value::Null, true, version, self.store.fresh_token()).await
     }
 
@@ -180,6 +193,17 @@ impl Blackboard {
         BoardEvents { follower, read: Vec::new().into_iter() }
     }
 
+    /// What was written under a token, if it was.
+    async fn written_under(&self, token: &Token) -> Result<Option<BoardEntry>> {
+        let mut events = self.events(Cursor::default());
+        while let Some(piece) = events.piece().await? {
+            if let Some(found) = piece.into_iter().flatten().find(|event| event.token.as_ref() == Some(token)) {
+                return Ok(Some(found.entry));
+            }
+        }
+        Ok(None)
+    }
+
     async fn write(&self, section: Section, name: &str, content: Value, removed: bool, version: u64, token: Token) -> Result<Written> {
         let cell = self.cell(section, &EntryName::new(name)?);
         let stored = Stored { author: self.actor.id.clone(), at: self.store.ports().clock.now(), content, removed };
@@ -196,6 +220,10 @@ impl Blackboard {
     fn cell(&self, section: Section, name: &EntryName) -> Cell {
         Cell::field(self.store.keys().blackboard(&self.task, &section), name.as_str())
     }
+}
+
+fn json(content: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(content).map_err(|e| Error::invalid("not_json", "the entry cannot be written as JSON").because(e))
 }
 
 fn entry(section: Section, name: EntryName, versioned: &Versioned) -> Result<BoardEntry> {
@@ -226,6 +254,10 @@ impl BoardEvents {
 
     /// What is there now, without waiting; none at the end.
     pub async fn piece(&mut self) -> Result<Option<Vec<std::result::Result<BoardEvent, Gap>>>> {
+        let read = std::mem::take(&mut self.read);
+        if !read.as_slice().is_empty() {
+            return read.map(|e| event(&e).map(Ok)).collect::<Result<_>>().map(Some);
+        }
         Ok(match self.follower.step().await? {
             None => None,
             Some(Step::Missed(gap)) => Some(vec![Err(gap)]),

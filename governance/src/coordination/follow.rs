@@ -29,7 +29,7 @@ pub enum Gap {
         /// The last one.
         through: u64,
     },
-    /// The store was recovered after a loss: positions before it mean nothing any more.
+    /// The store has lost writes: positions from before mean nothing any more, and the log is read from its beginning.
     Recovered,
 }
 
@@ -77,6 +77,11 @@ impl Follower {
         let lineage = self.store.lineage().await?;
         let known = std::mem::replace(&mut self.cursor.lineage, lineage);
         if known != lineage && known != 0 {
+            self.cursor.position = 0;
+            return Ok(Some(Step::Missed(Gap::Recovered)));
+        }
+        // A log that is shorter than what was read of it is not the log that was read.
+        if page.last < self.cursor.position {
             self.cursor.position = 0;
             return Ok(Some(Step::Missed(Gap::Recovered)));
         }

@@ -247,6 +247,10 @@ pub struct Commit {
     pub token: Option<Token>,
     /// The highest generation that the handle has seen; filled in by [`Store`](super::Store). 0 asks for none.
     pub generation: u64,
+    /// The connection that the witness was asked for; filled in by [`Store`](super::Store). A backend sends it over no other. 0 asks for
+    /// none.
+    #[serde(skip)]
+    pub connection: u64,
     /// Who writes.
     pub admission: Admission,
     /// What must hold.

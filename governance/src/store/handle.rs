@@ -95,7 +95,7 @@ impl Store {
     }
 
     async fn attempt(&self, commit: &mut Commit) -> Result<Outcome> {
-        self.hear_witness().await?;
+        commit.connection = self.hear_witness().await?;
         commit.generation = self.seen();
         let outcome = self.inner.backend.commit(commit).await?;
         self.believe(outcome).await

@@ -49,10 +49,10 @@ impl Hub {
         Signals { receiver }
     }
 
-    /// Wakes the watchers of a key. Costs one atomic load while nobody watches.
-    pub fn wake(&self, key: &Key) {
+    /// Wakes the watchers of a key; false if there is none. Costs one atomic load while nobody watches.
+    pub fn wake(&self, key: &Key) -> bool {
         if self.interested.load(Ordering::Acquire) == 0 {
-            return;
+            return false;
         }
         let mut waiting = self.lock();
         if let Some(watchers) = waiting.watchers.get_mut(key) {
@@ -67,6 +67,7 @@ impl Hub {
             }
         }
         self.count(&waiting);
+        waiting.watchers.contains_key(key)
     }
 
     /// Tells of an accepted commit: wakes the watchers of what it wrote, and hands out what it said.
@@ -76,17 +77,15 @@ impl Hub {
         }
         for write in &commit.writes {
             match write {
-                Write::Signal { channel, payload } => self.signal(channel, payload),
-                Write::Put { event: Some(event), .. } => {
-                    self.wake(write.key());
-                    self.wake(&event.log);
+                Write::Signal { channel, payload } => {
+                    self.signal(channel, payload);
+                    continue;
                 }
-                Write::Claim { fence, .. } => {
-                    self.wake(write.key());
-                    self.wake(fence);
-                }
-                _ => self.wake(write.key()),
+                Write::Put { event: Some(event), .. } => _ = self.wake(&event.log),
+                Write::Claim { fence, .. } => _ = self.wake(fence),
+                _ => {}
             }
+            self.wake(write.key());
         }
     }
 
@@ -98,10 +97,18 @@ impl Hub {
         }
     }
 
-    /// Hands a signal to whoever listens; a subscriber whose queue is full misses it.
-    pub fn signal(&self, channel: &Key, payload: &Bytes) {
+    /// Whether anyone watches this key or listens on this channel.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
+    pub fn is_wanted(&self, key: &Key) -> bool {
+        let waiting = self.lock();
+        let watched = waiting.watchers.get(key).is_some_and(|watchers| watchers.iter().any(|w| w.strong_count() > 0));
+        watched || waiting.subscribers.get(key).is_some_and(|subscribers| subscribers.iter().any(|s| !s.is_closed()))
+    }
+
+    /// Hands a signal to whoever listens, false if nobody does; a subscriber whose queue is full misses it.
+    pub fn signal(&self, channel: &Key, payload: &Bytes) -> bool {
         if self.interested.load(Ordering::Acquire) == 0 {
-            return;
+            return false;
         }
         let mut waiting = self.lock();
         if let Some(subscribers) = waiting.subscribers.get_mut(channel) {
@@ -111,6 +118,7 @@ impl Hub {
             }
         }
         self.count(&waiting);
+        waiting.subscribers.contains_key(channel)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {

@@ -21,6 +21,8 @@ mod open;
 mod patience;
 mod query;
 mod recovery;
+#[cfg(feature = "redis")]
+mod redis;
 mod sqlite;
 mod url;
 
@@ -36,6 +38,8 @@ pub use memory::Dump;
 pub use memory::Memory;
 pub use query::{Answer, Entry, Fields, Page, Put, Query, Scan, Versioned};
 pub use recovery::Witness;
+#[cfg(feature = "redis")]
+pub use redis::{Redis, RedisOptions};
 pub use sqlite::Sqlite;
 pub use url::StoreUrl;
 

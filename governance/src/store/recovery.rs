@@ -101,16 +101,17 @@ impl Store {
     }
 
     /// INVARIANT: no commit is sent, and no answer believed, over a connection for which the witness was not asked.
-    pub(super) async fn hear_witness(&self) -> Result<()> {
+    /// Answers the connection.
+    pub(super) async fn hear_witness(&self) -> Result<u64> {
         let connection = self.inner.backend.connection();
         if self.inner.witnessed.load(Ordering::Acquire) == connection {
-            return Ok(());
+            return Ok(connection);
         }
         if let Some((_, witness)) = self.record() {
             self.inner.seen.fetch_max(witness.generation().await?, Ordering::AcqRel);
         }
         self.inner.witnessed.store(connection, Ordering::Release);
-        Ok(())
+        Ok(connection)
     }
 
     pub(super) async fn believe(&self, outcome: Outcome) -> Result<Outcome> {

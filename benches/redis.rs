@@ -1,0 +1,197 @@
+//! What a fenced commit costs on a Redis-protocol server, beside what it replaces. `cargo bench -p governance-benches --bench redis`.
+//!
+//! One caller: client and server share one pinned core, so that no cross-core wake makes the latency bimodal; the three forms take turns.
+//! Many callers: one connection, client and server on a core each.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fred::clients::Client;
+use fred::interfaces::{ClientLike, KeysInterface, StreamsInterface};
+use fred::types::config::Config;
+use governance::store::{Admission, Backend, Cell, Commit, Event, Outcome, Redis, RedisOptions, Store, StoreUrl, Write};
+use governance::vocabulary::{Key, Keys, Kind, Ports, TenantId};
+use governance_tests::servers::{Product, Server};
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_setaffinity};
+
+const ROUNDS: usize = 15;
+const CALLS: usize = 1_500;
+
+fn main() {
+    for product in [Product::Redis, Product::Valkey] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(product, folder.path(), "bench", &[]);
+        let url = StoreUrl::parse(&format!("redis+unix://{}", server.socket.display())).unwrap();
+        println!("\n{product:?}, unix socket");
+        pin(&server, 0, 0);
+        single_threaded(alone(&url, &server));
+        pin(&server, 1, 0);
+        for tasks in [1, 50, 200] {
+            single_threaded(together(&url, tasks));
+        }
+        pin(&server, 1, 0);
+        single_threaded(noticed(&url));
+    }
+}
+
+fn single_threaded(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+}
+
+fn pin(server: &Server, servers: usize, ours: usize) {
+    let core = |number| {
+        let mut set = CpuSet::new();
+        set.set(number);
+        set
+    };
+    // A machine with one core has no other to pin to.
+    let _ = sched_setaffinity(Pid::from_raw(i32::try_from(server.pid()).unwrap()), &core(servers));
+    let _ = sched_setaffinity(None, &core(ours));
+}
+
+struct Agent {
+    store: Store,
+    backend: Arc<Redis>,
+    admission: Admission,
+    table: Key,
+    log: Key,
+    value: Bytes,
+}
+
+impl Agent {
+    async fn new(url: &StoreUrl) -> Self {
+        let keys = Keys::of(&TenantId::new("bench").unwrap(), false);
+        let backend = Redis::open(url, &keys, Ports::default(), RedisOptions::default()).await.unwrap();
+        let store = Store::new(backend.clone(), keys.clone(), Ports::default()).await.unwrap();
+        let key = |name: &str, kind| Key::new(format!("{}{name}", keys.prefix()), kind);
+        let (pipeline, agent) = (key("pipeline:p1:epoch", Kind::Epoch), key("agent:alpha-1:epoch", Kind::Epoch));
+        let raised = store.apply(Commit::default().raise(pipeline.clone()).raise(agent.clone())).await.unwrap().results;
+        let admission = store.admission().await.unwrap().and(pipeline, raised[0]).and(agent, raised[1]);
+        let (table, log) = (key("blackboard:t:solutions", Kind::Table), key("blackboard:t:events", Kind::Log));
+        Self { store, backend, admission, table, log, value: Bytes::from(vec![b'x'; 1024]) }
+    }
+
+    /// Admission by tenant, pipeline and agent, a token, 1 KB to a field, and its event.
+    fn commit(&self, number: usize) -> Commit {
+        let event = Some(Event { log: self.log.clone(), meta: Bytes::from_static(b"alpha-1"), bound: 1_000 });
+        let cell = Cell::field(self.table.clone(), FIELDS[number % FIELDS.len()]);
+        Commit::by(&self.admission).token(self.store.fresh_token()).write(Write::Put { cell, value: self.value.clone(), ttl: None, event })
+    }
+}
+
+const FIELDS: [&str; 8] = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+
+async fn alone(url: &StoreUrl, server: &Server) {
+    let agent = Agent::new(url).await;
+    let client = Client::new(Config::from_url(&format!("redis+unix://{}", server.socket.display())).unwrap(), None, None, None);
+    client.init().await.unwrap();
+    let [mut set, mut three, mut port, mut store] = [const { Vec::new() }; 4];
+    for round in 0..=ROUNDS {
+        let mut of = [const { Vec::new() }; 4];
+        for number in 0..CALLS {
+            of[0].push(timed(async { client.set::<(), _, _>("plain", agent.value.clone(), None, None, false).await.unwrap() }).await);
+            of[1].push(
+                timed(async {
+                    let pipeline = client.pipeline();
+                    let _: () = pipeline.set("three:value", agent.value.clone(), None, None, false).await.unwrap();
+                    let _: () = pipeline.incr("three:version").await.unwrap();
+                    let _: () =
+                        pipeline.xadd("three:log", false, ("MAXLEN", "~", 1_000), "*", ("value", agent.value.clone())).await.unwrap();
+                    pipeline.all::<()>().await.unwrap();
+                })
+                .await,
+            );
+            of[2].push(
+                timed(async {
+                    let commit = agent.commit(number);
+                    assert!(matches!(agent.backend.commit(&commit).await.unwrap(), Outcome::Accepted(_)));
+                })
+                .await,
+            );
+            of[3].push(timed(async { drop(agent.store.apply(agent.commit(number)).await.unwrap()) }).await);
+        }
+        if round > 0 {
+            let [a, b, c, d] = of.map(|mut times| percentile(&mut times, 50));
+            set.push(a);
+            three.push(b);
+            port.push(c);
+            store.push(d);
+        }
+    }
+    let [set, three, port, store] = [set, three, port, store].map(|mut medians| percentile(&mut medians, 50));
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    println!("  SET 1 KB                        {:6.1} µs", micros(set));
+    println!("  SET + INCR + XADD, unfenced     {:6.1} µs", micros(three));
+    println!("  fenced put, port                {:6.1} µs  {:.2} × SET", micros(port), port.as_secs_f64() / set.as_secs_f64());
+    println!(
+        "  fenced put, store handle        {:6.1} µs  {:.2} × SET (goal 2), {:.2} × the pipeline (goal 1)",
+        micros(store),
+        store.as_secs_f64() / set.as_secs_f64(),
+        store.as_secs_f64() / three.as_secs_f64()
+    );
+}
+
+async fn together(url: &StoreUrl, tasks: usize) {
+    let agent = Arc::new(Agent::new(url).await);
+    let each = (if tasks == 1 { 20_000 } else { 300_000 }) / tasks;
+    let mut best = 0.0_f64;
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let start = Instant::now();
+        let workers: Vec<_> = (0..tasks)
+            .map(|task| {
+                let agent = agent.clone();
+                tokio::spawn(async move {
+                    for number in 0..each {
+                        agent.store.apply(agent.commit(task + number)).await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        let rate = (each * tasks) as f64 / start.elapsed().as_secs_f64();
+        all.push(format!("{rate:.0}"));
+        best = best.max(rate);
+    }
+    println!("  {tasks:3} tasks, one connection        {best:6.0} commits/s  ({})", all.join(", "));
+}
+
+async fn noticed(url: &StoreUrl) {
+    let (writer, reader) = (Agent::new(url).await, Agent::new(url).await);
+    let mut watch = reader.store.watch(std::slice::from_ref(&reader.log)).await.unwrap();
+    let (mut since_sent, mut since_done) = (Vec::new(), Vec::new());
+    for number in 0..3_000 {
+        let sent = Instant::now();
+        let noticed = tokio::spawn(async move {
+            watch.changed().await;
+            (Instant::now(), watch)
+        });
+        writer.store.apply(writer.commit(number)).await.unwrap();
+        let done = Instant::now();
+        let (at, again) = noticed.await.unwrap();
+        watch = again;
+        since_sent.push(at - sent);
+        since_done.push(at.saturating_duration_since(done));
+    }
+    println!(
+        "  another handle notices          p50 {:.0} µs, p99 {:.0} µs after the commit was sent ({:.0} µs after it was acknowledged)",
+        percentile(&mut since_sent, 50).as_secs_f64() * 1e6,
+        percentile(&mut since_sent, 99).as_secs_f64() * 1e6,
+        percentile(&mut since_done, 50).as_secs_f64() * 1e6
+    );
+}
+
+async fn timed(work: impl Future<Output = ()>) -> Duration {
+    let start = Instant::now();
+    work.await;
+    start.elapsed()
+}
+
+fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    times[(times.len() - 1) * percent / 100]
+}

@@ -1,0 +1,322 @@
+//! Puts a commit into the words of `commit.lua`, and reads what it answers.
+
+use std::fmt::Write as _;
+
+use bytes::Bytes;
+use fred::types::Value;
+use smallvec::SmallVec;
+
+use super::super::{Accepted, Cell, Check, Commit, Outcome, Refused, Write};
+use crate::error::{Error, Result};
+use crate::vocabulary::{Key, Keys, Kind, Millis, millis};
+
+/// The largest number that a script counts exactly.
+const EXACT: u64 = (1 << 53) - 1;
+
+const LIVES: u8 = 1;
+const EVENT: u8 = 2;
+const WAKE: u8 = 4;
+const WAKE_SECOND: u8 = 8;
+
+/// A commit as the script's keys and arguments.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub keys: Vec<Value>,
+    pub args: Vec<Value>,
+}
+
+struct Building<'a> {
+    commit: &'a Commit,
+    keys: Vec<Value>,
+    args: Vec<Value>,
+    ops: Vec<u8>,
+    // Keys whose watchers are woken already.
+    woken: SmallVec<[&'a Key; 8]>,
+}
+
+impl Program {
+    pub fn of(keys: &Keys, commit: &Commit) -> Result<Self> {
+        let asked = usize::from(commit.token.is_some()) + 1 + commit.admission.0.len();
+        let (Ok(count), Ok(checks)) = (u8::try_from(asked), u16::try_from(commit.checks.len())) else {
+            return Err(Error::invalid("commit_too_large", "a commit is admitted by at most 253 epochs"));
+        };
+        let operations = commit.checks.len() + commit.writes.len();
+        let mut building = Building {
+            commit,
+            keys: Vec::with_capacity(asked + operations + 2),
+            args: Vec::with_capacity(asked + 1 + 5 * operations),
+            ops: Vec::with_capacity(8 + 4 * operations),
+            woken: SmallVec::new(),
+        };
+        building.ops.extend([count, u8::from(commit.token.is_some()), 0, 0, 0, 0]);
+        building.ops.extend(checks.to_be_bytes());
+        building.args.push(Value::Null);
+        if let Some(token) = &commit.token {
+            building.keys.push(text(&format!("{}token:{token}", keys.prefix())));
+            building.number(commit.digest());
+        }
+        building.key(&keys.generation());
+        building.number(commit.generation);
+        for (key, epoch) in &commit.admission.0 {
+            building.key(key);
+            building.number(*epoch);
+        }
+        for check in &commit.checks {
+            building.check(check);
+        }
+        for write in &commit.writes {
+            building.write(write)?;
+        }
+        building.finish()
+    }
+}
+
+impl<'a> Building<'a> {
+    fn finish(mut self) -> Result<Program> {
+        let (Ok(keys), Ok(args)) = (u16::try_from(self.keys.len()), u16::try_from(self.args.len())) else {
+            return Err(Error::invalid("commit_too_large", "a commit names at most 65535 keys and values"));
+        };
+        self.ops[2..4].copy_from_slice(&keys.to_be_bytes());
+        self.ops[4..6].copy_from_slice(&args.to_be_bytes());
+        self.args[0] = Value::Bytes(self.ops.into());
+        Ok(Program { keys: self.keys, args: self.args })
+    }
+
+    fn key(&mut self, key: &Key) {
+        self.keys.push(text(key.as_str()));
+    }
+
+    fn text(&mut self, value: &str) {
+        self.args.push(text(value));
+    }
+
+    fn bytes(&mut self, value: &Bytes) {
+        self.args.push(Value::Bytes(value.clone()));
+    }
+
+    fn number(&mut self, number: u64) {
+        let mut digits = String::with_capacity(16);
+        let _ = write!(digits, "{}", number.min(EXACT));
+        self.args.push(Value::String(digits.into()));
+    }
+
+    fn operation(&mut self, operation: u8, kind: u8, flags: u8, key: &Key) {
+        self.ops.extend([operation, kind, flags, 0]);
+        self.key(key);
+    }
+
+    fn on_cell(&mut self, operation: u8, flags: u8, cell: &Cell) {
+        let kind = if cell.field.is_some() { b't' } else { letter(&cell.key) };
+        self.operation(operation, kind, flags, &cell.key);
+        if let Some(field) = &cell.field {
+            self.text(field);
+        }
+    }
+
+    fn check(&mut self, check: &Check) {
+        match check {
+            Check::Absent(cell) => {
+                self.on_cell(b'V', 0, cell);
+                self.number(0);
+            }
+            Check::Version { cell, version } => {
+                self.on_cell(b'V', 0, cell);
+                self.number(*version);
+            }
+            Check::Fence { lease, fence } => {
+                self.operation(b'F', b'r', 0, lease);
+                self.number(*fence);
+            }
+            Check::Within { counter, amount, limit } => {
+                self.operation(b'W', b'n', 0, counter);
+                self.number(*amount);
+                self.number(*limit);
+            }
+            Check::Room { log, amount, limit } => {
+                self.operation(b'R', b'l', 0, log);
+                self.number(*amount);
+                self.number(*limit);
+            }
+        }
+    }
+
+    /// The flag that wakes a key's watchers, once in a commit.
+    fn wakes(&mut self, key: &'a Key, flag: u8) -> u8 {
+        if self.woken.contains(&key) {
+            return 0;
+        }
+        self.woken.push(key);
+        flag
+    }
+
+    /// The check, if one of the first 255, that looks at the same cell.
+    fn looked(&mut self, cell: &Cell) {
+        let same = |check: &Check| match check {
+            Check::Absent(other) | Check::Version { cell: other, .. } => other == cell,
+            _ => false,
+        };
+        if let Some(place) = self.commit.checks.iter().take(255).position(same)
+            && let (Some(last), Ok(place)) = (self.ops.last_mut(), u8::try_from(place + 1))
+        {
+            *last = place;
+        }
+    }
+
+    fn write(&mut self, write: &'a Write) -> Result<()> {
+        let wake = self.wakes(write.key(), WAKE);
+        match write {
+            Write::Put { cell, value, ttl, event } => {
+                let lives = ttl.filter(|_| cell.field.is_none());
+                let mut flags = wake | if lives.is_some() { LIVES } else { 0 };
+                if let Some(event) = event {
+                    flags |= EVENT | self.wakes(&event.log, WAKE_SECOND);
+                }
+                self.on_cell(b'P', flags, cell);
+                self.looked(cell);
+                self.bytes(value);
+                if let Some(ttl) = lives {
+                    self.number(millis(ttl).max(1));
+                }
+                if let Some(event) = event {
+                    self.key(&event.log);
+                    self.bytes(&event.meta);
+                    self.number(event.bound);
+                    self.text(self.commit.token.as_ref().map_or("", |token| token.as_str()));
+                }
+            }
+            Write::Delete(cell) => self.on_cell(b'D', wake, cell),
+            Write::Merge { state, fields } => {
+                self.operation(b'M', b's', wake, state);
+                self.number(fields.len() as u64);
+                for (name, value) in fields {
+                    self.text(name);
+                    self.text(value);
+                }
+            }
+            Write::Add { counter, delta, ttl } => {
+                if delta.unsigned_abs() > EXACT {
+                    return Err(Error::invalid("number_too_large", format!("`{counter}` counts up to {EXACT}, not by {delta}")));
+                }
+                self.operation(b'A', b'n', wake | if ttl.is_some() { LIVES } else { 0 }, counter);
+                self.text(&delta.to_string());
+                if let Some(ttl) = ttl {
+                    self.number(millis(*ttl).max(1));
+                }
+            }
+            Write::Raise { key, floor } => {
+                self.operation(b'E', b'n', wake, key);
+                self.number(*floor);
+            }
+            Write::Claim { lease, fence, holder, ttl } => {
+                let flags = wake | self.wakes(fence, WAKE_SECOND);
+                self.operation(b'C', b'r', flags, lease);
+                self.key(fence);
+                self.bytes(holder);
+                self.number(millis(*ttl).max(1));
+            }
+            Write::Append { log, value, bound } => {
+                self.operation(b'L', b'l', wake, log);
+                self.bytes(value);
+                self.number(*bound);
+            }
+            Write::Trim { log, through } => {
+                self.operation(b'T', b'l', wake, log);
+                self.text(&format!("0-{}", through.saturating_add(1)));
+            }
+            Write::Push { list, value, bound } => {
+                self.operation(b'H', b'L', wake, list);
+                self.bytes(value);
+                self.number(*bound);
+            }
+            Write::Join { set, member } => {
+                self.operation(b'J', b'S', wake, set);
+                self.text(member);
+            }
+            Write::Leave { set, member } => {
+                self.operation(b'X', b'S', wake, set);
+                self.text(member);
+            }
+            Write::Expire { key, ttl } => {
+                self.operation(b'Z', letter(key), wake, key);
+                self.number(millis(*ttl).max(1));
+            }
+            Write::Signal { channel, payload } => {
+                self.operation(b'S', b'-', 0, channel);
+                self.bytes(payload);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Bytes(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// How the script calls what a key holds as a whole.
+fn letter(key: &Key) -> u8 {
+    match key.kind() {
+        Kind::Record => b'r',
+        Kind::Table => b'T',
+        Kind::State => b's',
+        Kind::Counter | Kind::Epoch => b'n',
+        Kind::Log => b'l',
+        Kind::List => b'L',
+        Kind::Set => b'S',
+        Kind::Channel => b'-',
+    }
+}
+
+/// What the script answered to a commit.
+pub(super) fn outcome(commit: &Commit, reply: &[u8]) -> Result<Outcome> {
+    std::str::from_utf8(reply)
+        .ok()
+        .and_then(|reply| match reply.as_bytes().first()? {
+            b'A' => accepted(reply.get(1..)?, false),
+            b'R' => accepted(reply.get(1..)?, true),
+            b'!' => refused(commit, reply.get(1..)?).map(Outcome::Refused),
+            _ => None,
+        })
+        .ok_or_else(|| Error::internal(format!("the script answered `{}`", reply.escape_ascii())))
+}
+
+fn accepted(reply: &str, repeated: bool) -> Option<Outcome> {
+    let mut numbers = reply.split(',').map(str::parse::<u64>);
+    let (generation, at) = (numbers.next()?.ok()?, Millis(numbers.next()?.ok()?));
+    let results = numbers.collect::<Result<_, _>>().ok()?;
+    Some(Outcome::Accepted(Accepted { generation, at, results, repeated }))
+}
+
+fn refused(commit: &Commit, reply: &str) -> Option<Refused> {
+    let mut parts = reply.split(',');
+    let (why, place, found) = (parts.next()?, parts.next()?.parse::<usize>().ok()?, parts.next()?.parse::<u64>().ok());
+    let known = found.filter(|number| *number > 0);
+    let check = place.checked_sub(1).and_then(|place| commit.checks.get(place));
+    let write = place.checked_sub(1 + commit.checks.len()).and_then(|place| commit.writes.get(place));
+    Some(match (why, check, write) {
+        ("T", ..) => Refused::TokenReused { token: commit.token.clone()? },
+        ("G", ..) => Refused::RolledBack { seen: commit.generation, held: known },
+        ("S", ..) => {
+            let (key, carried) = commit.admission.0.get(place.checked_sub(1)?)?;
+            Refused::Stale { key: key.clone(), carried: *carried, current: known }
+        }
+        ("V", Some(Check::Absent(cell)), _) => Refused::Conflict { cell: cell.clone(), expected: 0, found: found? },
+        ("V", Some(Check::Version { cell, version }), _) => Refused::Conflict { cell: cell.clone(), expected: *version, found: found? },
+        ("F", Some(Check::Fence { lease, fence }), _) => Refused::Fenced { lease: lease.clone(), carried: *fence, held: known },
+        ("F", _, Some(Write::Claim { lease, .. })) => Refused::Fenced { lease: lease.clone(), carried: 0, held: known },
+        ("E", Some(Check::Within { counter, limit, .. }), _) => {
+            Refused::Exceeded { counter: counter.clone(), current: found?, limit: *limit }
+        }
+        ("E", _, Some(Write::Add { counter, .. })) => Refused::Exceeded { counter: counter.clone(), current: found?, limit: EXACT },
+        ("U", _, Some(Write::Add { counter, .. })) => Refused::Underflow { counter: counter.clone(), current: found? },
+        ("L", Some(Check::Room { log, limit, .. }), _) => Refused::Full { log: log.clone(), held: found?, limit: *limit },
+        ("K", Some(Check::Absent(cell) | Check::Version { cell, .. }), _) => Refused::WrongKind { key: cell.key.clone() },
+        ("K", Some(Check::Fence { lease: key, .. } | Check::Within { counter: key, .. } | Check::Room { log: key, .. }), _) => {
+            Refused::WrongKind { key: key.clone() }
+        }
+        ("K", _, Some(write)) => Refused::WrongKind { key: write.key().clone() },
+        ("X", _, Some(Write::Put { event: Some(event), .. })) => Refused::WrongKind { key: event.log.clone() },
+        ("X", _, Some(Write::Claim { fence, .. })) => Refused::WrongKind { key: fence.clone() },
+        _ => return None,
+    })
+}

