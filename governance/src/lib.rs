@@ -1,10 +1,12 @@
 //! Governance for AI agents, in-process: one atomic, fenced commit on shared state.
 //!
-//! ```text
-//!   floor 0   store    the shared state: one atomic, fenced commit      (ADR 1, 2)
-//!             ledger   the record: intent before, outcome after         (ADR 2, 4)
-//!   ground    vocabulary, error
-//! ```
+//! [`Governance`] opens a store and its ledger and hands out handles: [`Blackboard`], [`MessageBus`], [`ErrorBudget`], [`RevocationEngine`],
+//! [`Consensus`], and runs. Each of them also stands alone on a [`store::Store`].
+//!
+//! The rooms, from the ground up: [`vocabulary`]; [`store`], [`ledger`], [`llm`]; [`coordination`]; [`guard`]; [`agent`]; [`orchestrator`].
+//!
+//! Features: `redis` (Redis, Valkey, Dragonfly), `cli` (the command line), `testing` (the contract suite for backends). The default is the
+//! embedded library on SQLite.
 #![warn(missing_docs)]
 
 pub mod agent;
@@ -30,3 +32,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use governance::Governance;
 pub use guard::{ErrorBudget, RevocationEngine};
 pub use ledger::Ledger;
+
+/// The README's code is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
