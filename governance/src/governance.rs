@@ -210,7 +210,7 @@ struct Sequence {
 #[async_trait]
 impl Chore for Sequence {
     async fn tidy(&self, fence: u64) -> Result<bool> {
-        let sequenced = self.ledger.sequence(fence).await?;
+        let sequenced = self.ledger.tend(fence).await?;
         for problem in &sequenced.problems {
             tracing::warn!(?problem, "a part of the ledger cannot be read");
         }
