@@ -8,7 +8,7 @@
 //!
 //! expands to one test per case, and once more under `with_faults`: the case runs again for each fault at each of its calls to the store.
 //! A case that passes only while nothing goes wrong is not passed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing case panics with what it saw")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "a failing case panics with what it saw")]
 
 pub mod contract;
 mod faults;
