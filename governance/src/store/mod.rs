@@ -17,6 +17,7 @@ mod hub;
 mod kernel;
 mod memory;
 mod patience;
+mod prehashed;
 mod query;
 mod recovery;
 mod sqlite;
