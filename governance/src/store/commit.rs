@@ -367,7 +367,12 @@ impl Commit {
                     mix(cell.field.as_ref().map_or(0, |f| f.len() as u64));
                     mix(value.len() as u64);
                     // The ends of a value tell two documents apart well enough; hashing megabytes would cost more than the commit.
-                    value.iter().take(32).chain(value.iter().rev().take(32)).for_each(|b| mix(u64::from(*b)));
+                    let (ends, middle) = (32.min(value.len()), value.len().saturating_sub(32));
+                    for end in [&value[..ends], &value[middle..]] {
+                        let (words, rest) = end.as_chunks();
+                        words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
+                        rest.iter().for_each(|byte| mix(u64::from(*byte)));
+                    }
                 }
                 Write::Append { value, .. } | Write::Push { value, .. } => mix(value.len() as u64),
                 Write::Add { delta, .. } => mix(delta.cast_unsigned()),

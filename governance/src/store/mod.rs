@@ -19,6 +19,7 @@ mod kernel;
 mod memory;
 mod open;
 mod patience;
+mod prehashed;
 mod query;
 mod recovery;
 #[cfg(feature = "redis")]
