@@ -16,6 +16,7 @@ mod follow;
 mod lease;
 mod mailbox;
 mod message;
+mod roster;
 mod tally;
 
 pub use blackboard::{BOARD_EVENTS_KEPT, Blackboard, BoardEntry, BoardEvent, BoardEvents, Written};
@@ -25,5 +26,5 @@ pub use consensus::{Cast, Consensus, Electorate, Member, Opening, Proposal, Prop
 pub use follow::{Cursor, Follower, Gap, Step};
 pub use lease::Lease;
 pub use mailbox::{Delivery, MailboxOptions, Overflow};
-pub use message::{BusMessage, DeadLetter};
+pub use message::{BusMessage, DeadLetter, MAX_MESSAGE};
 pub use tally::{Ballot, Choice, DecisionRule, Outcome, Undecided, tally};
