@@ -4,4 +4,6 @@
 mod blackboard;
 mod bus;
 mod bus_losses;
+mod consensus;
 mod follower;
+mod sealed;
