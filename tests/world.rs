@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use governance::store::{Actor, Store};
+use governance::guard::{Admissions, Recorder, Role};
+use governance::store::{Actor, Admission, Store};
 use governance::testing::Rig;
-use governance::vocabulary::{Keys, Millis, Ports, TenantId};
+use governance::vocabulary::{AgentId, AgentRole, Keys, Millis, PipelineId, Ports, TenantId, Tier};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-pub use self::crash::Crash;
+pub use self::crash::{Crash, HeldUp};
+use self::crash::{Fate, Fated};
 
 /// The longest that a condition is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -131,8 +133,34 @@ impl World {
 
     /// A handle whose process dies at its `commit`-th commit, before it took effect or after.
     pub async fn mortal(&self, commit: u64, after: bool) -> (Store, Crash) {
-        let (backend, crash) = Crash::at(self.rig.open(&self.keys).await.unwrap(), commit, after);
-        (Store::new(backend, self.keys.clone(), Ports::default()).await.unwrap(), crash)
+        let (crash, dead) = Crash::new();
+        (self.fated(commit, if after { Fate::DiesAfter(dead) } else { Fate::DiesBefore(dead) }).await, crash)
+    }
+
+    /// A handle whose `commit`-th commit is held up on the way.
+    pub async fn slow(&self, commit: u64) -> (Store, HeldUp) {
+        let (arrival, arrivals) = tokio::sync::mpsc::unbounded_channel();
+        (self.fated(commit, Fate::IsHeldUp(arrival)).await, HeldUp { arrivals })
+    }
+
+    /// The tenant is set up already, so that opening the handle commits nothing.
+    async fn fated(&self, at: u64, fate: Fate) -> Store {
+        let fated = Fated { backend: self.rig.open(&self.keys).await.unwrap(), commits: AtomicU64::new(0), at, fate };
+        Store::new(Arc::new(fated), self.keys.clone(), Ports::default()).await.unwrap()
+    }
+
+    /// Begins a pipeline; what its agents are admitted under.
+    pub async fn pipeline(&self, id: &PipelineId) -> Admission {
+        Admissions::new(&self.store().await, &Recorder::default()).begin_pipeline(id, "try it").await.unwrap()
+    }
+
+    /// Admits an agent under a pipeline's or an agent's admission, with a handle of its own.
+    pub async fn agent(&self, parent: &Admission, pipeline: &PipelineId, name: &str) -> (Store, Actor) {
+        let store = self.store().await;
+        let role = Role { role: AgentRole::Alpha, tier: Tier::T1 };
+        let id = AgentId::new(name).unwrap();
+        let actor = Admissions::new(&store, &Recorder::default()).admit(parent, pipeline, &id, role).await.unwrap();
+        (store, actor)
     }
 
     /// Hands on the state from outside.

@@ -1,4 +1,4 @@
-//! A client that dies in the middle of what it does.
+//! A client that dies, or is held up, in the middle of what it does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,26 +7,35 @@ use async_trait::async_trait;
 use governance::error::Result;
 use governance::store::{Answer, Backend, Commit, Description, Outcome, Query, Scan, Signals, Watch};
 use governance::vocabulary::{Key, Millis};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// A death that waits at one commit.
 pub struct Crash {
     dead: Arc<Notify>,
 }
 
-struct Mortal {
-    backend: Arc<dyn Backend>,
-    commits: AtomicU64,
-    last: u64,
-    after: bool,
-    dead: Arc<Notify>,
+/// What happens at one commit of a handle.
+pub(super) enum Fate {
+    /// Its process dies before it is sent.
+    DiesBefore(Arc<Notify>),
+    /// Its process dies after it took effect.
+    DiesAfter(Arc<Notify>),
+    /// Somebody else does something just before it arrives.
+    IsHeldUp(mpsc::UnboundedSender<oneshot::Sender<()>>),
+}
+
+/// A backend on which one commit meets its fate.
+pub(super) struct Fated {
+    pub backend: Arc<dyn Backend>,
+    pub commits: AtomicU64,
+    pub at: u64,
+    pub fate: Fate,
 }
 
 impl Crash {
-    pub(super) fn at(backend: Arc<dyn Backend>, commit: u64, after: bool) -> (Arc<dyn Backend>, Self) {
+    pub(super) fn new() -> (Self, Arc<Notify>) {
         let dead = Arc::new(Notify::new());
-        let mortal = Mortal { backend, commits: AtomicU64::new(0), last: commit, after, dead: dead.clone() };
-        (Arc::new(mortal), Self { dead })
+        (Self { dead: dead.clone() }, dead)
     }
 
     /// Does something as far as it lives: none if it died on the way.
@@ -39,17 +48,43 @@ impl Crash {
     }
 }
 
+/// A commit that is held up.
+pub struct HeldUp {
+    pub(super) arrivals: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+}
+
+impl HeldUp {
+    /// Does something while the commit is held up, then lets it go on.
+    pub async fn meanwhile(mut self, act: impl Future<Output = ()>) {
+        let go_on = self.arrivals.recv().await.expect("the commit arrives");
+        act.await;
+        go_on.send(()).expect("the commit waits");
+    }
+}
+
 #[async_trait]
-impl Backend for Mortal {
+impl Backend for Fated {
     async fn commit(&self, commit: &Commit) -> Result<Outcome> {
-        if self.commits.fetch_add(1, Ordering::SeqCst) + 1 < self.last {
+        if self.commits.fetch_add(1, Ordering::SeqCst) + 1 != self.at {
             return self.backend.commit(commit).await;
         }
-        if self.after {
-            let _ = self.backend.commit(commit).await;
+        match &self.fate {
+            Fate::IsHeldUp(arrival) => {
+                let (go_on, wait) = oneshot::channel();
+                arrival.send(go_on).expect("somebody holds it up");
+                wait.await.expect("it is let go");
+                self.backend.commit(commit).await
+            }
+            Fate::DiesBefore(dead) => {
+                dead.notify_one();
+                std::future::pending().await
+            }
+            Fate::DiesAfter(dead) => {
+                let _ = self.backend.commit(commit).await;
+                dead.notify_one();
+                std::future::pending().await
+            }
         }
-        self.dead.notify_one();
-        std::future::pending().await
     }
 
     async fn read(&self, queries: &[Query]) -> Result<Vec<Answer>> {
@@ -78,9 +113,5 @@ impl Backend for Mortal {
 
     fn connection(&self) -> u64 {
         self.backend.connection()
-    }
-
-    fn remote(&self) -> bool {
-        self.backend.remote()
     }
 }

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::follow::{Cursor, Follower};
 use super::mailbox::{Delivery, Head, Mailbox, MailboxOptions, Overflow};
-use super::message::{BusMessage, DeadLetter};
+use super::message::{BusMessage, DeadLetter, MAX_MESSAGE};
+use super::roster::{Member, Roster};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Actor, Cell, Check, Commit, Outcome, Refused, Signals, Store, Versioned, Write, from_json, to_json};
+use crate::store::{Actor, Check, Commit, Entry, Outcome, Refused, Signals, Store, Write, from_json, to_json};
 use crate::vocabulary::{AgentId, TaskId, Token};
 
 /// How many messages the record of a bus keeps.
@@ -25,12 +27,6 @@ pub struct MessageBus {
     task: TaskId,
     actor: Actor,
     inbox: Mailbox,
-}
-
-struct Recipient {
-    id: AgentId,
-    options: MailboxOptions,
-    version: u64,
 }
 
 /// What became of a message.
@@ -67,33 +63,25 @@ impl MessageBus {
 
     /// Becomes a member with an inbox. Joining again changes its options.
     pub async fn join(&mut self, options: MailboxOptions) -> Result<()> {
+        options.check()?;
+        self.roster().join(&self.actor.id, options).await?;
         self.inbox = Mailbox::new(&self.store, &self.task, &self.actor.id, options);
-        self.store.apply(self.actor.commit().put(self.member(&self.actor.id), to_json(&options)?)).await.map(drop)
+        Ok(())
     }
 
-    /// Leaves: what still waits in the inbox goes to the dead letters.
+    /// Leaves: what still waits in the inbox goes to the dead letters. Answers how much that was.
     pub async fn leave(self) -> Result<u64> {
-        let id = self.actor.id.clone();
-        self.remove(&id, "the recipient left").await
+        self.remove(&self.actor.id, "the recipient left").await
     }
 
     /// Takes a member off the bus that cannot leave by itself; what waits in its inbox goes to the dead letters.
     pub async fn remove(&self, member: &AgentId, reason: &str) -> Result<u64> {
-        self.store.apply(self.actor.commit().write(Write::Delete(self.member(member)))).await?;
-        Mailbox::new(&self.store, &self.task, member, MailboxOptions::default()).drain(&self.actor, reason).await
+        self.roster().remove(member, reason).await
     }
 
     /// Who is on the bus, and with which inbox.
     pub async fn members(&self) -> Result<Vec<(AgentId, MailboxOptions)>> {
-        Ok(self.roster().await?.into_iter().map(|member| (member.id, member.options)).collect())
-    }
-
-    async fn roster(&self) -> Result<Vec<Recipient>> {
-        let table = self.store.table(self.store.keys().bus_members(&self.task)).await?;
-        let recipient = |(id, found): (String, Versioned)| {
-            Ok(Recipient { options: from_json(&id, &found.value)?, id: AgentId::new(id)?, version: found.version })
-        };
-        table.into_iter().map(recipient).collect()
+        Ok(self.roster().members().await?.into_iter().map(|member| (member.id, member.options)).collect())
     }
 
     /// Sends a message to one member.
@@ -102,7 +90,7 @@ impl MessageBus {
         self.post(message).await
     }
 
-    /// Sends a message to one member under an id of the caller's: sending it again sends it once.
+    /// Sends a message to one member under an id of the caller's: sending it again, within ten minutes, sends the first one once.
     pub async fn send_once(&self, id: Token, to: &AgentId, body: &impl Serialize) -> Result<Sent> {
         let message = self.message(id, Some(to), body, None)?;
         self.post(message).await
@@ -121,10 +109,14 @@ impl MessageBus {
         self.post(message).await
     }
 
-    /// Sends a message and waits for its answer, which also comes to the inbox as every message does.
+    /// Sends a message and waits for its answer, which also comes to the inbox as every message does. Needs one: [`join`](Self::join) first.
     ///
     /// Time up is a `deadline` error; the request may still be answered later.
     pub async fn request(&self, to: &AgentId, body: &impl Serialize, within: Duration) -> Result<BusMessage> {
+        if self.store.cell(self.roster().cell(&self.actor.id)).await?.is_none() {
+            let nowhere = format!("`{}` is not on the bus of `{}`, so no answer could come: join it first", self.actor.id, self.task);
+            return Err(Error::invalid("not_a_member", nowhere));
+        }
         let mut answers = Follower::from_end(&self.store, self.store.keys().bus_log(&self.task)).await?;
         let id = match self.send(to, body).await? {
             Sent::Accepted(id) => id,
@@ -135,7 +127,7 @@ impl MessageBus {
                 if let super::Step::Entries(entries) = answers.next().await? {
                     for entry in entries {
                         let message: BusMessage = from_json("bus", &entry.value)?;
-                        if message.reply_to.as_ref() == Some(&id) {
+                        if message.reply_to.as_ref() == Some(&id) && message.from == *to {
                             return Ok(message);
                         }
                     }
@@ -177,7 +169,7 @@ impl MessageBus {
     /// Says something to whoever listens now. May be lost.
     pub async fn signal(&self, body: &impl Serialize) -> Result<()> {
         let message = self.message(self.store.fresh_token(), None, body, None)?;
-        let payload = to_json(&message)?;
+        let payload = encoded(&message)?;
         let channel = self.store.keys().bus(&self.task);
         self.store.apply(self.actor.commit().write(Write::Signal { channel, payload })).await.map(drop)
     }
@@ -196,11 +188,12 @@ impl MessageBus {
     /// Messages that nobody could process, oldest first.
     pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>> {
         let page = self.store.log(self.store.keys().bus_dead(&self.task), 0, u64::from(u32::MAX)).await?;
-        page.entries.iter().map(|entry| from_json("dead letters", &entry.value)).collect()
+        let letter = |entry: &Entry| Ok(DeadLetter { position: entry.position, ..from_json("dead letters", &entry.value)? });
+        page.entries.iter().map(letter).collect()
     }
 
-    fn member(&self, id: &AgentId) -> Cell {
-        Cell::field(self.store.keys().bus_members(&self.task), id.as_str())
+    fn roster(&self) -> Roster<'_> {
+        Roster { store: &self.store, task: &self.task, actor: &self.actor }
     }
 
     fn message(&self, id: Token, to: Option<&AgentId>, body: &impl Serialize, reply_to: Option<Token>) -> Result<BusMessage> {
@@ -212,11 +205,13 @@ impl MessageBus {
 
     async fn post(&self, message: BusMessage) -> Result<Sent> {
         loop {
-            let mut to = self.roster().await?;
+            let mut to = self.roster().members().await?;
             match &message.to {
                 Some(one) => to.retain(|member| member.id == *one),
                 None => to.retain(|member| member.id != message.from),
             }
+            // A full inbox that refuses is found first: nobody else gives anything up for a message that is not sent.
+            to.sort_by_key(|member| member.options.overflow == Overflow::DropOldest);
             if let (Some(missing), true) = (&message.to, to.is_empty()) {
                 let unknown = format!("`{missing}` is not on the bus of `{}`", self.task);
                 return Err(Error::new(ErrorKind::NotFound, "no_such_member", unknown));
@@ -239,14 +234,14 @@ impl MessageBus {
     }
 
     /// One step: into every inbox, into the record, and a signal for who listens.
-    fn delivery(&self, message: &BusMessage, to: &[Recipient]) -> Result<Commit> {
+    fn delivery(&self, message: &BusMessage, to: &[Member]) -> Result<Commit> {
         let keys = self.store.keys();
-        let value = to_json(message)?;
+        let value = encoded(message)?;
         let mut commit = self.actor.commit().token(message.id.clone());
         for member in to {
             let log = keys.bus_inbox(&self.task, &member.id);
             commit = commit
-                .version(self.member(&member.id), member.version)
+                .version(self.roster().cell(&member.id), member.version)
                 .check(Check::Room { log: log.clone(), amount: 1, limit: member.options.capacity })
                 .write(Write::Append { log, value: value.clone(), bound: 0 });
         }
@@ -254,4 +249,12 @@ impl MessageBus {
             .write(Write::Append { log: keys.bus_log(&self.task), value: value.clone(), bound: BUS_LOG_KEPT })
             .write(Write::Signal { channel: keys.bus(&self.task), payload: value }))
     }
+}
+
+fn encoded(message: &BusMessage) -> Result<Bytes> {
+    let value = to_json(message)?;
+    if value.len() > MAX_MESSAGE {
+        return Err(Error::invalid("message_too_large", format!("the message has {} bytes: at most {MAX_MESSAGE}", value.len())));
+    }
+    Ok(value)
 }

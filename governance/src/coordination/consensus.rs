@@ -7,21 +7,24 @@
 //!
 //! Closing takes no more ballots, so whoever counts counts the same; a process that dies between is finished by the next that looks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
+use super::ballot::{self, BallotBox, Next, Stored, check_commitment, check_depth};
 use super::follow::{Cursor, Follower};
-use super::tally::{Ballot, Choice, DecisionRule, Outcome, tally};
+use super::proposal::{Electorate, Member, Opening, Proposal, ProposalState};
+use super::tally::{Choice, Outcome};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{self, Actor, Cell, Event, Refused, Store, Write, from_json, to_json};
-use crate::vocabulary::{AgentId, Key, Millis, ProposalId, TaskId};
+use crate::store::{self, Actor, Answer, Cell, Commit, Event, Query, Refused, Store, Write, from_json, to_json};
+use crate::vocabulary::{AgentId, Key, ProposalId, TaskId};
 
 /// How many events about proposals a task keeps.
 const EVENTS_KEPT: u64 = 10_000;
+/// The steps in which ballots are taken.
+const VOTING: &str = "voting";
+const REVEALING: &str = "revealing";
 
 /// A task's votes, as one actor sees them and takes part.
 #[derive(Debug, Clone)]
@@ -29,80 +32,6 @@ pub struct Consensus {
     store: Store,
     task: TaskId,
     actor: Actor,
-}
-
-/// Who may vote, with what weight. Frozen when the proposal is opened.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Electorate(pub Vec<Member>);
-
-/// One voter.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// Who.
-    pub id: AgentId,
-    /// What its ballot weighs; given by the governor.
-    pub weight: u32,
-    /// The epoch it was admitted with when the proposal was opened. A ballot of another epoch is void.
-    pub epoch: u64,
-}
-
-/// What is put to the vote.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Opening {
-    /// The question.
-    pub question: Value,
-    /// The options, by name.
-    pub options: Vec<String>,
-    /// How ballots become a decision.
-    pub rule: DecisionRule,
-    /// How many ballots are needed; more than half of the electorate if not given.
-    #[serde(default)]
-    pub quorum: Option<u32>,
-    /// Who may vote; `(id, weight)`.
-    pub electorate: Vec<(AgentId, u32)>,
-    /// How long, on the store's clock.
-    pub within: Duration,
-    /// Whether ballots are sealed until all are cast: commit, then reveal.
-    #[serde(default)]
-    pub sealed: bool,
-}
-
-/// A proposal as it stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Proposal {
-    /// The question.
-    pub question: Value,
-    /// The options.
-    pub options: Vec<String>,
-    /// The rule.
-    pub rule: DecisionRule,
-    /// The ballots needed.
-    pub quorum: u32,
-    /// Who may vote.
-    pub electorate: Electorate,
-    /// Until when, on the store's clock.
-    pub deadline: Millis,
-    /// For how long ballots may be revealed after that.
-    pub reveal_until: Option<Millis>,
-    /// Who opened it.
-    pub opened_by: AgentId,
-    /// Where it stands.
-    pub state: ProposalState,
-}
-
-/// Where a proposal stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProposalState {
-    /// Ballots are taken.
-    Open,
-    /// Commitments are revealed.
-    Revealing,
-    /// No more ballots; being counted.
-    Closing,
-    /// Counted, for ever.
-    Closed(Outcome),
 }
 
 /// What became of a ballot.
@@ -113,17 +42,10 @@ pub enum Cast {
     Accepted,
     /// The member has voted already; the first ballot stands.
     AlreadyVoted,
+    /// Ballots are still being committed: reveal later.
+    Early,
     /// No ballots are taken any more.
     Closed,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    epoch: u64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    choice: Option<Choice>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    commitment: Option<String>,
 }
 
 impl Consensus {
@@ -135,12 +57,11 @@ impl Consensus {
 
     /// Puts something to the vote. The electorate is frozen with each member's epoch of now.
     pub async fn propose(&self, id: &ProposalId, opening: Opening) -> Result<Proposal> {
-        check(&opening)?;
-        let mut members = Vec::with_capacity(opening.electorate.len());
-        for (member, weight) in &opening.electorate {
-            let epoch = self.store.number(self.store.keys().agent_epoch(member)).await?;
-            members.push(Member { id: member.clone(), weight: *weight, epoch });
-        }
+        opening.check()?;
+        let own = opening.electorate.iter().map(|(member, _)| self.own_epoch(member)).collect();
+        let epochs = self.epochs(own).await?;
+        let member = |(id, weight): (AgentId, u32)| Member { weight, epoch: epochs[&self.own_epoch(&id)], id };
+        let members: Vec<Member> = opening.electorate.into_iter().map(member).collect();
         let deadline = self.store.now().await?.after(opening.within);
         let voters = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let proposal = Proposal {
@@ -154,7 +75,12 @@ impl Consensus {
             opened_by: self.actor.id.clone(),
             state: ProposalState::Open,
         };
-        self.store.apply(self.actor.commit().absent(self.key(id)).write(self.told(self.key(id).into(), &proposal, "opened")?)).await?;
+        let lasts = |step: &str, ttl| Write::Put { cell: self.taking(id, step).into(), value: "1".into(), ttl: Some(ttl), event: None };
+        let mut commit = self.actor.commit().absent(self.key(id)).write(lasts(VOTING, opening.within));
+        if opening.sealed {
+            commit = commit.write(lasts(REVEALING, opening.within * 2));
+        }
+        self.store.apply(commit.write(self.told(self.key(id).into(), &proposal, "opened")?)).await?;
         Ok(proposal)
     }
 
@@ -170,37 +96,48 @@ impl Consensus {
         if proposal.reveal_until.is_some() {
             return Err(Error::invalid("sealed_vote", format!("ballots on `{id}` are sealed: commit first, then reveal")));
         }
-        let ballot = Stored { epoch: self.epoch(&proposal, id)?, choice: Some(choice), commitment: None };
-        self.cast(id, version, &proposal, &ballot, ProposalState::Open, 0).await
+        let ballot = Stored { choice: Some(choice), ..self.blank(&proposal, id)? };
+        self.cast(id, version, &proposal, &ballot, 0).await
     }
 
-    /// Casts a sealed ballot: the hash of choice and nonce, see [`commitment`](Self::commitment).
+    /// Casts a sealed ballot; see [`commitment`](Self::commitment).
     pub async fn commit_vote(&self, id: &ProposalId, commitment: String) -> Result<Cast> {
         let (version, proposal) = self.found(id).await?;
-        let ballot = Stored { epoch: self.epoch(&proposal, id)?, choice: None, commitment: Some(commitment) };
-        self.cast(id, version, &proposal, &ballot, ProposalState::Open, 0).await
+        check_commitment(&commitment)?;
+        Self::check_sealed(id, &proposal)?;
+        let ballot = Stored { commitment: Some(commitment), ..self.blank(&proposal, id)? };
+        if proposal.state != ProposalState::Open {
+            return Ok(Cast::Closed);
+        }
+        self.cast(id, version, &proposal, &ballot, 0).await
     }
 
-    /// Opens a sealed ballot. Refused if it is not what was committed to.
+    /// Opens a sealed ballot, once every member has committed or the time for that is over. Refused if it is not what was committed to.
     pub async fn reveal(&self, id: &ProposalId, choice: Choice, nonce: &str) -> Result<Cast> {
+        // Somebody must say that the commitments are in.
+        self.settle(id).await?;
         let (version, proposal) = self.found(id).await?;
+        Self::check_sealed(id, &proposal)?;
         choice.check(proposal.rule, &proposal.options)?;
-        let cell = self.ballot(id, &self.actor.id);
-        let committed: Option<(u64, Stored)> = self.store.json(cell).await?;
-        let Some((ballot_version, Stored { commitment: Some(hash), epoch, .. })) = committed else {
+        let Some((committed, held)) = self.store.json::<Stored>(self.ballot(id, &self.actor.id)).await? else {
             return Err(Error::new(ErrorKind::NotFound, "no_commitment", format!("`{}` committed to nothing on `{id}`", self.actor.id)));
         };
-        if hash != Self::commitment(&choice, nonce)? {
+        if held.commitment != Some(self.commitment(id, &choice, nonce)?) {
             return Err(Error::new(ErrorKind::Denied, "not_what_was_committed", "the ballot is not the one that was committed to"));
         }
-        let ballot = Stored { epoch, choice: Some(choice), commitment: None };
-        self.cast(id, version, &proposal, &ballot, ProposalState::Revealing, ballot_version).await
+        match proposal.state {
+            ProposalState::Open => return Ok(Cast::Early),
+            _ if held.choice.is_some() => return Ok(Cast::AlreadyVoted),
+            _ => {}
+        }
+        let ballot = Stored { choice: Some(choice), nonce: Some(nonce.to_owned()), ..held };
+        self.cast(id, version, &proposal, &ballot, committed).await
     }
 
-    /// What a sealed ballot shows before it is revealed: SHA-256 of choice and nonce, in hex. The nonce must be unguessable.
-    pub fn commitment(choice: &Choice, nonce: &str) -> Result<String> {
-        let digest = Sha256::new().chain_update(to_json(choice)?).chain_update([0]).chain_update(nonce).finalize();
-        Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    /// What this actor's sealed ballot shows before it is revealed: a hash, in hex, of proposal, member, choice and nonce. The nonce must be
+    /// unguessable, and kept until it is revealed.
+    pub fn commitment(&self, id: &ProposalId, choice: &Choice, nonce: &str) -> Result<String> {
+        ballot::commitment(&self.key(id), &self.actor.id, choice, nonce)
     }
 
     /// Brings a proposal as far as it can go now: closes it when every member has voted or time is up, and counts. Anyone may call it; the
@@ -211,19 +148,13 @@ impl Consensus {
             if let ProposalState::Closed(outcome) = &proposal.state {
                 return Ok(Some(outcome.clone()));
             }
-            let ballots = self.ballots(id).await?;
-            let now = self.store.now().await?;
-            let Some(next) = self.next_state(&proposal, &ballots, now).await? else { return Ok(None) };
-            let mut commit = self.actor.commit().version(self.key(id), version);
-            if let ProposalState::Closed(_) = next {
-                // INVARIANT: a member revoked between counting and closing makes this commit fail, so the count is done again.
-                for member in &proposal.electorate.0 {
-                    commit = commit.version(self.store.keys().agent_epoch(&member.id), self.current_epoch(member).await?);
-                }
-            }
-            let next = Proposal { state: next, ..proposal };
-            let told = if matches!(next.state, ProposalState::Closed(_)) { "closed" } else { "closing" };
-            match self.store.commit(commit.write(self.told(self.key(id).into(), &next, told)?)).await? {
+            let Some(Next { state, holds }) = self.next(id, &proposal).await? else { return Ok(None) };
+            let told = if matches!(state, ProposalState::Closed(_)) { "closed" } else { "closing" };
+            let write = self.told(self.key(id).into(), &Proposal { state, ..proposal }, told)?;
+            // INVARIANT: a voter revoked between counting and closing makes this commit fail, so the count is done again.
+            let fenced = |commit: Commit, (key, epoch)| commit.version(key, epoch);
+            let commit = holds.into_values().fold(self.actor.commit().version(self.key(id), version), fenced);
+            match self.store.commit(commit.write(write)).await? {
                 store::Outcome::Accepted(_) | store::Outcome::Refused(Refused::Conflict { .. }) => {}
                 store::Outcome::Refused(refused) => return Err(refused.into()),
             }
@@ -246,12 +177,7 @@ impl Consensus {
                 return Ok(outcome);
             }
             let (_, proposal) = self.found(id).await?;
-            let until = if proposal.state == ProposalState::Revealing {
-                proposal.reveal_until.unwrap_or(proposal.deadline)
-            } else {
-                proposal.deadline
-            };
-            let left = until.since(self.store.now().await?) + Duration::from_millis(1);
+            let left = proposal.until().since(self.store.now().await?) + Duration::from_millis(1);
             let _ = tokio::time::timeout(left, watch.changed()).await;
         }
     }
@@ -267,57 +193,43 @@ impl Consensus {
         Follower::new(&self.store, self.store.keys().proposal_events(&self.task), cursor)
     }
 
-    async fn next_state(&self, proposal: &Proposal, ballots: &[(AgentId, Stored)], now: Millis) -> Result<Option<ProposalState>> {
-        let ballot = |member: &Member| ballots.iter().find(|(id, _)| *id == member.id).map(|(_, stored)| stored);
-        let mut counted = Vec::new();
-        let (mut all_cast, mut all_open) = (true, true);
-        for member in &proposal.electorate.0 {
-            let void = self.current_epoch(member).await? != member.epoch;
-            let stored = ballot(member).filter(|stored| !void && stored.epoch == member.epoch);
-            all_cast &= void || stored.is_some();
-            all_open &= void || stored.is_none_or(|stored| stored.choice.is_some());
-            if let Some(choice) = stored.and_then(|stored| stored.choice.clone()) {
-                counted.push(Ballot { member: member.id.clone(), weight: member.weight, choice });
-            }
-        }
-        Ok(match proposal.state {
-            ProposalState::Open if !all_cast && now < proposal.deadline => None,
-            ProposalState::Open if proposal.reveal_until.is_some() => Some(ProposalState::Revealing),
-            ProposalState::Revealing if !all_open && proposal.reveal_until.is_some_and(|until| now < until) => None,
-            ProposalState::Open | ProposalState::Revealing => Some(ProposalState::Closing),
-            ProposalState::Closing | ProposalState::Closed(_) => {
-                let voters = u32::try_from(proposal.electorate.0.len()).unwrap_or(u32::MAX);
-                Some(ProposalState::Closed(tally(proposal.rule, &proposal.options, voters, proposal.quorum, &counted)))
-            }
-        })
+    async fn next(&self, id: &ProposalId, proposal: &Proposal) -> Result<Option<Next>> {
+        let ballots = self.ballots(id).await?;
+        let admitted = ballots.values().flat_map(|ballot| ballot.admission.0.iter().map(|(key, _)| key.clone()));
+        let own = proposal.electorate.0.iter().map(|member| self.own_epoch(&member.id));
+        let keys = admitted.chain(own).collect();
+        let epochs = self.epochs(keys).await?;
+        let now = self.store.now().await?;
+        let own = |member: &Member| self.own_epoch(&member.id);
+        Ok(BallotBox { key: &self.key(id), proposal, ballots: &ballots, epochs: &epochs, own: &own }.next(now))
     }
 
-    async fn current_epoch(&self, member: &Member) -> Result<u64> {
-        self.store.number(self.store.keys().agent_epoch(&member.id)).await
+    async fn epochs(&self, keys: HashSet<Key>) -> Result<HashMap<Key, u64>> {
+        let keys: Vec<Key> = keys.into_iter().collect();
+        let queries: Vec<_> = keys.iter().cloned().map(Query::Number).collect();
+        let number = |answer| if let Answer::Number(Some(number)) = answer { number } else { 0 };
+        Ok(keys.into_iter().zip(self.store.read(&queries).await?.into_iter().map(number)).collect())
     }
 
-    async fn ballots(&self, id: &ProposalId) -> Result<Vec<(AgentId, Stored)>> {
+    async fn ballots(&self, id: &ProposalId) -> Result<BTreeMap<AgentId, Stored>> {
         let table = self.store.table(self.store.keys().ballots(&self.task, id)).await?;
         table.into_iter().map(|(member, stored)| Ok((AgentId::new(&member)?, from_json(&member, &stored.value)?))).collect()
     }
 
-    async fn cast(
-        &self,
-        id: &ProposalId,
-        version: u64,
-        proposal: &Proposal,
-        ballot: &Stored,
-        phase: ProposalState,
-        replaces: u64,
-    ) -> Result<Cast> {
-        let until = if phase == ProposalState::Revealing { proposal.reveal_until.unwrap_or(proposal.deadline) } else { proposal.deadline };
-        if proposal.state != phase || self.store.now().await? >= until {
+    async fn cast(&self, id: &ProposalId, version: u64, proposal: &Proposal, ballot: &Stored, replaces: u64) -> Result<Cast> {
+        let step = match proposal.state {
+            ProposalState::Open => VOTING,
+            ProposalState::Revealing => REVEALING,
+            ProposalState::Closing | ProposalState::Closed(_) => return Ok(Cast::Closed),
+        };
+        if self.store.now().await? >= proposal.until() {
             return Ok(Cast::Closed);
         }
         let cell = self.ballot(id, &self.actor.id);
         let write = self.told(cell.clone(), ballot, "vote")?;
-        let commit = self.actor.commit().version(self.key(id), version).version(cell.clone(), replaces).write(write);
-        match self.store.commit(commit).await? {
+        // INVARIANT: no ballot lands after the deadline, however late its writer wakes up: what says that ballots are taken has expired.
+        let taken = self.actor.commit().version(self.key(id), version).version(self.taking(id, step), 1);
+        match self.store.commit(taken.version(cell.clone(), replaces).write(write)).await? {
             store::Outcome::Accepted(_) => Ok(Cast::Accepted),
             store::Outcome::Refused(Refused::Conflict { cell: taken, .. }) if taken == cell => Ok(Cast::AlreadyVoted),
             store::Outcome::Refused(Refused::Conflict { .. }) => Ok(Cast::Closed),
@@ -325,12 +237,25 @@ impl Consensus {
         }
     }
 
-    fn epoch(&self, proposal: &Proposal, id: &ProposalId) -> Result<u64> {
-        let member = proposal.electorate.0.iter().find(|member| member.id == self.actor.id);
-        let member = member.ok_or_else(|| {
-            Error::new(ErrorKind::Denied, "not_in_the_electorate", format!("`{}` is not in the electorate of `{id}`", self.actor.id))
-        })?;
-        Ok(member.epoch)
+    /// A ballot that says nothing yet. Denied to whoever is not in the electorate, or not as the instance that was put into it.
+    fn blank(&self, proposal: &Proposal, id: &ProposalId) -> Result<Stored> {
+        let me = &self.actor.id;
+        let denied =
+            |why: &str| Error::new(ErrorKind::Denied, "not_in_the_electorate", format!("`{me}` is not in the electorate of `{id}`{why}"));
+        let member = proposal.member(me).ok_or_else(|| denied(""))?;
+        let admission = self.actor.admission.clone();
+        if member.epoch != 0 && !admission.0.contains(&(self.own_epoch(me), member.epoch)) {
+            return Err(denied(" with this admission"));
+        }
+        check_depth(&admission)?;
+        Ok(Stored { admission, choice: None, commitment: None, nonce: None })
+    }
+
+    fn check_sealed(id: &ProposalId, proposal: &Proposal) -> Result<()> {
+        if proposal.reveal_until.is_some() {
+            return Ok(());
+        }
+        Err(Error::invalid("open_vote", format!("ballots on `{id}` are not sealed: vote")))
     }
 
     async fn found(&self, id: &ProposalId) -> Result<(u64, Proposal)> {
@@ -347,28 +272,15 @@ impl Consensus {
         self.store.keys().proposal(&self.task, id)
     }
 
+    fn taking(&self, id: &ProposalId, step: &str) -> Key {
+        self.store.keys().ballots_taken(&self.task, id, step)
+    }
+
+    fn own_epoch(&self, member: &AgentId) -> Key {
+        self.store.keys().agent_epoch(member)
+    }
+
     fn ballot(&self, id: &ProposalId, member: &AgentId) -> Cell {
         Cell::field(self.store.keys().ballots(&self.task, id), member.as_str())
     }
-}
-
-fn check(opening: &Opening) -> Result<()> {
-    let bad = |why: &str| Err(Error::invalid("invalid_proposal", format!("the proposal cannot be put to the vote: {why}")));
-    let options = opening.options.iter().collect::<std::collections::BTreeSet<_>>();
-    let members = opening.electorate.iter().map(|(id, _)| id).collect::<std::collections::BTreeSet<_>>();
-    if options.is_empty() || options.len() != opening.options.len() || options.len() > 64 || options.iter().any(|o| o.is_empty()) {
-        return bad("it needs 1 to 64 different options");
-    }
-    if members.is_empty() || members.len() != opening.electorate.len() || members.len() > 128 {
-        return bad("it needs 1 to 128 different voters");
-    }
-    if opening.quorum.is_some_and(|quorum| quorum == 0 || quorum as usize > members.len()) {
-        return bad("the quorum is between 1 and the number of voters");
-    }
-    let total: u64 = opening.electorate.iter().map(|(_, weight)| u64::from(*weight)).sum();
-    let heavy = opening.electorate.iter().any(|(_, weight)| u64::from(*weight) * 3 >= total || *weight == 0);
-    if opening.rule == DecisionRule::Weighted && (members.len() < 4 || heavy) {
-        return bad("weighted votes need four voters or more, each below one third of the weight and above zero");
-    }
-    Ok(())
 }

@@ -18,6 +18,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Actor, Answer, Commit, Entry, Outcome, Query, Refused, Store, Write, from_json, to_json};
 use crate::vocabulary::{AgentId, Key, Millis, TaskId};
 
+/// The most messages that an inbox can be made to hold.
+const MAX_CAPACITY: u64 = 100_000;
 /// How many dead letters a bus keeps.
 const DEAD_KEPT: u64 = 10_000;
 
@@ -41,13 +43,24 @@ impl Default for MailboxOptions {
     }
 }
 
+impl MailboxOptions {
+    /// Refuses an inbox that could not hold or deliver anything.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.capacity == 0 || self.capacity > MAX_CAPACITY || self.max_deliveries == 0 {
+            let why = format!("an inbox holds 1 to {MAX_CAPACITY} messages and delivers each at least once");
+            return Err(Error::invalid("invalid_mailbox", why));
+        }
+        Ok(())
+    }
+}
+
 /// What happens when a full inbox gets one more message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overflow {
     /// The sender is told.
     Refuse,
-    /// The oldest waiting message goes to the dead letters.
+    /// The oldest message goes to the dead letters, also one that is out for processing: its acknowledgement comes too late then.
     DropOldest,
 }
 
@@ -58,6 +71,7 @@ pub struct Delivery {
     pub message: BusMessage,
     /// 1 the first time.
     pub attempt: u32,
+    inbox: Key,
     position: u64,
     claim: u64,
 }
@@ -137,13 +151,17 @@ impl Mailbox {
             let claimed = Progress { claimed: entry.position, until, attempt, ..progress };
             let commit = actor.commit().version(self.cursor(), version).put(self.cursor(), to_json(&claimed)?);
             if self.won(commit).await? {
-                return Ok(Head::Delivered(Delivery { message, attempt, position: entry.position, claim: version + 1 }));
+                return Ok(Head::Delivered(Delivery { message, attempt, inbox: self.log(), position: entry.position, claim: version + 1 }));
             }
         }
     }
 
     /// Ends the processing of a message.
     pub async fn acknowledge(&self, actor: &Actor, delivery: &Delivery) -> Result<()> {
+        if delivery.inbox != self.log() {
+            let foreign = format!("message `{}` was not delivered from the inbox of `{}`", delivery.message.id, self.owner);
+            return Err(Error::invalid("foreign_delivery", foreign));
+        }
         let done = Progress { acked: delivery.position, ..Progress::default() };
         let commit = actor
             .commit()
@@ -153,7 +171,7 @@ impl Mailbox {
         if self.won(commit).await? {
             return Ok(());
         }
-        let late = format!("message `{}` was delivered again before it was acknowledged", delivery.message.id);
+        let late = format!("message `{}` was delivered again or given up before it was acknowledged", delivery.message.id);
         Err(Error::new(ErrorKind::Conflict, "claim_lost", late))
     }
 
@@ -162,7 +180,7 @@ impl Mailbox {
         let (version, _, entry) = self.look().await?;
         let Some(entry) = entry else { return Ok(()) };
         let message = from_json(self.log().as_str(), &entry.value)?;
-        self.bury(actor, version, &entry, message, "the inbox was full".to_owned()).await
+        self.bury(actor, version, &entry, message, "the inbox was full".to_owned()).await.map(drop)
     }
 
     /// Gives everything up that waits: the owner is gone.
@@ -172,14 +190,13 @@ impl Mailbox {
             let (version, _, entry) = self.look().await?;
             let Some(entry) = entry else { return Ok(buried) };
             let message = from_json(self.log().as_str(), &entry.value)?;
-            self.bury(actor, version, &entry, message, reason.to_owned()).await?;
-            buried += 1;
+            buried += u64::from(self.bury(actor, version, &entry, message, reason.to_owned()).await?);
         }
     }
 
-    /// Moves one message to the dead letters, unless somebody else moved on meanwhile.
-    async fn bury(&self, actor: &Actor, version: u64, entry: &Entry, message: BusMessage, reason: String) -> Result<()> {
-        let letter: Bytes = to_json(&DeadLetter { message, inbox: self.owner.clone(), reason })?;
+    /// Moves one message to the dead letters; false if somebody else moved on meanwhile.
+    async fn bury(&self, actor: &Actor, version: u64, entry: &Entry, message: BusMessage, reason: String) -> Result<bool> {
+        let letter: Bytes = to_json(&DeadLetter { position: 0, message, inbox: self.owner.clone(), reason })?;
         let done = Progress { acked: entry.position, ..Progress::default() };
         let commit = actor
             .commit()
@@ -187,7 +204,7 @@ impl Mailbox {
             .put(self.cursor(), to_json(&done)?)
             .write(Write::Append { log: self.dead(), value: letter, bound: DEAD_KEPT })
             .write(Write::Trim { log: self.log(), through: entry.position });
-        self.won(commit).await.map(drop)
+        self.won(commit).await
     }
 
     async fn won(&self, commit: Commit) -> Result<bool> {

@@ -5,10 +5,13 @@ use serde_json::Value;
 
 use crate::vocabulary::{AgentId, Millis, Token};
 
+/// The largest message, in bytes of its JSON. Well below the largest value of a store, so that it also fits into a dead letter.
+pub const MAX_MESSAGE: usize = 1024 * 1024;
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BusMessage {
-    /// Its id. Sending it again under the same id sends it once.
+    /// Its id.
     pub id: Token,
     /// From whom.
     pub from: AgentId,
@@ -26,6 +29,9 @@ pub struct BusMessage {
 /// A message that nobody could process, and why.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {
+    /// 1, 2, 3, … within the task: where the oldest one that is kept does not say 1, older ones were dropped.
+    #[serde(default)]
+    pub position: u64,
     /// The message.
     pub message: BusMessage,
     /// In whose inbox it lay.

@@ -8,6 +8,7 @@
 //!   Caretaker    who stays awake    one a tenant
 //! ```
 
+mod ballot;
 mod blackboard;
 mod bus;
 mod caretaker;
@@ -16,14 +17,17 @@ mod follow;
 mod lease;
 mod mailbox;
 mod message;
+mod proposal;
+mod roster;
 mod tally;
 
 pub use blackboard::{BOARD_EVENTS_KEPT, Blackboard, BoardEntry, BoardEvent, BoardEvents, Written};
 pub use bus::{BUS_LOG_KEPT, MessageBus, Sent};
 pub use caretaker::{Caretaker, Chore};
-pub use consensus::{Cast, Consensus, Electorate, Member, Opening, Proposal, ProposalState};
+pub use consensus::{Cast, Consensus};
 pub use follow::{Cursor, Follower, Gap, Step};
 pub use lease::Lease;
 pub use mailbox::{Delivery, MailboxOptions, Overflow};
-pub use message::{BusMessage, DeadLetter};
+pub use message::{BusMessage, DeadLetter, MAX_MESSAGE};
+pub use proposal::{Electorate, Member, Opening, Proposal, ProposalState};
 pub use tally::{Ballot, Choice, DecisionRule, Outcome, Undecided, tally};

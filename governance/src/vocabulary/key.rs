@@ -282,6 +282,8 @@ keys! {
     proposal(task: TaskId, id: ProposalId) -> Record "proposal:{}:{}";
     /// The ballots cast on it.
     ballots(task: TaskId, id: ProposalId) -> Table "proposal:{}:{}:ballots";
+    /// There while a step of the vote takes ballots.
+    ballots_taken(task: TaskId, id: ProposalId, step: str) -> Record "proposal:{}:{}:{}";
     /// What happened to a task's proposals.
     proposal_events(task: TaskId) -> Log "proposal:{}:events";
     /// Everything that is broadcast to dashboards.

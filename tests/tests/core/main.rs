@@ -2,4 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod blackboard;
+mod bus;
+mod bus_losses;
+mod consensus;
 mod follower;
+mod sealed;
