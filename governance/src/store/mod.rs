@@ -10,6 +10,7 @@
 //!       Backend                   memory │ sqlite │ redis: one atomic step
 //! ```
 
+mod answers;
 mod backend;
 mod commit;
 mod handle;
