@@ -13,11 +13,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::budget::{ErrorBudget, Reservation, Spend, Unit};
+use super::budget::{ErrorBudget, Spend, Unit};
+use super::reservation::Reservation;
 use crate::error::Result;
 use crate::ledger::{Action, OutcomeResult};
 
 /// A holder's share of a budget. Share it within the process.
+///
+/// What was drawn from a share before its holder was revoked may still be started: keep the shares' time to live no longer than that may take.
 pub struct Allowance {
     budget: ErrorBudget,
     unit: Unit,
@@ -66,11 +69,12 @@ impl Allowance {
             }
             let mut piece = self.piece.max(amount);
             let reservation = loop {
-                match self.budget.reserve(self.unit, piece, self.ttl).await? {
+                match self.budget.set_aside(self.unit, piece, self.ttl, self.budget.recorder.segment_id()).await? {
                     Ok(reservation) => break reservation,
                     // Less is left than a piece: take what is there, if it is enough.
-                    Err(Spend::Exhausted { remaining, closed: false }) if remaining >= amount && remaining < piece => piece = remaining,
-                    Err(Spend::Exhausted { remaining, closed: false }) if remaining >= amount && piece > amount => piece = amount,
+                    Err(Spend::Exhausted { remaining, closed: false }) if remaining >= amount.max(1) && remaining < piece => {
+                        piece = remaining
+                    }
                     Err(refused) => return Ok(refused),
                 }
             };
