@@ -159,7 +159,7 @@ impl World {
     pub async fn ledger(&self) -> (Ledger, Recorder) {
         let home = self.home.get_or_init(|| tempfile::tempdir().unwrap()).path();
         let ledger = Ledger::open(home, Ports::default(), Durability::Process).await.unwrap();
-        let recorder = Recorder::new(&ledger, STORE_URL).unwrap();
+        let recorder = Recorder::new(&ledger, STORE_URL);
         (ledger, recorder)
     }
 

@@ -11,7 +11,7 @@ use crate::error::{ErrorKind, Result};
 use crate::store::{Actor, Store};
 
 /// How long the caretaker's lease lasts: after a crash another takes over within it.
-const LEASE: Duration = Duration::from_secs(3);
+const LEASE: Duration = Duration::from_millis(1_500);
 /// How long work that nobody announced may lie.
 const ROUND: Duration = Duration::from_millis(20);
 /// How long a round is put off at most while there is nothing to do.
@@ -75,7 +75,7 @@ async fn keep(store: &Store, name: &str, chores: &[Arc<dyn Chore>]) {
             // Stopped or unreachable: whoever is admitted again goes on.
             tracing::debug!(%error, "the caretaker pauses");
         }
-        tokio::time::sleep(LEASE / 3).await;
+        tokio::time::sleep(LEASE / 10).await;
     }
 }
 

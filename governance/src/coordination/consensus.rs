@@ -161,6 +161,14 @@ impl Consensus {
         }
     }
 
+    /// The outcome, if the proposal is closed. Changes nothing.
+    pub async fn settled(&self, id: &ProposalId) -> Result<Option<Outcome>> {
+        Ok(match self.found(id).await?.1.state {
+            ProposalState::Closed(outcome) => Some(outcome),
+            ProposalState::Open | ProposalState::Revealing | ProposalState::Closing => None,
+        })
+    }
+
     /// Waits for the outcome. Cancel safe.
     pub async fn outcome(&self, id: &ProposalId) -> Result<Outcome> {
         let mut watch = self.store.watch(&[self.store.keys().proposal_events(&self.task)]).await?;

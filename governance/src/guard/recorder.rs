@@ -18,7 +18,6 @@ pub struct Recorder {
 
 struct Bound {
     ledger: Ledger,
-    segment: Arc<Segment>,
     store_url: String,
 }
 
@@ -32,15 +31,14 @@ pub struct Recorded {
 
 impl Recorder {
     /// Records in a ledger what is done to the store with this URL.
-    pub fn new(ledger: &Ledger, store_url: &str) -> Result<Self> {
-        let bound = Bound { ledger: ledger.clone(), segment: ledger.segment()?, store_url: store_url.to_owned() };
-        Ok(Self { ledger: Some(Arc::new(bound)) })
+    #[must_use]
+    pub fn new(ledger: &Ledger, store_url: &str) -> Self {
+        Self { ledger: Some(Arc::new(Bound { ledger: ledger.clone(), store_url: store_url.to_owned() })) }
     }
 
-    /// The segment that this process writes, where there is a ledger.
-    #[must_use]
-    pub fn segment(&self) -> Option<&Arc<Segment>> {
-        self.ledger.as_ref().map(|bound| &bound.segment)
+    /// The segment that this process writes, where there is a ledger. Opened on first use: who only looks writes nothing.
+    pub fn segment(&self) -> Result<Option<Arc<Segment>>> {
+        self.ledger.as_ref().map(|bound| bound.ledger.segment()).transpose()
     }
 
     /// The ledger, where there is one.
@@ -50,9 +48,8 @@ impl Recorder {
     }
 
     /// The id of this process's segment.
-    #[must_use]
-    pub fn segment_id(&self) -> Option<SegmentId> {
-        self.segment().map(|segment| segment.id().clone())
+    pub fn segment_id(&self) -> Result<Option<SegmentId>> {
+        Ok(self.segment()?.map(|segment| segment.id().clone()))
     }
 
     /// Says what is about to be done.
@@ -64,14 +61,14 @@ impl Recorder {
         pipeline: Option<&PipelineId>,
         payload: &impl Serialize,
     ) -> Result<Recorded> {
-        let Some(segment) = self.segment() else { return Ok(Recorded { intent: None, token: store.fresh_token() }) };
+        let Some(segment) = self.segment()? else { return Ok(Recorded { intent: None, token: store.fresh_token() }) };
         let intent = segment.intent(action, agent, pipeline, &text(payload))?;
         Ok(Recorded { token: intent.token.clone(), intent: Some(intent) })
     }
 
     /// Says what came of it.
     pub fn outcome(&self, recorded: &Recorded, result: OutcomeResult, payload: &impl Serialize) -> Result<()> {
-        if let (Some(segment), Some(intent)) = (self.segment(), &recorded.intent) {
+        if let (Some(segment), Some(intent)) = (self.segment()?, &recorded.intent) {
             segment.outcome(intent, result, &text(payload))?;
         }
         Ok(())
@@ -110,7 +107,7 @@ impl Recorder {
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("segment", &self.segment_id()).finish_non_exhaustive()
+        f.debug_struct("Recorder").field("ledger", &self.ledger().map(Ledger::id)).finish()
     }
 }
 

@@ -69,7 +69,7 @@ impl ErrorBudget {
         unit: Unit,
         amount: u64,
         ttl: Duration,
-        segment: Option<SegmentId>,
+        segment: Option<&SegmentId>,
     ) -> Result<Result<Reservation, Spend>> {
         loop {
             let sent = self.store.ports().clock.elapsed();
@@ -77,7 +77,7 @@ impl ErrorBudget {
             let id = self.store.fresh_token();
             // INVARIANT: the store's `until` is counted from after `sent`, so the holder stops drawing before the share can lapse.
             let until = self.store.now().await?.after(ttl);
-            let held = Held { unit, amount, until, segment: segment.clone() };
+            let held = Held { unit, amount, until, segment: segment.cloned() };
             let commit = self.taking(unit, amount, version, &limit)?.put(self.reservation_cell(&id), to_json(&held)?);
             match self.store.commit(commit).await? {
                 Outcome::Accepted(accepted) => {

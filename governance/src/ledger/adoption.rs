@@ -1,13 +1,16 @@
 //! What becomes of segments whose owners are dead: their open intents end `unknown`, and the record says who took them over.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::OptionalExtension;
+use rustix::fs::FallocateFlags;
 
 use super::frame::{End, Position};
+use super::runs::ELSEWHERE;
 use super::segment::{NEW, trouble};
 use super::sequencer::{Ended, Reached, Sequenced, Sequencer, Source};
 use super::{Action, Entry, OutcomeResult, Segment};
@@ -16,6 +19,8 @@ use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token};
 
 /// Segments that are being made become old enough to be left-overs after this.
 const LEFT_OVER: Duration = Duration::from_secs(60);
+/// How much of a living segment is given back to the disk at once.
+const HOLE: u64 = 64 << 20;
 
 /// Writes, into the caller's own segment, how dead and vanished segments ended. All of them have been read to their ends.
 pub(super) fn settle(
@@ -47,7 +52,7 @@ pub(super) fn settle(
                 note(sequencer, own, Action::Damaged, &open, id, &says)?;
                 "damaged"
             }
-            End::Clean if open.is_empty() && last_action(sequencer, id, &position)?.as_deref() == Some("close") => "closed",
+            End::Clean if open.is_empty() && last_action(sequencer, id)?.as_deref() == Some("close") => "closed",
             End::Clean | End::Torn(_) => {
                 let torn = if let End::Torn(bytes) = end { bytes } else { 0 };
                 let says = serde_json::json!({ "segment": id, "entries": position.number, "torn_bytes": torn, "open_intents": open.len() });
@@ -70,9 +75,7 @@ pub(super) fn settle(
 
 /// Removes the files of ended segments, all of whose entries are committed; a damaged one is kept under another name.
 pub(super) fn put_away(sequencer: &Sequencer, sources: &[Source], ended: &[Ended]) -> Result<()> {
-    // The rows reach the disk before the files that they came from go.
-    let mut checkpoint = sequencer.connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)").map_err(|e| sequencer.trouble(e))?;
-    checkpoint.query_row([], |_| Ok(())).map_err(|e| sequencer.trouble(e))?;
+    settle_rows(sequencer)?;
     for source in sources.iter().filter(|source| source.dead) {
         let Some(ended) = ended.iter().find(|ended| ended.id == source.id) else { continue };
         let path = &source.path;
@@ -83,6 +86,31 @@ pub(super) fn put_away(sequencer: &Sequencer, sources: &[Source], ended: &[Ended
         }
     }
     Ok(())
+}
+
+/// Gives the recorded part of a long-lived segment's file back to the disk: a process that runs for months needs no more than one that
+/// runs for minutes.
+pub(super) fn give_back(sequencer: &mut Sequencer, sources: &[Source], reached: &[Option<Reached>]) -> Result<()> {
+    for (source, reached) in sources.iter().zip(reached).filter(|(source, _)| !source.dead) {
+        let Some(Reached { position, .. }) = reached else { continue };
+        let before = sequencer.given_back.get(&source.id).copied().unwrap_or(0);
+        if position.offset < before + HOLE {
+            continue;
+        }
+        settle_rows(sequencer)?;
+        let file = File::options().write(true).open(&source.path).map_err(|e| trouble(&source.path, &e))?;
+        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        // A file system that cannot do this keeps the whole file until its owner ends.
+        let _ = rustix::fs::fallocate(&file, hole, 0, position.offset);
+        sequencer.given_back.insert(source.id.clone(), position.offset);
+    }
+    Ok(())
+}
+
+/// Brings the rows to the disk, before what they came from goes.
+fn settle_rows(sequencer: &Sequencer) -> Result<()> {
+    let mut checkpoint = sequencer.connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)").map_err(|e| sequencer.trouble(e))?;
+    checkpoint.query_row([], |_| Ok(())).map_err(|e| sequencer.trouble(e))
 }
 
 /// Removes what a process left that died while it was making its segment.
@@ -109,23 +137,33 @@ struct Open {
 
 /// The intents of a segment that have no outcome, wherever it might be written.
 fn open_intents(sequencer: &Sequencer, segment: &SegmentId) -> Result<Vec<Open>> {
-    let sql = "SELECT number, action, agent_id, pipeline_id FROM agent_actions AS i WHERE segment = ? AND kind = 'intent' AND NOT EXISTS \
-               (SELECT 1 FROM agent_actions AS o WHERE o.intent = i.segment || '.' || i.number AND o.kind = 'outcome') ORDER BY number";
-    type Columns = (i64, String, Option<String>, Option<String>);
-    let mut statement = sequencer.connection.prepare_cached(sql).map_err(|e| sequencer.trouble(e))?;
-    let rows = statement
-        .query_map([segment.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
-        .and_then(Iterator::collect::<rusqlite::Result<Vec<Columns>>>)
-        .map_err(|e| sequencer.trouble(e))?;
-    let open = |(number, action, agent, pipeline): Columns| {
-        Ok(Open {
-            token: Token::of_intent(segment, number.cast_unsigned()),
-            action: action.parse()?,
-            agent: agent.map(AgentId::new).transpose()?,
-            pipeline: pipeline.map(PipelineId::new).transpose()?,
-        })
-    };
-    rows.into_iter().map(open).collect()
+    let sql = "SELECT agent_actions.number, kind, action, agent_id, pipeline_id, intent FROM runs JOIN agent_actions ON seq BETWEEN first AND last \
+               WHERE runs.segment = ? AND kind <> 'note' ORDER BY seq";
+    let elsewhere = format!("SELECT 1 FROM agent_actions WHERE intent = ? AND {ELSEWHERE} AND kind = 'outcome'");
+    let trouble = |e| sequencer.trouble(e);
+    let mut statement = sequencer.connection.prepare_cached(sql).map_err(trouble)?;
+    let mut elsewhere = sequencer.connection.prepare_cached(&elsewhere).map_err(trouble)?;
+    let mut rows = statement.query([segment.as_str()]).map_err(trouble)?;
+    let mut open = BTreeMap::new();
+    while let Some(row) = rows.next().map_err(trouble)? {
+        let text = |at: usize| row.get::<_, Option<String>>(at).map_err(trouble);
+        let number: i64 = row.get(0).map_err(trouble)?;
+        if let Some(intent) = text(5)? {
+            let ended = intent.strip_prefix(segment.as_str()).and_then(|rest| rest.strip_prefix('.')?.parse::<i64>().ok());
+            ended.map(|ended| open.remove(&ended));
+            continue;
+        }
+        let token = Token::of_intent(segment, number.cast_unsigned());
+        let (agent, pipeline) = (text(3)?.map(AgentId::new).transpose()?, text(4)?.map(PipelineId::new).transpose()?);
+        open.insert(number, Open { token, action: text(2)?.unwrap_or_default().parse()?, agent, pipeline });
+    }
+    let mut left = Vec::new();
+    for open in open.into_values() {
+        if !elsewhere.exists([open.token.as_str()]).map_err(trouble)? {
+            left.push(open);
+        }
+    }
+    Ok(left)
 }
 
 fn note(
@@ -145,9 +183,9 @@ fn note(
     own.append(&Entry::note(now, action).payload(says.to_string())).map(drop)
 }
 
-fn last_action(sequencer: &Sequencer, segment: &SegmentId, position: &Position) -> Result<Option<String>> {
-    let sql = "SELECT action FROM agent_actions WHERE segment = ? AND number = ?";
-    let last = sequencer.connection.query_row(sql, (segment.as_str(), position.number.cast_signed()), |row| row.get(0));
+fn last_action(sequencer: &Sequencer, segment: &SegmentId) -> Result<Option<String>> {
+    let sql = "SELECT action FROM agent_actions WHERE seq = (SELECT max(last) FROM runs WHERE segment = ?)";
+    let last = sequencer.connection.query_row(sql, [segment.as_str()], |row| row.get(0));
     last.optional().map_err(|e| sequencer.trouble(e))
 }
 

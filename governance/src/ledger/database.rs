@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 use sqlx::SqlSafeStr;
@@ -23,6 +23,9 @@ const FORMAT: i64 = 1;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many pages the log may have before it goes into the file. Rare and large is faster than often and small.
 const CHECKPOINT_PAGES: u32 = 8_000;
+
+/// How much memory a sequencer's connection may use for pages.
+const CACHE_KIB: i64 = 32_768;
 
 fn migrations() -> Vec<Migration> {
     let one = |number, name: &'static str, sql: &'static str| {
@@ -86,35 +89,52 @@ pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection> 
         let synchronous = if durability == Durability::Disk { "FULL" } else { "NORMAL" };
         connection.pragma_update(None, "synchronous", synchronous)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        // A batch fits into memory: otherwise its pages go to the log several times.
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+        connection.pragma_update(None, "temp_store", "MEMORY")?;
         Ok(connection)
     };
     open().map_err(|e| sqlite_trouble(path, e))
 }
 
-/// A raw connection that cannot write.
-pub(super) fn reader(path: &Path) -> Result<Connection> {
-    let open = |immutable: bool| {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-        let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-        let uri = format!("file:{escaped}{}", if immutable { "?immutable=1" } else { "" });
-        let connection = Connection::open_with_flags(uri, flags)?;
-        connection.busy_timeout(PATIENCE)?;
-        let identity = identity(&connection)?;
-        Ok((connection, identity))
-    };
+/// How a file lies there that no one has open: without a log. While this stays the same, nobody writes it.
+pub(super) fn at_rest(path: &Path) -> Option<(u64, SystemTime)> {
+    let log = PathBuf::from(format!("{}-wal", path.display()));
+    let file = fs::metadata(path).ok().filter(|_| !log.exists())?;
+    Some((file.len(), file.modified().ok()?))
+}
+
+/// The code of the error that says that a ledger holds nothing yet, not even its name.
+pub const EMPTY: &str = "empty_ledger";
+
+/// A raw connection that cannot write. One on a file at rest does not even leave the log's index behind, and works on a read-only disk.
+pub(super) fn reader(path: &Path, at_rest: bool) -> Result<Connection> {
     if !path.exists() {
         let message = format!("there is no ledger at `{}`: give the path of a `governance.db`", path.display());
         return Err(Error::new(ErrorKind::NotFound, "no_ledger", message));
     }
-    let log = PathBuf::from(format!("{}-wal", path.display()));
-    let opened = match open(false) {
-        // A copy on a read-only disk, at rest: nobody can write it, so its log's index is not needed.
-        Err(e) if primary_code(&e) == CANNOT_OPEN && fs::metadata(&log).map_or(0, |log| log.len()) == 0 => open(true),
-        opened => opened,
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let escaped = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        let uri = format!("file:{escaped}{}", if at_rest { "?immutable=1" } else { "" });
+        let connection = Connection::open_with_flags(uri, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        let identity = identity(&connection)?;
+        let finished = identity.tables > 0 && connection.table_exists(None, "meta")? && named(&connection)?;
+        Ok((connection, identity, finished))
     };
-    let (connection, identity) = opened.map_err(|e| sqlite_trouble(path, e))?;
+    let (connection, identity, finished) = open().map_err(|e| sqlite_trouble(path, e))?;
+    // Its making was cut short, so nobody has written into it yet; whoever opens it next finishes it.
+    if !finished && (identity.tables == 0 || identity.application == APPLICATION) {
+        let message = format!("`{}` is a ledger that was not finished being made: nothing is in it; any run finishes it", path.display());
+        return Err(Error::new(ErrorKind::NotFound, EMPTY, message));
+    }
     identity.require(path)?;
     Ok(connection)
+}
+
+fn named(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.query_row("SELECT count(*) FROM meta WHERE name = 'ledger'", [], |row| row.get::<_, i64>(0)).map(|rows| rows > 0)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,8 +193,6 @@ fn check(path: &Path) -> Result<()> {
     Ok(())
 }
 
-const CANNOT_OPEN: i32 = 14;
-
 fn primary_code(error: &rusqlite::Error) -> i32 {
     error.sqlite_error().map_or(0, |e| e.extended_code & 0xff)
 }
@@ -228,7 +246,7 @@ fn say(path: &Path, code: i32, text: &str) -> Error {
             let message = format!("`{shown}` may not be written: give this user the right to, or use another GOVERNANCE_HOME");
             Error::invalid("not_writable", message)
         }
-        CANNOT_OPEN => {
+        14 => {
             let message = format!("`{shown}` cannot be opened: it must be a file in a directory that this user may write");
             Error::invalid("not_openable", message)
         }
@@ -236,7 +254,10 @@ fn say(path: &Path, code: i32, text: &str) -> Error {
             let message = format!("`{shown}` is damaged ({text}): run `ledger verify`, and keep the file");
             Error::corrupt("ledger_damaged", message)
         }
-        10 => Error::unavailable("ledger_io", format!("`{shown}` cannot be read or written ({text}): check the disk")),
+        10 => {
+            let message = format!("`{shown}` cannot be read or written ({text}): check the disk and its free space; nothing was lost");
+            Error::unavailable("ledger_io", message)
+        }
         _ => Error::internal(format!("`{shown}`: {text}")),
     }
 }

@@ -22,7 +22,7 @@ const HEADER: usize = 8;
 const CHAIN: usize = 32;
 const MAX_BODY: usize = MAX_PAYLOAD + 4096;
 /// How much is read at once. INVARIANT: no frame is larger.
-const CHUNK: usize = 4 << 20;
+const CHUNK: usize = 2 << 20;
 
 /// How far a segment was read or written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

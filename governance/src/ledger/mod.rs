@@ -50,21 +50,25 @@ mod key;
 mod listing;
 mod report;
 mod rows;
+mod runs;
 mod segment;
 mod sequencer;
 mod sink;
 mod tree;
 mod verify;
 mod waiting;
+mod walk;
 mod witness;
 
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sqlx::Row;
 
 pub use action::{Action, EntryKind, OutcomeResult};
+pub use database::EMPTY;
 pub use durability::Durability;
 pub use entry::{Entry, MAX_PAYLOAD};
 pub use head::Head;
@@ -96,7 +100,12 @@ struct Inner {
     durability: Durability,
     segment: Mutex<Option<Arc<Segment>>>,
     sequencer: Mutex<Option<Sequencer>>,
+    // How the segments lay there when they were last looked at closely, and when that was.
+    quiet: Mutex<Option<(u64, Duration)>>,
 }
+
+/// How long owners that died may go unnoticed while nobody writes.
+const CLOSE_LOOK: Duration = Duration::from_secs(1);
 
 impl Ledger {
     /// Opens the ledger of a home directory, or makes it.
@@ -107,7 +116,8 @@ impl Ledger {
         let database = Database::open(&home.database(), &ports).await?;
         let segments = home.segments();
         blocking(move || fs::create_dir_all(&segments).map_err(|e| segment::trouble(&segments, &e))).await?;
-        let inner = Inner { home, database, ports, durability, segment: Mutex::default(), sequencer: Mutex::default() };
+        let inner =
+            Inner { home, database, ports, durability, segment: Mutex::default(), sequencer: Mutex::default(), quiet: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -148,6 +158,22 @@ impl Ledger {
             sequencer.sequence(fence, &|| inner.segment())
         })
         .await
+    }
+
+    /// Like [`sequence`](Self::sequence), for who calls it again and again: while no segment stirs it looks closely, for owners that died,
+    /// only once a second.
+    pub async fn tend(&self, fence: u64) -> Result<Sequenced> {
+        let now = self.inner.ports.clock.elapsed();
+        let home = self.inner.home.clone();
+        let stir = waiting::stir(&home)?;
+        let quiet = *self.inner.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        if quiet.is_some_and(|(seen, at)| seen == stir && now.saturating_sub(at) < CLOSE_LOOK) {
+            return Ok(Sequenced::default());
+        }
+        let sequenced = self.sequence(fence).await?;
+        // What was there before the look has been read; what came since stirs again.
+        *self.inner.quiet.lock().unwrap_or_else(PoisonError::into_inner) = (!sequenced.more).then_some((stir, now));
+        Ok(sequenced)
     }
 
     /// Lists a part of the record, with how much is not in it yet.

@@ -88,3 +88,41 @@ impl Report {
         self.first.is_none() && self.segments.is_empty() && self.unreadable_heads.is_empty()
     }
 }
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} entries, {} signed heads, root {}", self.entries, self.heads, self.root)?;
+        if let Some(Finding { seq, fault }) = &self.first {
+            write!(f, "\n  the first bad entry is {seq}: {fault}")?;
+        }
+        for problem in &self.segments {
+            write!(f, "\n  segment {} at its entry {} (byte {}): {}", problem.segment, problem.number, problem.offset, problem.why)?;
+        }
+        for line in &self.unreadable_heads {
+            write!(f, "\n  line {line} of the file `heads` is no head")?;
+        }
+        if self.unsequenced > 0 {
+            write!(f, "\n  written but not in the record yet: {}", self.unsequenced)?;
+        }
+        for (what, segments) in [("vanished", &self.vanished), ("damaged", &self.damaged)] {
+            segments.iter().try_for_each(|segment| write!(f, "\n  segment {segment} is recorded as {what}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Edited => f.write_str("it is not the one that was written"),
+            Self::Missing => f.write_str("the entry that was here is gone"),
+            Self::Reordered => f.write_str("it stands where another one was"),
+            Self::Inserted => f.write_str("it was never written, or not here"),
+            Self::Unreadable => f.write_str("the file cannot be read here"),
+            Self::HeadMismatch { from, to } => write!(f, "an entry from {from} to {to} is not the one that a signed head covers"),
+            Self::Truncated { expected, found } => write!(f, "entries are gone from the end: there were {expected}, there are {found}"),
+            Self::BadSignature { size } => write!(f, "the head at {size} was not signed by a key of this ledger"),
+            Self::Projection { table } => write!(f, "the table `{table}` says something else than the record"),
+        }
+    }
+}

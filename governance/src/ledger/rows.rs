@@ -25,7 +25,7 @@ pub(super) fn projected(action: &str, columns: &str) -> String {
     for (name, kind) in columns.split(", ").filter_map(|column| column.split_once(' ')) {
         let _ = write!(sql, ", CASE WHEN json_valid(payload) THEN CAST(json_extract(payload, '$.{name}') AS {kind}) END AS {name}");
     }
-    let _ = write!(sql, " FROM agent_actions WHERE action = '{action}' AND seq > ?1 AND seq <= ?2");
+    let _ = write!(sql, " FROM agent_actions INDEXED BY agent_actions_{action} WHERE action = '{action}' AND seq > ?1 AND seq <= ?2");
     sql
 }
 
@@ -60,8 +60,11 @@ pub(super) fn insert(connection: &Connection, rows: &[Row<'_>]) -> rusqlite::Res
 }
 
 /// Brings the projections up to the rows after `from` up to `to`.
-pub(super) fn project(connection: &Connection, from: i64, to: i64) -> rusqlite::Result<()> {
+pub(super) fn project(connection: &Connection, rows: &[Row<'_>], from: i64, to: i64) -> rusqlite::Result<()> {
     for (table, action, columns) in PROJECTIONS {
+        if !rows.iter().any(|row| row.body.action == action.as_bytes()) {
+            continue;
+        }
         connection.prepare_cached(&format!("INSERT INTO {table} {}", projected(action, columns)))?.execute([from, to])?;
     }
     Ok(())

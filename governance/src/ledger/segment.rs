@@ -235,6 +235,9 @@ impl std::fmt::Debug for Segment {
 }
 
 /// Everything in a segment's file, with its numbers. Fails where anything is damaged or gone; a torn tail was never acknowledged.
+///
+/// Of a long-lived segment the part that is in the record has been given back to the disk: [`Ledger::entries_of`](super::Ledger::entries_of)
+/// reads that part too.
 pub fn read_all(directory: &Path, segment: &SegmentId) -> Result<Vec<(u64, Entry)>> {
     let path = directory.join(format!("{segment}.{SUFFIX}"));
     let file = File::open(&path).map_err(|e| trouble(&path, &e))?;

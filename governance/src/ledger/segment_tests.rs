@@ -130,3 +130,12 @@ fn a_directory_that_cannot_be_used_is_a_clear_error() {
     let error = Segment::open(&home.path().join("gone"), &ledger(), &Ports::default(), Durability::Process).unwrap_err();
     assert_eq!(error.code(), "file_missing");
 }
+
+#[test]
+fn every_trouble_with_a_file_says_what_to_do() {
+    let said = |kind: io::ErrorKind| trouble(Path::new("x.segment"), &kind.into());
+    assert_eq!(said(io::ErrorKind::PermissionDenied).code(), "not_writable");
+    assert_eq!(said(io::ErrorKind::ReadOnlyFilesystem).code(), "not_writable");
+    assert_eq!(said(io::ErrorKind::QuotaExceeded).code(), "disk_full");
+    assert_eq!(said(io::ErrorKind::Other).kind(), ErrorKind::Unavailable);
+}

@@ -12,12 +12,14 @@ use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 
 use super::frame::{self, Chunk, End, Position};
 use super::home::Home;
 use super::rows::{self, Row};
+use super::runs::{self, Run};
 use super::segment::{SUFFIX, trouble};
 use super::tree::Tree;
 use super::{Durability, Head, Segment, SigningKey, adoption, database, hex, tree};
@@ -89,6 +91,8 @@ pub(super) struct Sequencer {
     pub connection: Connection,
     key: SigningKey,
     turn: usize,
+    // Up to where living segments' files were given back to the disk.
+    pub given_back: HashMap<SegmentId, u64>,
 }
 
 #[derive(Default)]
@@ -104,7 +108,7 @@ impl Sequencer {
     pub fn open(home: &Home, ledger: &LedgerId, ports: &Ports, durability: Durability) -> Result<Self> {
         let key = SigningKey::open(&home.keys(), &*ports.chance)?;
         let connection = database::writer(&home.database(), durability)?;
-        Ok(Self { home: home.clone(), ledger: ledger.clone(), ports: ports.clone(), connection, key, turn: 0 })
+        Ok(Self { home: home.clone(), ledger: ledger.clone(), ports: ports.clone(), connection, key, turn: 0, given_back: HashMap::new() })
     }
 
     /// Moves everything that is there. `own` gives the caller's own segment, into which takings-over are written.
@@ -134,6 +138,7 @@ impl Sequencer {
             done.more = self.batch(fence, &now, &ended, &mut done)?.more;
             adoption::put_away(self, &sources, &ended)?;
         }
+        adoption::give_back(self, &sources, &last.reached)?;
         Ok(done)
     }
 
@@ -206,18 +211,27 @@ impl Sequencer {
                 batch.reached[at] = Some(Reached { position: before, end: End::Damaged("it belongs to another ledger") });
                 continue;
             }
+            // INVARIANT: what is in the record goes on from there, so nothing comes into it twice.
+            if runs::last_number(&transaction, source.id.as_str()).map_err(sql)? != before.number.cast_signed() {
+                return Err(damaged(&home, "has lost how far a segment was read"));
+            }
             room -= chunk.len();
             batch.more |= chunk.end == End::More;
             batch.reached[at] = Some(Reached { position, end: chunk.end });
             if chunk.len() > 0 {
                 keep(&transaction, &source.id, "open", &position).map_err(sql)?;
-                chunks.push(chunk);
+                chunks.push((chunk, &source.id));
             }
         }
         let mut rows = Vec::with_capacity(BATCH - room);
-        for (bytes, body, chain) in chunks.iter().flat_map(Chunk::frames) {
-            tree.push(tree::leaf(bytes));
-            rows.push(Row { seq: tree.size().cast_signed(), body, chain });
+        for (chunk, id) in &chunks {
+            let first = tree.size().cast_signed() + 1;
+            for (bytes, body, chain) in chunk.frames() {
+                tree.push(tree::leaf(bytes));
+                rows.push(Row { seq: tree.size().cast_signed(), body, chain });
+            }
+            let number = rows.last().map_or(0, |row| row.body.number) - (tree.size().cast_signed() - first);
+            runs::add(&transaction, &Run { first, last: tree.size().cast_signed(), segment: id.to_string(), number }).map_err(sql)?;
         }
         rows::insert(&transaction, &rows).map_err(sql)?;
         for ended in ended {
@@ -226,7 +240,7 @@ impl Sequencer {
         batch.vanished = vanished(&transaction, sources, &home).map_err(sql)?;
         batch.entries = tree.size() - from;
         if batch.entries > 0 {
-            rows::project(&transaction, from.cast_signed(), tree.size().cast_signed()).map_err(sql)?;
+            rows::project(&transaction, &rows, from.cast_signed(), tree.size().cast_signed()).map_err(sql)?;
             let head = Head::sign(&ledger, &tree, self.ports.clock.now(), &self.key);
             leave(&transaction, &head, &tree).map_err(sql)?;
             batch.head = Some(head);
@@ -245,15 +259,18 @@ pub(super) fn problem(segment: &SegmentId, position: &Position, why: &str) -> Pr
     Problem { segment: segment.to_string(), number: position.number + 1, offset: position.offset, why: why.to_owned() }
 }
 
+fn damaged(home: &Home, why: &str) -> Error {
+    let shown = home.database();
+    let message =
+        format!("`{}` {why}: run `ledger verify`, and keep the file; what is not in it yet stays in the segments", shown.display());
+    Error::corrupt("ledger_damaged", message)
+}
+
 /// Checks the fence and takes up the tree.
 fn enter(transaction: &Transaction<'_>, fence: u64, home: &Home) -> Result<Tree> {
     let database = home.database();
     let sql = |e| database::sqlite_trouble(&database, e);
-    let damaged = |why: &str| {
-        let message =
-            format!("`{}` {why}: run `ledger verify`, and keep the file; what is not in it yet stays in the segments", database.display());
-        Error::corrupt("ledger_damaged", message)
-    };
+    let damaged = |why| damaged(home, why);
     let (held, size, peaks): (i64, i64, Vec<u8>) = transaction
         .query_row("SELECT fence, size, peaks FROM sequencer", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .map_err(sql)?;
@@ -328,3 +345,7 @@ fn vanished(connection: &Connection, sources: &[Source], home: &Home) -> rusqlit
     };
     Ok(open.into_iter().filter_map(|id| SegmentId::new(id).ok()).filter(gone).collect())
 }
+
+#[cfg(test)]
+#[path = "sequencer_tests.rs"]
+mod tests;

@@ -1,31 +1,46 @@
 //! `verify`: is the record what was written? It reads every row, and never writes.
+//!
+//! ```text
+//!   this thread    rows ──columns──► bodies, 4,096 at a time ──┐
+//!   another one                        chains, tree, heads ◄───┘     the first that finds something ends it
+//! ```
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 
-use hashbrown::HashMap;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::body::Body;
-use super::frame::link;
 use super::home::Home;
 use super::key::PublicKeys;
-use super::tree::{self, Hash, Tree};
-use super::{Fault, Finding, Head, Report, database, hex, rows, waiting};
+use super::tree::Hash;
+use super::walk::{Bodies, Walk};
+use super::{Fault, Finding, Head, Report, database, hex, rows, runs, waiting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::{LedgerId, Millis, SegmentId};
+
+/// How many rows are handed on at once.
+const ROWS: usize = 4_096;
 
 /// Checks a ledger's database, with the heads, keys and segments beside it, against itself and against a head that was kept outside.
 ///
 /// Finds any edit, deletion, reordering, insertion or truncation up to the last head that is held outside, and names the first bad entry.
 /// Never writes.
 pub fn verify(database: &Path, outside: Option<&Head>) -> Result<Report> {
+    let rest = database::at_rest(database);
+    let report = check(database, outside, rest.is_some());
+    // Somebody has begun to write meanwhile: look again, with them in mind.
+    if rest.is_some() && rest != database::at_rest(database) { check(database, outside, false) } else { report }
+}
+
+fn check(database: &Path, outside: Option<&Head>, at_rest: bool) -> Result<Report> {
     let home = Home::of(database);
     let keys = PublicKeys::open(&home.keys())?;
     // Read before the rows: a head that is written meanwhile is then not missed among them.
     let kept = home.kept_heads()?;
-    let connection = database::reader(database)?;
+    let connection = database::reader(database, at_rest)?;
     let sql = |e| database::sqlite_trouble(database, e);
     connection.execute_batch("BEGIN").map_err(sql)?;
     let ledger: String = connection.query_row("SELECT value FROM meta WHERE name = 'ledger'", [], |row| row.get(0)).map_err(sql)?;
@@ -49,19 +64,23 @@ pub fn verify(database: &Path, outside: Option<&Head>) -> Result<Report> {
             format!("`{}` holds no public key: bring `ledger.pub` back, heads cannot be checked without it", home.keys().display());
         return Err(Error::new(ErrorKind::NotFound, "no_public_key", message));
     }
-    let mut walk =
-        Walk { connection: &connection, keys: &keys, heads, tree: Tree::default(), checked: 0, good: 0, segments: Segments::default() };
-    let mut first = walk.rows(last_stored).map_err(sql)?;
+    let mut walk = Walk::new(&keys, heads);
+    let mut first = rows(&connection, &mut walk).map_err(sql)?.or_else(|| walk.end(last_stored));
+    if let (Some(Finding { fault: fault @ Fault::Missing, .. }), Some((segment, number))) = (&mut first, walk.wanted())
+        && stands_elsewhere(&connection, segment, number)
+    {
+        *fault = Fault::Reordered;
+    }
     if first.is_none() {
-        first = projections(&connection, walk.tree.size()).map_err(sql)?;
+        first = projections(&connection, &walk).map_err(sql)?;
     }
     let (vanished, damaged) = (ended(&connection, "vanished").map_err(sql)?, ended(&connection, "damaged").map_err(sql)?);
     let (segments, unsequenced) = waiting::check(&connection, &home)?;
-    let root = hex::encode(&walk.tree.root());
+    let root = hex::encode(&walk.root());
     Ok(Report {
         ledger,
-        entries: walk.tree.size(),
-        heads: walk.checked,
+        entries: walk.size(),
+        heads: walk.heads_checked(),
         root,
         first,
         segments,
@@ -72,135 +91,51 @@ pub fn verify(database: &Path, outside: Option<&Head>) -> Result<Report> {
     })
 }
 
-struct Walk<'a> {
-    connection: &'a Connection,
-    keys: &'a PublicKeys,
-    heads: BTreeMap<u64, Vec<Head>>,
-    tree: Tree,
-    /// How many heads were checked.
-    checked: u64,
-    /// The size of the last good head.
-    good: u64,
-    segments: Segments,
+/// Reads the rows here and checks them beside: reading and hashing take about as long as each other.
+fn rows(connection: &Connection, walk: &mut Walk<'_>) -> rusqlite::Result<Option<Finding>> {
+    std::thread::scope(|scope| {
+        let (send, receive) = sync_channel::<Bodies>(4);
+        let walker = scope.spawn(move || receive.into_iter().find_map(|bodies| walk.follow(&bodies)));
+        let read = read(connection, |bodies| send.send(bodies).is_ok());
+        drop(send);
+        // What the walker found stands before the place that was read up to.
+        let walked = walker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(walked.or(read?))
+    })
 }
 
-impl Walk<'_> {
-    fn rows(&mut self, last_stored: u64) -> rusqlite::Result<Option<Finding>> {
-        let sql = "SELECT seq, segment, number, at, kind, action, agent_id, pipeline_id, intent, result, payload, chain \
-                   FROM agent_actions ORDER BY seq";
-        let mut statement = self.connection.prepare(sql)?;
-        let mut rows = statement.raw_query();
-        let mut bytes = Vec::with_capacity(1024);
-        let mut next_head = self.heads.keys().next().copied();
-        loop {
-            let seq = self.tree.size() + 1;
-            let found = |fault| Ok(Some(Finding { seq, fault }));
-            let row = match rows.next() {
-                Ok(Some(row)) => row,
-                Ok(None) => break,
-                Err(e) if database::is_damage(&e) => return found(Fault::Unreadable),
-                Err(e) => return Err(e),
-            };
-            match row.get_ref(0)? {
-                ValueRef::Integer(at) if at == seq.cast_signed() => {}
-                ValueRef::Integer(at) if at > seq.cast_signed() => return found(Fault::Missing),
-                _ => return Ok(Some(Finding { seq: self.tree.size(), fault: Fault::Inserted })),
-            }
-            let Some((body, chain)) = columns(row) else { return found(Fault::Edited) };
-            bytes.clear();
-            body.encode(&mut bytes);
-            match self.segments.follow(&body, chain, &bytes) {
-                Step::Good => {}
-                Step::Edited => return found(Fault::Edited),
-                Step::Behind => return found(Fault::Inserted),
-                Step::Ahead(number) => {
-                    // Without the index, which need not be what the rows are.
-                    let sql = "SELECT 1 FROM agent_actions NOT INDEXED WHERE segment = ? AND number = ?";
-                    let elsewhere = self.connection.prepare(sql)?.exists((Text(body.segment), number));
-                    return found(if elsewhere.unwrap_or(false) { Fault::Reordered } else { Fault::Missing });
+/// Hands on the rows' bodies until there are none, or until something does not even look like a row that was written.
+fn read(connection: &Connection, hand_on: impl Fn(Bodies) -> bool) -> rusqlite::Result<Option<Finding>> {
+    let sql = "SELECT seq, segment, number, at, kind, action, agent_id, pipeline_id, intent, result, payload, chain \
+               FROM agent_actions ORDER BY seq";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.raw_query();
+    let mut bodies = Bodies::default();
+    let mut seq = 0;
+    let found = loop {
+        seq += 1;
+        let fault = match rows.next() {
+            Ok(None) => break None,
+            Err(e) if database::is_damage(&e) => Fault::Unreadable,
+            Err(e) => return Err(e),
+            Ok(Some(row)) => match (row.get_ref(0)?, columns(row)) {
+                (ValueRef::Integer(at), _) if at > seq => Fault::Missing,
+                (ValueRef::Integer(at), Some((body, chain))) if at == seq => {
+                    bodies.push(&body, chain);
+                    if bodies.len() == ROWS && !hand_on(std::mem::take(&mut bodies)) {
+                        return Ok(None);
+                    }
+                    continue;
                 }
-            }
-            self.tree.push(tree::leaf(&bytes));
-            if next_head == Some(seq) {
-                if let Some(fault) = self.heads_at(seq) {
-                    let seq = if let Fault::HeadMismatch { from, .. } = fault { from } else { seq };
-                    return Ok(Some(Finding { seq, fault }));
-                }
-                self.good = seq;
-                next_head = self.heads.range(seq + 1..).next().map(|(size, _)| *size);
-            }
-        }
-        let found = self.tree.size();
-        if let Some((size, heads)) = self.heads.range(found + 1..).next_back() {
-            let signed = heads.iter().any(|head| head.is_signed_by(self.keys));
-            let fault = if signed { Fault::Truncated { expected: *size, found } } else { Fault::BadSignature { size: *size } };
-            return Ok(Some(Finding { seq: found + 1, fault }));
-        }
-        // The sequencer ends each transaction with a head: what comes behind the last one is not its work.
-        Ok((found > last_stored).then_some(Finding { seq: last_stored + 1, fault: Fault::Inserted }))
-    }
-
-    fn heads_at(&mut self, size: u64) -> Option<Fault> {
-        let root = self.tree.root();
-        for head in &self.heads[&size] {
-            self.checked += 1;
-            if !head.is_signed_by(self.keys) {
-                return Some(Fault::BadSignature { size });
-            }
-            if head.root() != Some(root) {
-                return Some(Fault::HeadMismatch { from: self.good + 1, to: size });
-            }
-        }
-        None
-    }
-}
-
-/// A text to look for that need not be UTF-8.
-struct Text<'a>(&'a [u8]);
-
-impl rusqlite::ToSql for Text<'_> {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
-        Ok(rusqlite::types::ToSqlOutput::Borrowed(ValueRef::Text(self.0)))
-    }
-}
-
-enum Step {
-    Good,
-    Edited,
-    /// The segment's number that should have come is another.
-    Ahead(i64),
-    Behind,
-}
-
-/// The ends of all segments' chains so far.
-#[derive(Default)]
-struct Segments {
-    places: HashMap<Box<[u8]>, usize>,
-    ends: Vec<(Box<[u8]>, i64, Hash)>,
-    last: usize,
-}
-
-impl Segments {
-    fn follow(&mut self, body: &Body<'_>, chain: &Hash, bytes: &[u8]) -> Step {
-        if self.ends.get(self.last).is_none_or(|(id, ..)| **id != *body.segment) {
-            self.last = *self.places.entry_ref(body.segment).or_insert_with(|| {
-                self.ends.push((body.segment.into(), 0, [0; 32]));
-                self.ends.len() - 1
-            });
-        }
-        let Some((_, number, end)) = self.ends.get_mut(self.last) else { return Step::Edited };
-        let expected = *number + 1;
-        let linked = link(end, bytes);
-        if body.number == expected && linked == *chain {
-            (*number, *end) = (expected, linked);
-            return Step::Good;
-        }
-        match body.number.cmp(&expected) {
-            std::cmp::Ordering::Equal => Step::Edited,
-            std::cmp::Ordering::Greater => Step::Ahead(expected),
-            std::cmp::Ordering::Less => Step::Behind,
-        }
-    }
+                (ValueRef::Integer(at), None) if at == seq => Fault::Edited,
+                // A row before the first.
+                _ => break Some(Finding { seq: seq.cast_unsigned() - 1, fault: Fault::Inserted }),
+            },
+        };
+        break Some(Finding { seq: seq.cast_unsigned(), fault });
+    };
+    hand_on(bodies);
+    Ok(found)
 }
 
 /// A row's columns as they are stored; nothing if one is of another type.
@@ -227,6 +162,13 @@ fn columns<'a>(row: &'a Row<'_>) -> Option<(Body<'a>, &'a Hash)> {
     Some((body, chain.try_into().ok()?))
 }
 
+/// Whether an entry that is missing at its place stands at another one.
+fn stands_elsewhere(connection: &Connection, segment: &[u8], number: i64) -> bool {
+    // By the rows themselves: `runs` need not be what they are.
+    let sql = "SELECT 1 FROM agent_actions WHERE CAST(segment AS BLOB) = ? AND number = ?";
+    connection.prepare(sql).and_then(|mut statement| statement.exists((segment, number))).unwrap_or(false)
+}
+
 fn stored_heads(connection: &Connection, ledger: &LedgerId) -> rusqlite::Result<Vec<Head>> {
     let mut statement = connection.prepare("SELECT size, root, at, key, signature FROM heads ORDER BY size")?;
     let heads = statement.query_map([], |row| {
@@ -237,17 +179,26 @@ fn stored_heads(connection: &Connection, ledger: &LedgerId) -> rusqlite::Result<
     heads.collect()
 }
 
-/// The first entry of which a projection says something else.
-fn projections(connection: &Connection, size: u64) -> rusqlite::Result<Option<Finding>> {
-    let mut first: Option<Finding> = None;
-    for (table, action, columns) in rows::PROJECTIONS {
+/// The first entry of which a table made from the record says something else.
+fn projections(connection: &Connection, walk: &Walk<'_>) -> rusqlite::Result<Option<Finding>> {
+    let fault = |table: &str| Fault::Projection { table: table.to_owned() };
+    let (are, should) = (runs::all(connection)?, walk.runs());
+    let differs = are.iter().zip(should).find(|(is, should)| is != should).map(|(is, should)| is.first.min(should.first));
+    let left = || are.get(should.len()).or(should.get(are.len())).map(|run| run.first);
+    let mut first = differs.or_else(left).map(|seq| Finding { seq: seq.max(0).cast_unsigned(), fault: fault("runs") });
+    for ((table, action, columns), expected) in rows::PROJECTIONS.into_iter().zip(walk.projected()) {
         let should = rows::projected(action, columns);
         let names: Vec<&str> = columns.split(", ").filter_map(|column| column.split(' ').next()).collect();
         let is = format!("SELECT seq, at, agent_id, pipeline_id, {} FROM {table}", names.join(", "));
         let differs = format!("SELECT min(seq) FROM (SELECT * FROM ({should} EXCEPT {is}) UNION ALL SELECT * FROM ({is} EXCEPT {should}))");
-        let seq: Option<i64> = connection.query_row(&differs, [0, size.cast_signed()], |row| row.get(0)).optional()?.flatten();
-        if let Some(seq) = seq.map(i64::cast_unsigned).filter(|seq| first.as_ref().is_none_or(|first| *seq < first.seq)) {
-            first = Some(Finding { seq, fault: Fault::Projection { table: table.to_owned() } });
+        let range = [0, walk.size().cast_signed()];
+        let seq: Option<i64> = connection.query_row(&differs, range, |row| row.get(0)).optional()?.flatten();
+        // The index that finds them need not know all of them.
+        let count = format!("SELECT count(*) FROM ({should})");
+        let count: i64 = connection.query_row(&count, range, |row| row.get(0))?;
+        let seq = seq.map(i64::cast_unsigned).or((count.cast_unsigned() != expected).then_some(walk.size()));
+        if let Some(seq) = seq.filter(|seq| first.as_ref().is_none_or(|first| *seq < first.seq)) {
+            first = Some(Finding { seq, fault: fault(table) });
         }
     }
     Ok(first)
@@ -258,3 +209,7 @@ fn ended(connection: &Connection, state: &str) -> rusqlite::Result<Vec<SegmentId
     let ids = statement.query_map([state], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(ids.into_iter().filter_map(|id| SegmentId::new(id).ok()).collect())
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -17,7 +17,7 @@ use crate::vocabulary::SegmentId;
 
 /// How many entries there seem to be.
 pub(super) fn count(home: &Home) -> Result<u64> {
-    let connection = database::reader(&home.database())?;
+    let connection = database::reader(&home.database(), false)?;
     let mut count = 0;
     for (path, id) in files(home)? {
         let (Ok(id), Ok(file)) = (id, File::open(&path)) else { continue };
@@ -26,6 +26,17 @@ pub(super) fn count(home: &Home) -> Result<u64> {
         }
     }
     Ok(count)
+}
+
+/// How the segments lie there, in one number: it changes when one is opened, grows or goes.
+pub(super) fn stir(home: &Home) -> Result<u64> {
+    let mut stir = 0_u64;
+    for (path, _) in files(home)? {
+        let length = fs::metadata(&path).map_or(0, |file| file.len());
+        let name = path.as_os_str().as_encoded_bytes().iter().fold(length, |sum, byte| sum.rotate_left(5) ^ u64::from(*byte));
+        stir = stir.wrapping_add(name.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    }
+    Ok(stir)
 }
 
 /// What is wrong with them, and how many are whole.
@@ -63,11 +74,14 @@ pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, E
     let path = home.segments().join(format!("{segment}.{SUFFIX}"));
     // Opened first: what is put away meanwhile can still be read.
     let file = File::open(&path);
-    let connection = database::reader(&home.database())?;
+    let connection = database::reader(&home.database(), false)?;
     let sql = |e| sqlite_trouble(&home.database(), e);
     connection.execute_batch("BEGIN").map_err(sql)?;
     let mut statement = connection
-        .prepare("SELECT number, at, kind, action, agent_id, pipeline_id, intent, result, payload FROM agent_actions WHERE segment = ? ORDER BY number")
+        .prepare(
+            "SELECT agent_actions.number, at, kind, action, agent_id, pipeline_id, intent, result, payload \
+             FROM runs JOIN agent_actions ON seq BETWEEN first AND last WHERE runs.segment = ? ORDER BY seq",
+        )
         .map_err(sql)?;
     let mut rows = statement.query([segment.as_str()]).map_err(sql)?;
     let mut entries = Vec::new();

@@ -1,6 +1,8 @@
 //! The rules of a commit, over whatever holds the cells. The memory and the SQLite adapter run these lines; `redis/commit.lua` says the
 //! same in the server's language, and the contract suite holds the two together.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -30,7 +32,7 @@ pub(crate) trait Cells {
     /// The kind that a key holds, if it holds anything.
     fn kind(&mut self, key: &Key) -> Result<Option<Kind>>;
     /// The version of a record, a field, a table's or state's own version; the value of a counter or an epoch; 0 if absent. Kinds were checked.
-    fn version(&mut self, cell: &Cell) -> Result<u64>;
+    fn version(&mut self, key: &Key, field: Option<&Arc<str>>) -> Result<u64>;
     /// How many entries a log holds. Kinds were checked.
     fn length(&mut self, log: &Key) -> Result<u64>;
 
@@ -60,7 +62,7 @@ pub(crate) fn execute(cells: &mut impl Cells, commit: &Commit, generation: &Key)
             Outcome::Refused(Refused::TokenReused { token: token.clone() })
         });
     }
-    let held = cells.version(&generation.clone().into())?;
+    let held = cells.version(generation, None)?;
     if commit.generation > held {
         return Ok(Outcome::Refused(Refused::RolledBack { seen: commit.generation, held: Some(held).filter(|g| *g > 0) }));
     }
@@ -83,7 +85,7 @@ pub(crate) fn execute(cells: &mut impl Cells, commit: &Commit, generation: &Key)
 
 fn judge(cells: &mut impl Cells, commit: &Commit) -> Result<Option<Refused>> {
     for (key, carried) in &commit.admission.0 {
-        let current = cells.version(&key.clone().into())?;
+        let current = cells.version(key, None)?;
         if current != *carried {
             let current = Some(current).filter(|e| *e > 0);
             return Ok(Some(Refused::Stale { key: key.clone(), carried: *carried, current }));
@@ -120,12 +122,12 @@ fn hold(cells: &mut impl Cells, check: &Check) -> Result<Option<Refused>> {
         Check::Absent(cell) => differs(cells, cell, 0)?,
         Check::Version { cell, version } => differs(cells, cell, *version)?,
         Check::Fence { lease, fence } => {
-            let held = cells.version(&lease.clone().into())?;
+            let held = cells.version(lease, None)?;
             let refused = Refused::Fenced { lease: lease.clone(), carried: *fence, held: Some(held).filter(|f| *f > 0) };
             (held != *fence).then_some(refused)
         }
         Check::Within { counter, amount, limit } => {
-            let current = cells.version(&counter.clone().into())?;
+            let current = cells.version(counter, None)?;
             let refused = Refused::Exceeded { counter: counter.clone(), current, limit: *limit };
             (current.saturating_add(*amount) > *limit).then_some(refused)
         }
@@ -138,7 +140,7 @@ fn hold(cells: &mut impl Cells, check: &Check) -> Result<Option<Refused>> {
 }
 
 fn differs(cells: &mut impl Cells, cell: &Cell, expected: u64) -> Result<Option<Refused>> {
-    let found = cells.version(cell)?;
+    let found = cells.version(&cell.key, cell.field.as_ref())?;
     Ok((found != expected).then(|| Refused::Conflict { cell: cell.clone(), expected, found }))
 }
 
@@ -152,11 +154,11 @@ fn possible(cells: &mut impl Cells, write: &Write) -> Result<Option<Refused>> {
             if let Some(refused) = foreign(cells, fence)? {
                 return Ok(Some(refused));
             }
-            let held = cells.version(&lease.clone().into())?;
+            let held = cells.version(lease, None)?;
             Ok((held != 0).then(|| Refused::Fenced { lease: lease.clone(), carried: 0, held: Some(held) }))
         }
         Write::Add { counter, delta, .. } if *delta < 0 => {
-            let current = cells.version(&counter.clone().into())?;
+            let current = cells.version(counter, None)?;
             Ok((current < delta.unsigned_abs()).then(|| Refused::Underflow { counter: counter.clone(), current }))
         }
         _ => Ok(None),
@@ -167,7 +169,7 @@ fn perform(cells: &mut impl Cells, write: &Write, token: Option<&Token>) -> Resu
     let now = cells.now();
     Ok(match write {
         Write::Put { cell, value, ttl, event } => {
-            let version = cells.version(cell)? + 1;
+            let version = cells.version(&cell.key, cell.field.as_ref())? + 1;
             cells.put(cell, version, value, ttl.map(|t| now.after(t)))?;
             if let Some(event) = event {
                 cells.append(&event.log, NewEntry { value, put: Some((cell, version, &event.meta, token)) }, event.bound)?;
@@ -176,12 +178,12 @@ fn perform(cells: &mut impl Cells, write: &Write, token: Option<&Token>) -> Resu
         }
         Write::Delete(cell) => u64::from(cells.delete(cell)?),
         Write::Merge { state, fields } => {
-            let version = cells.version(&state.clone().into())? + 1;
+            let version = cells.version(state, None)? + 1;
             cells.merge(state, version, fields)?;
             version
         }
         Write::Add { counter, delta, ttl } => {
-            let sum = cells.version(&counter.clone().into())?.saturating_add_signed(*delta);
+            let sum = cells.version(counter, None)?.saturating_add_signed(*delta);
             cells.set_number(counter, sum, ttl.map(|t| now.after(t)))?;
             sum
         }
@@ -209,7 +211,7 @@ fn perform(cells: &mut impl Cells, write: &Write, token: Option<&Token>) -> Resu
 
 /// INVARIANT: an epoch is never reused, not even after the store forgot it: it is at least the store's time.
 fn raise(cells: &mut impl Cells, key: &Key, floor: u64) -> Result<u64> {
-    let next = (cells.version(&key.clone().into())? + 1).max(cells.now().0).max(floor + 1);
+    let next = (cells.version(key, None)? + 1).max(cells.now().0).max(floor + 1);
     cells.set_number(key, next, None)?;
     Ok(next)
 }

@@ -1,7 +1,6 @@
 //! State in this process's memory: `memory:`. Nothing survives, nothing is shared; the model that the other backends are held against.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -10,6 +9,7 @@ use hashbrown::HashMap;
 
 use super::hub::Hub;
 use super::kernel::{Cells, NewEntry, Remembered, execute};
+use super::prehashed::KeyMap;
 use super::{
     Accepted, Answer, Backend, Cell, Commit, Description, Durability, Entry, Fields, Outcome, Page, Put, Query, Scan, Signals, Versioned,
     Watch,
@@ -71,7 +71,7 @@ impl Memory {
 #[cfg(any(test, feature = "testing"))]
 pub struct Dump(Slots);
 
-type Slots = HashMap<Key, Slot, BuildHasherDefault<Prehashed>>;
+type Slots = KeyMap<Slot>;
 
 #[derive(Default)]
 struct Held {
@@ -138,15 +138,10 @@ impl Content {
 }
 
 impl Held {
+    /// What is there and has not expired. What has expired stays until it is written over.
     fn slot(&mut self, key: &Key) -> Option<&mut Slot> {
         let now = self.now;
-        let slot = self.slots.get_mut(key)?;
-        if slot.until.is_some_and(|until| until <= now) {
-            self.slots.remove(key);
-            return None;
-        }
-        // Looked up twice because the borrow above must end before the slot can be removed.
-        self.slots.get_mut(key)
+        self.slots.get_mut(key).filter(|slot| slot.until.is_none_or(|until| until > now))
     }
 
     fn content(&mut self, key: &Key) -> Option<&mut Content> {
@@ -154,13 +149,17 @@ impl Held {
     }
 
     fn content_or_new(&mut self, key: &Key) -> &mut Content {
+        &mut self.slot_or_new(key).content
+    }
+
+    fn slot_or_new(&mut self, key: &Key) -> &mut Slot {
         let now = self.now;
         let fresh = || Slot { until: None, content: Content::empty(key.kind()) };
-        let slot = self.slots.entry(key.clone()).or_insert_with(fresh);
+        let slot = self.slots.entry_ref(key).or_insert_with(fresh);
         if slot.until.is_some_and(|until| until <= now) {
             *slot = fresh();
         }
-        &mut slot.content
+        slot
     }
 
     fn forget_old_answers(&mut self) {
@@ -197,15 +196,15 @@ impl Cells for Held {
         Ok(self.content(key).map(|content| content.kind()))
     }
 
-    fn version(&mut self, cell: &Cell) -> Result<u64> {
-        Ok(match (self.content(&cell.key), &cell.field) {
+    fn version(&mut self, key: &Key, field: Option<&Arc<str>>) -> Result<u64> {
+        Ok(match (self.content(key), field) {
             (None, _) => 0,
             (Some(Content::Record { version, .. }), None) => *version,
             (Some(Content::Table(fields)), Some(field)) => fields.get(field).map_or(0, |f| f.version),
             (Some(Content::Table(fields)), None) => u64::from(!fields.is_empty()),
             (Some(Content::State(state)), None) => state.version,
             (Some(Content::Counter(n) | Content::Epoch(n)), None) => *n,
-            (Some(_), _) => return Err(unexpected(&cell.key)),
+            (Some(_), _) => return Err(unexpected(key)),
         })
     }
 
@@ -218,13 +217,12 @@ impl Cells for Held {
     }
 
     fn put(&mut self, cell: &Cell, version: u64, value: &Bytes, until: Option<Millis>) -> Result<()> {
-        match (self.content_or_new(&cell.key), &cell.field) {
+        let slot = self.slot_or_new(&cell.key);
+        match (&mut slot.content, &cell.field) {
             (Content::Record { version: held, value: content }, None) => {
                 *held = version;
                 *content = value.clone();
-                if let Some(slot) = self.slots.get_mut(&cell.key).filter(|slot| slot.until != until) {
-                    slot.until = until;
-                }
+                slot.until = until;
             }
             (Content::Table(fields), Some(field)) => {
                 fields.insert(field.clone(), Versioned { version, value: value.clone() });
@@ -257,13 +255,12 @@ impl Cells for Held {
     }
 
     fn set_number(&mut self, key: &Key, number: u64, until: Option<Millis>) -> Result<()> {
-        match self.content_or_new(key) {
+        let slot = self.slot_or_new(key);
+        match &mut slot.content {
             Content::Counter(held) | Content::Epoch(held) => *held = number,
             _ => return Err(unexpected(key)),
         }
-        if let (Some(_), Some(slot)) = (until, self.slots.get_mut(key)) {
-            slot.until = until;
-        }
+        slot.until = until.or(slot.until);
         Ok(())
     }
 
@@ -426,23 +423,5 @@ impl Backend for Memory {
 
     async fn describe(&self) -> Result<Description> {
         Ok(Description { name: "memory".into(), shared: false, durable: Durability::None, warnings: Vec::new() })
-    }
-}
-
-/// Passes a key's own hash through.
-#[derive(Default, Clone)]
-struct Prehashed(u64);
-
-impl Hasher for Prehashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|b| self.0 = self.0.rotate_left(8) ^ u64::from(*b));
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }

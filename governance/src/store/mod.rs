@@ -12,35 +12,47 @@
 
 mod actor;
 mod backend;
+mod cell;
+mod check;
 mod commit;
 mod handle;
 mod hub;
 mod kernel;
 mod memory;
+mod open;
+mod outcome;
 mod patience;
+mod prehashed;
 mod query;
 mod recovery;
 #[cfg(feature = "redis")]
 mod redis;
 mod sqlite;
 mod url;
+mod validate;
+mod write;
 
 use std::time::Duration;
 
 pub use actor::Actor;
 pub use backend::{Backend, Description, Durability};
-pub use commit::{Accepted, Admission, Cell, Check, Commit, Event, MAX_FIELD, MAX_OPERATIONS, MAX_VALUE, Outcome, Refused, Write};
+pub use cell::{Admission, Cell};
+pub use check::Check;
+pub use commit::Commit;
 pub use handle::Store;
 pub use hub::{Signals, Watch};
 #[cfg(any(test, feature = "testing"))]
 pub use memory::Dump;
 pub use memory::Memory;
+pub use outcome::{Accepted, Outcome, Refused};
 pub use query::{Answer, Entry, Fields, Page, Put, Query, Scan, Versioned};
 pub use recovery::Witness;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisOptions};
 pub use sqlite::Sqlite;
 pub use url::StoreUrl;
+pub use validate::{MAX_FIELD, MAX_OPERATIONS, MAX_VALUE};
+pub use write::{Event, Write};
 
 use crate::error::{Error, Result};
 use crate::vocabulary::Key;

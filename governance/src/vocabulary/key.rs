@@ -103,6 +103,12 @@ impl Hasher for Fnv {
     }
 }
 
+impl From<&Key> for Key {
+    fn from(key: &Key) -> Self {
+        key.clone()
+    }
+}
+
 impl From<Spelled> for Key {
     fn from(spelled: Spelled) -> Self {
         Self::new(spelled.key, spelled.kind)

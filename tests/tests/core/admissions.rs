@@ -127,7 +127,7 @@ fn a_child_begun_while_its_parent_is_revoked_ends_with_it(on: Backend) {
             Admissions::new(&store, &Recorder::default()).admit(&above, &pipe(), &id("child"), ROLE).await.map_err(|e| e.kind())
         });
         let engine = engine(&world).await;
-        held_up.meanwhile(async { drop(engine.revoke(&parent.id, RevocationType::Manual, "a test").await.unwrap()) }).await;
+        held_up.meanwhile(async { _ = engine.revoke(&parent.id, RevocationType::Manual, "a test").await.unwrap() }).await;
         assert_eq!(late.await.unwrap(), Err(ErrorKind::Revoked));
         assert_eq!(admissions(&world).await.agent(&id("child")).await.unwrap(), None, "a refused admission leaves nothing");
     });

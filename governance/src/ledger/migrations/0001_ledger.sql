@@ -16,8 +16,9 @@ CREATE TABLE agent_actions (
     chain       BLOB    NOT NULL
 ) STRICT;
 
-CREATE UNIQUE INDEX agent_actions_segment ON agent_actions (segment, number);
-CREATE INDEX agent_actions_intent ON agent_actions (intent) WHERE intent IS NOT NULL;
+-- An outcome stands in its intent's segment, unless somebody else found it out: only those need an index.
+CREATE INDEX agent_actions_elsewhere ON agent_actions (intent)
+    WHERE intent IS NOT NULL AND substr(intent, 1, length(segment) + 1) <> segment || '.';
 CREATE INDEX agent_actions_agent ON agent_actions (agent_id) WHERE agent_id IS NOT NULL;
 CREATE INDEX agent_actions_pipeline ON agent_actions (pipeline_id) WHERE pipeline_id IS NOT NULL;
 CREATE INDEX agent_actions_metric ON agent_actions (seq) WHERE action = 'metric';
@@ -62,6 +63,17 @@ CREATE TABLE promotions (
 ) STRICT;
 
 CREATE INDEX promotions_profile ON promotions (profile, at);
+
+-- Where each segment's entries stand: numbers from `number` on, at `first` up to `last`. One row a batch and segment does what an
+-- index with a key an entry would, at none of its cost.
+CREATE TABLE runs (
+    first   INTEGER PRIMARY KEY,
+    last    INTEGER NOT NULL,
+    segment TEXT    NOT NULL,
+    number  INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX runs_segment ON runs (segment, number);
 
 -- Signed heads, one a batch.
 CREATE TABLE heads (

@@ -5,7 +5,8 @@
 --
 -- A program: how many keys are read first, whether the first is a token, keys, arguments and checks (two bytes each), then four
 -- bytes an operation: what, on which kind of cell, flags, the check that already looked at the cell. Flags: 1 lives for a while,
--- 2 has an event, 4 wake who watches the key, 8 wake who watches the event log.
+-- 2 has an event, 4 wake who watches the key, 8 wake who watches the event log, 16 the value bears a version already, as a guess: a
+-- server hashes every text that a script makes, so making a long one is the dearest thing a commit can do.
 --
 -- A reply: `A` or `R` (given before) generation,time,result… or `!` why,operation,found.
 --
@@ -67,10 +68,6 @@ local function raise(key, floor)
   next = format('%d', next)
   call('SET', key, next)
   return next
-end
-
-local function wake(key)
-  call('PUBLISH', key .. ':wake', '')
 end
 
 -- Appends an entry. A bound of 0 keeps all.
@@ -193,24 +190,34 @@ for number = 1, tonumber(A[1]) do
         local version, value, field = format('%016d', found[place] + 1), nil, nil
         if kind == 116 then
           field, value, a = A[a + 1], A[a + 2], a + 2
-          call('HSET', key, field, version .. value)
-        elseif flags % 2 == 1 then
-          value, a = A[a + 1], a + 2
-          call('SET', key, version .. value, 'PX', A[a])
         else
           a = a + 1
           value = A[a]
-          call('SET', key, version .. value)
+        end
+        if flags < 16 then
+          value = version .. value
+        elseif sub(value, 1, 16) ~= version then
+          value = version .. sub(value, 17)
+        end
+        if field then
+          call('HSET', key, field, value)
+        elseif flags % 2 == 1 then
+          a = a + 1
+          call('SET', key, value, 'PX', A[a])
+        else
+          call('SET', key, value)
         end
         if flags % 4 >= 2 then
           k, a = k + 1, a + 3
-          local log, token = K[k], A[a]
-          if field then
-            append(log, A[a - 1], 'value', value, 'meta', A[a - 2], 'version', version, 'token', token, 'key', key, 'field', field)
+          local log, meta, bound, token = K[k], A[a - 2], A[a - 1], A[a]
+          if field and bound ~= '0' then
+            call('XADD', log, 'MAXLEN', '~', bound, '0-*', 'at', at, 'put', value, 'meta', meta, 'token', token, 'key', key, 'field', field)
+          elseif field then
+            append(log, bound, 'put', value, 'meta', meta, 'token', token, 'key', key, 'field', field)
           else
-            append(log, A[a - 1], 'value', value, 'meta', A[a - 2], 'version', version, 'token', token, 'key', key)
+            append(log, bound, 'put', value, 'meta', meta, 'token', token, 'key', key)
           end
-          if flags >= 8 then wake(log) end
+          if flags % 16 >= 8 then call('PUBLISH', log .. ':wake', '') end
         end
         result = version
       elseif op == 65 then
@@ -246,7 +253,7 @@ for number = 1, tonumber(A[1]) do
         k, a = k + 1, a + 2
         result = raise(K[k], 0)
         call('SET', key, format('%016d', tonumber(result)) .. A[a - 1], 'PX', A[a])
-        if flags >= 8 then wake(K[k]) end
+        if flags % 16 >= 8 then call('PUBLISH', K[k] .. ':wake', '') end
       elseif op == 72 then
         a = a + 2
         local length, bound = call('RPUSH', key, A[a - 1]), tonumber(A[a])
@@ -264,7 +271,7 @@ for number = 1, tonumber(A[1]) do
         else call('PUBLISH', key, A[a]) end -- S
       end
       results = results .. ',' .. result
-      if flags % 8 >= 4 then wake(key) end
+      if flags % 8 >= 4 then call('PUBLISH', key .. ':wake', '') end
     end
     reply = generation .. ',' .. at .. results
     if has == 1 then call('SET', K[k0 + 1], A[base + 1] .. ':' .. reply, 'PX', '600000') end

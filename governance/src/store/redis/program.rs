@@ -7,6 +7,7 @@ use fred::types::Value;
 use smallvec::SmallVec;
 
 use super::super::{Accepted, Cell, Check, Commit, Outcome, Refused, Write};
+use super::guesses::Guesses;
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, Kind, Millis, millis};
 
@@ -17,6 +18,7 @@ const LIVES: u8 = 1;
 const EVENT: u8 = 2;
 const WAKE: u8 = 4;
 const WAKE_SECOND: u8 = 8;
+const GUESSED: u8 = 16;
 
 /// A commit as the script's keys and arguments.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ struct Building<'a> {
 }
 
 impl Program {
-    pub fn of(keys: &Keys, commit: &Commit) -> Result<Self> {
+    pub fn of(keys: &Keys, commit: &Commit, guesses: &Guesses) -> Result<Self> {
         let asked = usize::from(commit.token.is_some()) + 1 + commit.admission.0.len();
         let (Ok(count), Ok(checks)) = (u8::try_from(asked), u16::try_from(commit.checks.len())) else {
             return Err(Error::invalid("commit_too_large", "a commit is admitted by at most 253 epochs"));
@@ -65,7 +67,7 @@ impl Program {
             building.check(check);
         }
         for write in &commit.writes {
-            building.write(write)?;
+            building.write(write, guesses)?;
         }
         building.finish()
     }
@@ -162,7 +164,17 @@ impl<'a> Building<'a> {
         }
     }
 
-    fn write(&mut self, write: &'a Write) -> Result<()> {
+    /// The version that a put will make, if it is likely enough known.
+    fn guess(&self, cell: &Cell, guesses: &Guesses) -> Option<u64> {
+        let expected = self.commit.checks.iter().find_map(|check| match check {
+            Check::Absent(other) if other == cell => Some(0),
+            Check::Version { cell: other, version } if other == cell => Some(*version),
+            _ => None,
+        });
+        expected.or_else(|| guesses.of(cell)).map(|version| version + 1).filter(|version| *version < EXACT)
+    }
+
+    fn write(&mut self, write: &'a Write, guesses: &Guesses) -> Result<()> {
         let wake = self.wakes(write.key(), WAKE);
         match write {
             Write::Put { cell, value, ttl, event } => {
@@ -171,9 +183,13 @@ impl<'a> Building<'a> {
                 if let Some(event) = event {
                     flags |= EVENT | self.wakes(&event.log, WAKE_SECOND);
                 }
-                self.on_cell(b'P', flags, cell);
+                let guess = self.guess(cell, guesses);
+                self.on_cell(b'P', flags | if guess.is_some() { GUESSED } else { 0 }, cell);
                 self.looked(cell);
-                self.bytes(value);
+                match guess {
+                    Some(version) => self.args.push(prefixed(version, value)),
+                    None => self.bytes(value),
+                }
                 if let Some(ttl) = lives {
                     self.number(millis(ttl).max(1));
                 }
@@ -251,6 +267,14 @@ impl<'a> Building<'a> {
 
 fn text(text: &str) -> Value {
     Value::Bytes(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// A value behind its version, as it is stored.
+fn prefixed(version: u64, value: &Bytes) -> Value {
+    let mut stored = Vec::with_capacity(16 + value.len());
+    let _ = std::io::Write::write_fmt(&mut stored, format_args!("{version:016}"));
+    stored.extend_from_slice(value);
+    Value::Bytes(stored.into())
 }
 
 /// How the script calls what a key holds as a whole.

@@ -166,7 +166,10 @@ fn entry(frame: Resp3Frame) -> Option<Entry> {
             b"at" => entry.at = Millis(text()?.parse().ok()?),
             b"key" => put.key = text()?.into(),
             b"field" => put.field = Some(text()?.into()),
-            b"version" => put.version = text()?.parse().ok()?,
+            b"put" => {
+                let written = versioned(&value)?;
+                (put.version, entry.value) = (written.version, written.value);
+            }
             b"meta" => put.meta = value,
             b"token" => put.token = Token::new(text()?).ok(),
             _ => {}

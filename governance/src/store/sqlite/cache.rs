@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::store::prehashed::KeyMap;
 use crate::vocabulary::{Key, Kind, Millis};
 
 /// How many keys, and fields of one table, are remembered before all of them are forgotten.
@@ -11,7 +12,7 @@ const KEPT: usize = 8_192;
 /// INVARIANT: valid only while no other connection wrote, and forgotten whenever a transaction is rolled back.
 #[derive(Default)]
 pub(super) struct Cache {
-    slots: HashMap<Key, Slot>,
+    slots: KeyMap<Slot>,
     /// The oldest remembered answer's end, if it is known.
     pub oldest_answer: Option<Millis>,
 }
@@ -43,7 +44,7 @@ impl Cache {
         if self.slots.len() >= KEPT {
             self.slots.clear();
         }
-        self.slots.entry(key.clone()).insert_entry(slot).into_mut()
+        self.slots.entry_ref(key).insert(slot).into_mut()
     }
 
     /// Forgets what has expired, before its rows are deleted.

@@ -49,13 +49,15 @@ impl Rows<'_> {
     }
 
     fn slot(&mut self, key: &Key) -> Result<&mut Slot> {
-        let known = self.cache.slot(key).map(|slot| slot.expired(self.now));
-        if known.is_none() {
-            let slot = self.load(key)?;
-            self.cache.keep(key, slot);
-        }
-        if known != Some(false) && self.cache.slot(key).is_some_and(|slot| slot.expired(self.now)) {
-            self.erase(key)?;
+        match self.cache.slot(key).map(|slot| slot.expired(self.now)) {
+            Some(false) => {}
+            Some(true) => self.erase(key)?,
+            None => {
+                let slot = self.load(key)?;
+                if self.cache.keep(key, slot).expired(self.now) {
+                    self.erase(key)?;
+                }
+            }
         }
         // Looked up again because the borrow above must end before anything can be loaded.
         self.cache.slot(key).ok_or_else(|| Error::internal(format!("`{key}` was forgotten while it was used")))
@@ -203,15 +205,15 @@ impl Cells for Rows<'_> {
         Ok(self.slot(key)?.kind)
     }
 
-    fn version(&mut self, cell: &Cell) -> Result<u64> {
-        let slot = self.slot(&cell.key)?;
-        match (slot.kind, &cell.field) {
+    fn version(&mut self, key: &Key, field: Option<&Arc<str>>) -> Result<u64> {
+        let slot = self.slot(key)?;
+        match (slot.kind, field) {
             (None, _) => Ok(0),
-            (Some(Kind::Table), Some(field)) => self.field_version(&cell.key, field),
+            (Some(Kind::Table), Some(field)) => self.field_version(key, field),
             // The key of a table is there only while it has fields.
             (Some(Kind::Table), None) => Ok(1),
             (Some(Kind::Record | Kind::State | Kind::Counter | Kind::Epoch), None) => Ok(slot.version),
-            _ => Err(unexpected(&cell.key)),
+            _ => Err(unexpected(key)),
         }
     }
 

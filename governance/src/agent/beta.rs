@@ -1,0 +1,35 @@
+//! BETA: synthesis. Proposes an alternative, judges all, and builds one solution out of them.
+
+use async_trait::async_trait;
+
+use super::{Desk, Worker};
+use crate::error::Result;
+use crate::vocabulary::{AgentPhase, Section};
+
+/// The name of the joint solution on the blackboard.
+const COMBINED: &str = "combined";
+
+/// The built-in synthesist.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beta;
+
+#[async_trait]
+impl Worker for Beta {
+    async fn work(&self, desk: &Desk) -> Result<()> {
+        desk.enter(AgentPhase::Plan).await?;
+        desk.enter(AgentPhase::Execute).await?;
+        desk.propose_own().await?;
+        desk.hand_in().await
+    }
+
+    async fn evaluate(&self, desk: &Desk) -> Result<()> {
+        desk.judge_all("evaluation").await?;
+        let proposed = desk.proposals().await?;
+        let ideas: Vec<_> = proposed.into_iter().filter(|p| p.name.as_str() != COMBINED).map(|p| p.idea).collect();
+        if ideas.len() > 1 {
+            let combined = desk.ask("combine", desk.model().combine(desk.objective(), &ideas)).await?;
+            desk.post_once(Section::Solutions, COMBINED, &combined).await?;
+        }
+        Ok(())
+    }
+}

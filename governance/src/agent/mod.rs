@@ -1,0 +1,23 @@
+//! Floor 3: the governed agent. What it has in hand, how it lives, and the two that are built in.
+//!
+//! ```text
+//!   governor ── Instruction ──▶ inbox ──▶ live() ──▶ Worker ──▶ Desk ──▶ blackboard, consensus, model (budgeted, recorded)
+//!      ▲                                     │
+//!      └────────────── Report ◀──────────────┘
+//! ```
+//!
+//! An agent and its governor share nothing but the store, so an agent may as well live in another process.
+
+mod alpha;
+mod beta;
+mod desk;
+mod life;
+mod protocol;
+mod worker;
+
+pub use alpha::Alpha;
+pub use beta::Beta;
+pub use desk::{Desk, Proposed};
+pub use life::{GOVERNOR, live};
+pub use protocol::{Instruction, Report, Said, Stage};
+pub use worker::{Worker, built_in};

@@ -1,0 +1,93 @@
+//! `governance ledger`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::args::Ledger;
+use super::printer::{BAD, BOLD, DIM, GOOD, Printer, clock, short};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::ledger::{EMPTY, Filter, Head};
+use crate::vocabulary::{AgentId, DEFAULT_LEDGER_PATH, PipelineId};
+
+/// How long to wait for the entries of processes that died: their lease must lapse first.
+const CATCH_UP: Duration = Duration::from_secs(4);
+
+pub async fn ledger(config: Config, command: Ledger, printer: &Printer) -> Result<ExitCode> {
+    match command {
+        Ledger::List { pipeline, agent, action, after, limit } => {
+            let (pipeline, agent) = (pipeline.map(PipelineId::new).transpose()?, agent.map(AgentId::new).transpose()?);
+            list(config, Filter { pipeline, agent, action, after, limit, newest_first: after == 0 }, printer).await
+        }
+        Ledger::Verify { head } => verify(&config, head, printer),
+        Ledger::Head => {
+            let governance = super::existing(config).await?;
+            governance.catch_up(CATCH_UP).await?;
+            let head = governance.ledger().head().await?;
+            governance.close().await?;
+            let head = head.ok_or_else(|| Error::new(ErrorKind::NotFound, "no_head", "nothing is in the record yet"))?;
+            printer.object(&head)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn list(config: Config, filter: Filter, printer: &Printer) -> Result<ExitCode> {
+    let governance = super::existing(config).await?;
+    governance.catch_up(CATCH_UP).await?;
+    let mut listing = governance.ledger().list(&filter).await?;
+    governance.close().await?;
+    if filter.newest_first {
+        listing.actions.reverse();
+    }
+    for entry in &listing.actions {
+        printer.either(entry, || {
+            let who = entry.agent_id.as_ref().map(AgentId::as_str).or(entry.pipeline_id.as_ref().map(PipelineId::as_str)).unwrap_or("–");
+            let result = entry.result.map_or(String::new(), |result| format!(" {result}"));
+            format!(
+                "{DIM}{:>6} {}{DIM:#} {:<8} {BOLD}{}{BOLD:#}{result}  {who}  {DIM}{}{DIM:#}",
+                entry.seq,
+                clock(entry.at),
+                entry.kind,
+                entry.action,
+                short(&entry.payload, 90)
+            )
+        })?;
+    }
+    if listing.unsequenced > 0 {
+        printer.note(format!("written but not in the record yet: {}", listing.unsequenced))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reads only: neither the ledger nor the store is opened for writing.
+fn verify(config: &Config, head: Option<String>, printer: &Printer) -> Result<ExitCode> {
+    let outside = head.map(|given| outside_head(&given)).transpose()?;
+    let path = config.home.join(DEFAULT_LEDGER_PATH);
+    let report = match crate::ledger::verify(&path, outside.as_ref()) {
+        // With a head from outside, an empty ledger has lost everything that the head covers.
+        Err(error) if error.code() == EMPTY && outside.is_none() => {
+            printer.either(&json!({"intact": true, "entries": 0}), || error.to_string())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        other => other?,
+    };
+    let intact = report.is_intact();
+    printer.either(&json!({"intact": intact, "report": report}), || {
+        if intact { format!("{GOOD}intact{GOOD:#}: {}", report) } else { format!("{BAD}not intact{BAD:#}: {}", report) }
+    })?;
+    Ok(if intact { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn outside_head(given: &str) -> Result<Head> {
+    if given.trim_start().starts_with('{') {
+        return Head::parse(given);
+    }
+    let text = std::fs::read_to_string(given)
+        .map_err(|e| Error::invalid("head_unreadable", format!("the head `{given}` cannot be read")).because(e))?;
+    // A file of heads, one a line: the newest counts.
+    let newest = text.lines().rev().find(|line| !line.trim().is_empty());
+    Head::parse(newest.unwrap_or_default())
+}

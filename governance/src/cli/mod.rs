@@ -1,0 +1,155 @@
+//! Roof: the command line. Parses, calls, prints; decides nothing.
+
+mod args;
+mod blackboard;
+mod budget;
+mod bus;
+mod ledger;
+mod pipeline;
+mod printer;
+mod progress;
+mod run;
+mod stop;
+mod store;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::governance::Governance;
+use crate::vocabulary::{PipelineId, PipelineStatus, TaskId};
+use args::{Args, Command};
+use printer::Printer;
+
+/// The whole program: parses the arguments, runs the command, and answers with the exit code that is true.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Exit code 2 means "votes without a decision" here; wrong usage is an error like any other.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("GOVERNANCE_LOG").unwrap_or_else(|_| "warn".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    log.init();
+    let printer = Printer::new(args.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return printer.fail(&Error::internal("the runtime cannot be started").because(error)),
+    };
+    let done = runtime.block_on(command(args, &printer));
+    // What still waits for a terminal or a child must not hold the program.
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => code,
+        // Whoever reads our output has read enough.
+        Err(error) if error.code() == printer::CLOSED => ExitCode::SUCCESS,
+        Err(error) => printer.fail(&error),
+    }
+}
+
+async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
+    if matches!(args.command, Command::Agent) {
+        return crate::orchestrator::serve().await.map(|()| ExitCode::SUCCESS);
+    }
+    let config = Config::load(args.flags(), |name| std::env::var(name).ok())?;
+    match args.command {
+        Command::Run(run) => run::run(config, run, printer).await,
+        Command::Pipeline { command } => pipeline::pipeline(config, command, printer).await,
+        Command::Blackboard { command } => blackboard::blackboard(config, command, printer).await,
+        Command::Bus { command } => bus::bus(config, command, printer).await,
+        Command::Budget { command } => budget::budget(config, command, printer).await,
+        Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
+        Command::Stop(stop) => stop::stop(config, stop, printer).await,
+        Command::Ledger { command } => ledger::ledger(config, command, printer).await,
+        Command::Store { command } => store::store(config, command, printer).await,
+        Command::Agent => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Opens what is there; a command that only looks makes nothing.
+async fn existing(config: Config) -> Result<Governance> {
+    if !config.home.join(crate::vocabulary::DEFAULT_LEDGER_PATH).exists() {
+        let message =
+            format!("there is nothing in `{}` yet: run `governance run \"…\"` first, or name another --home", config.home.display());
+        return Err(Error::new(ErrorKind::NotFound, "no_home", message));
+    }
+    Governance::open(config).await
+}
+
+/// The runs of the tenant, oldest first, with their states.
+async fn pipelines(governance: &Governance) -> Result<Vec<(PipelineId, crate::store::Fields)>> {
+    let store = governance.store();
+    let mut pipelines = Vec::new();
+    for id in store.set(store.keys().pipelines()).await? {
+        let id = PipelineId::new(id)?;
+        if let Some(state) = store.state(store.keys().pipeline(&id)).await? {
+            pipelines.push((id, state));
+        }
+    }
+    pipelines.sort_by_key(|(id, state)| (state.field("created_at").parse::<u64>().unwrap_or(0), id.clone()));
+    Ok(pipelines)
+}
+
+/// The run that was named, or the newest.
+async fn chosen(governance: &Governance, named: Option<String>) -> Result<PipelineId> {
+    match named {
+        Some(named) => {
+            let id = PipelineId::new(named)?;
+            let known = governance.store().state(governance.store().keys().pipeline(&id)).await?;
+            let missing =
+                || Error::new(ErrorKind::NotFound, "no_such_pipeline", format!("there is no run `{id}`: see `governance pipeline list`"));
+            known.map(|_| id.clone()).ok_or_else(missing)
+        }
+        None => {
+            let newest = pipelines(governance).await?.pop().map(|(id, _)| id);
+            newest.ok_or_else(|| Error::new(ErrorKind::NotFound, "no_run", "there is no run yet: start one with `governance run \"…\"`"))
+        }
+    }
+}
+
+/// The run to follow: the one that was named, one that is under way, or the next one that begins.
+async fn followed(governance: &Governance, named: Option<String>, printer: &Printer) -> Result<TaskId> {
+    if named.is_some() {
+        return chosen(governance, named).await.map(|id| id.task());
+    }
+    let mut told = false;
+    loop {
+        if let Some((id, _)) = pipelines(governance).await?.into_iter().rev().find(|(_, state)| under_way(state)) {
+            return Ok(id.task());
+        }
+        if !std::mem::replace(&mut told, true) {
+            printer.note("waiting for a run to begin; name one to see what it did, or press Ctrl-C")?;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+fn under_way(state: &crate::store::Fields) -> bool {
+    let waits = state.field("awaiting_user") == "true";
+    !waits && state.field("status").parse::<PipelineStatus>().is_ok_and(|status| !status.is_final())
+}
+
+/// Whether a run that is followed has ended.
+async fn ended(governance: &Governance, task: &TaskId) -> Result<bool> {
+    let state = governance.store().state(governance.store().keys().pipeline(&task.pipeline())).await?;
+    Ok(!state.is_some_and(|state| under_way(&state)))
+}
+
+/// Ctrl-C, or a polite request to end.
+async fn interrupted() {
+    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

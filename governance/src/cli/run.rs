@@ -1,0 +1,149 @@
+//! `governance run`.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::args::{Agents, Run};
+use super::printer::{BOLD, DIM, GOOD, Printer, WARN, short};
+use super::progress::Progress;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::governance::Governance;
+use crate::llm::LocalModel;
+use crate::orchestrator::{AgentRuntime, MAX_OBJECTIVE, RunOptions, RunOutcome, markdown};
+use crate::vocabulary::PipelineStatus;
+
+pub async fn run(config: Config, args: Run, printer: &Printer) -> Result<ExitCode> {
+    let objective = objective(&args)?;
+    if let Some(out) = &args.out {
+        writable(out)?;
+    }
+    let (timeout, auto_continue) = (config.timeout, config.auto_orchestrate);
+    let runtime = match args.agents {
+        Agents::BuiltIn => AgentRuntime::BuiltIn,
+        Agents::Process => {
+            let own = std::env::current_exe().map_err(|e| Error::internal("this program does not know where it is").because(e))?;
+            AgentRuntime::Process(own)
+        }
+    };
+    let governance = Governance::open(config).await?;
+    let progress = Progress::new(*printer);
+    let interrupt = CancellationToken::new();
+    let options = RunOptions {
+        model: Arc::new(LocalModel),
+        runtime,
+        auto_continue,
+        timeout,
+        observer: Some(progress.observer()),
+        interrupt: interrupt.clone(),
+    };
+    let orchestrator = governance.orchestrator();
+    let running = orchestrator.run(&objective, options);
+    let outcome = tokio::select! {
+        outcome = running => outcome,
+        () = progress.keep(&governance) => Err(Error::internal("the progress ended before the run")),
+        () = stop_on_signal(&interrupt, printer) => Err(Error::internal("a signal was not waited for")),
+    };
+    progress.clear();
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            governance.close().await?;
+            return Err(error);
+        }
+    };
+    let code = outcome.exit_code() as u8;
+    if let Some(out) = &args.out {
+        let written = tokio::fs::write(out, markdown(&outcome)).await;
+        written.map_err(|e| Error::unavailable("not_written", format!("`{}` cannot be written", out.display())).because(e))?;
+    }
+    governance.close().await?;
+    if printer.json {
+        printer.object(&outcome)?;
+    } else {
+        summary(&outcome, args.out.as_deref(), printer)?;
+    }
+    Ok(ExitCode::from(code))
+}
+
+/// The first signal stops the run cleanly; the second ends the program.
+async fn stop_on_signal(interrupt: &CancellationToken, printer: &Printer) {
+    super::interrupted().await;
+    let _ = printer.note("stopping the run; press Ctrl-C again to end at once");
+    interrupt.cancel();
+    super::interrupted().await;
+    std::process::exit(3);
+}
+
+fn objective(args: &Run) -> Result<String> {
+    let unreadable =
+        |what: &str, error| Error::invalid("objective_unreadable", format!("the objective cannot be read from {what}")).because(error);
+    let read = |what: &str, source: &mut dyn Read| {
+        let mut text = String::new();
+        // One byte more than is allowed tells a large one from one too large, without reading all of it.
+        source.take(MAX_OBJECTIVE as u64 + 1).read_to_string(&mut text).map_err(|e| unreadable(what, e))?;
+        Ok(text)
+    };
+    match (&args.objective, &args.file) {
+        (Some(dash), _) if dash == "-" => read("standard input", &mut std::io::stdin().lock()),
+        (Some(objective), _) => Ok(objective.clone()),
+        (None, Some(path)) => {
+            let name = format!("`{}`", path.display());
+            read(&name, &mut std::fs::File::open(path).map_err(|e| unreadable(&name, e))?)
+        }
+        (None, None) => Err(Error::invalid("empty_objective", "the objective is empty: say what is to be decided")),
+    }
+}
+
+/// A product that cannot be written is told before the work is done, not after.
+fn writable(out: &Path) -> Result<()> {
+    let directory = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if out.is_dir() || !directory.is_dir() {
+        return Err(Error::invalid(
+            "not_writable",
+            format!("`{}` cannot be written: its directory is not there, or it is one", out.display()),
+        ));
+    }
+    Ok(())
+}
+
+fn summary(outcome: &RunOutcome, out: Option<&Path>, printer: &Printer) -> Result<()> {
+    match &outcome.decision {
+        Some(decision) => {
+            printer.line(format!("\n{GOOD}{}{GOOD:#}", decision.solution.title))?;
+            printer.line(short(&decision.solution.summary, 2_000))?;
+            for (number, step) in (1..).zip(&decision.solution.steps) {
+                printer.line(format!("  {number}. {step}"))?;
+            }
+        }
+        None => {
+            let reason = outcome.reason.as_deref().unwrap_or("it waits for `continue`");
+            let waits = if outcome.status == PipelineStatus::Orchestrating { " (waits for you)" } else { "" };
+            printer.line(format!("\n{WARN}no decision{WARN:#}: {}{waits}: {}", outcome.status, short(reason, 400)))?;
+        }
+    }
+    printer.line(format!("\n{BOLD}votes{BOLD:#}"))?;
+    for proposal in &outcome.proposals {
+        let votes = outcome
+            .votes
+            .values()
+            .flatten()
+            .filter(|choice| **choice == crate::coordination::Choice::One(proposal.name.to_string()))
+            .count();
+        let scores = proposal.scores.iter().map(|(judge, score)| format!("{judge} {score}")).collect::<Vec<_>>().join(", ");
+        printer.line(format!("  {votes}  {}: {}  {DIM}{scores}{DIM:#}", proposal.name, short(&proposal.idea.title, 80)))?;
+    }
+    if let Some(head) = &outcome.ledger_head {
+        printer.line(format!(
+            "\n{DIM}{} · ledger at {} entries, root {}…{DIM:#}",
+            outcome.pipeline_id,
+            head.size,
+            short(&head.root, 16)
+        ))?;
+    }
+    out.map_or(Ok(()), |out| printer.line(format!("{DIM}written to {}{DIM:#}", out.display())))
+}

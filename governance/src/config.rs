@@ -1,0 +1,161 @@
+//! What can be configured, and where it is read from: flags first, then the environment, then `config.toml` in the home directory.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::ledger::Durability;
+use crate::vocabulary::TenantId;
+
+/// The home directory, unless told otherwise.
+pub const DEFAULT_HOME: &str = ".governance";
+/// How long a run may take, unless told otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Everything that opening [`Governance`](crate::Governance) needs to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the embedded store, the ledger and its segments are.
+    pub home: PathBuf,
+    /// Shared state by URL; a file in the home directory if none is given.
+    pub store: Option<String>,
+    /// Whose state.
+    pub tenant: TenantId,
+    /// What an acknowledged record survives.
+    pub durability: Durability,
+    /// Whether runs go on from REPORT by themselves.
+    pub auto_orchestrate: bool,
+    /// How long a run may take.
+    pub timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            home: DEFAULT_HOME.into(),
+            store: None,
+            tenant: TenantId::default(),
+            durability: Durability::Process,
+            auto_orchestrate: true,
+            timeout: DEFAULT_TIMEOUT,
+        }
+    }
+}
+
+/// The file, `config.toml`. Every field may be left out; an unknown one is refused.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    store: Option<String>,
+    tenant: Option<TenantId>,
+    durability: Option<Durability>,
+    auto_orchestrate: Option<bool>,
+    timeout_seconds: Option<u64>,
+}
+
+/// What a command line says; everything else is looked up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--home`.
+    pub home: Option<PathBuf>,
+    /// `--store`.
+    pub store: Option<String>,
+    /// `--durability`.
+    pub durability: Option<Durability>,
+    /// `--auto-orchestrate`.
+    pub auto_orchestrate: Option<bool>,
+    /// `--timeout`.
+    pub timeout: Option<Duration>,
+}
+
+impl Config {
+    /// Reads flags, then the environment through `env`, then the home directory's `config.toml`, then the defaults.
+    pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let set = |name: &str| env(name).filter(|value| !value.is_empty());
+        let home = flags.home.or_else(|| set("GOVERNANCE_HOME").map(PathBuf::from)).unwrap_or_else(|| DEFAULT_HOME.into());
+        let file = File::read(&home)?;
+        let default = Self::default();
+        let parsed = |name: &str| {
+            set(name).map(|value| value.parse::<u64>().map_err(|_| bad_value(name, &value, "a number of seconds"))).transpose()
+        };
+        let switch = |name: &str| set(name).map(|value| truth(name, &value)).transpose();
+        let seconds = parsed("ORCHESTRATION_TIMEOUT")?.or(file.timeout_seconds).map(Duration::from_secs);
+        let durable = set("GOVERNANCE_DURABILITY").map(|value| value.parse()).transpose()?;
+        Ok(Self {
+            store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
+            tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),
+            durability: flags.durability.or(durable).or(file.durability).unwrap_or(default.durability),
+            auto_orchestrate: flags.auto_orchestrate.or(switch("AUTO_ORCHESTRATE")?).or(file.auto_orchestrate).unwrap_or(true),
+            timeout: flags.timeout.or(seconds).unwrap_or(default.timeout),
+            home,
+        })
+    }
+
+    /// The store's URL, spelled the same from every working directory.
+    pub fn store_url(&self) -> Result<String> {
+        match &self.store {
+            Some(url) => Ok(url.clone()),
+            None => {
+                let home =
+                    std::path::absolute(&self.home).map_err(|e| Error::invalid("bad_home", "the home directory has no path").because(e))?;
+                Ok(format!("sqlite:{}", home.join("state.db").display()))
+            }
+        }
+    }
+}
+
+impl File {
+    fn read(home: &std::path::Path) -> Result<Self> {
+        let path = home.join("config.toml");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(Error::invalid("config_unreadable", format!("`{}` cannot be read", path.display())).because(error)),
+        };
+        toml::from_str(&text).map_err(|e| Error::invalid("bad_config", format!("`{}`: {}", path.display(), e.message())).because(e))
+    }
+}
+
+fn truth(name: &str, value: &str) -> Result<bool> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(bad_value(name, value, "true or false")),
+    }
+}
+
+fn bad_value(name: &str, value: &str, wanted: &str) -> Error {
+    Error::invalid("bad_value", format!("{name} is `{}`: it takes {wanted}", value.escape_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_the_file() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("config.toml"), "store = \"redis://file\"\ntimeout_seconds = 7\n").unwrap();
+        let flags = |store: Option<&str>| Flags { home: Some(home.path().into()), store: store.map(Into::into), ..Flags::default() };
+        let env = |name: &str| (name == "GOVERNANCE_STORE").then(|| "redis://env".to_owned());
+        let store = |flags, env: &dyn Fn(&str) -> Option<String>| Config::load(flags, env).unwrap().store.unwrap();
+        assert_eq!(store(flags(Some("redis://flag")), &env), "redis://flag");
+        assert_eq!(store(flags(None), &env), "redis://env");
+        assert_eq!(store(flags(None), &|_| None), "redis://file");
+        assert_eq!(Config::load(flags(None), |_| None).unwrap().timeout, Duration::from_secs(7));
+    }
+
+    #[test]
+    fn a_wrong_value_or_an_unknown_field_is_explained() {
+        let home = tempfile::tempdir().unwrap();
+        let flags = Flags { home: Some(home.path().into()), ..Flags::default() };
+        let bad = Config::load(flags.clone(), |name| (name == "ORCHESTRATION_TIMEOUT").then(|| "soon".into())).unwrap_err();
+        assert!(bad.to_string().contains("`soon`"), "{bad}");
+        std::fs::write(home.path().join("config.toml"), "stoer = \"x\"").unwrap();
+        assert!(Config::load(flags, |_| None).unwrap_err().to_string().contains("stoer"));
+    }
+}

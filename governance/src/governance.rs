@@ -1,0 +1,226 @@
+//! The composition root: opens the ledger and the store, ties them together, keeps house, and hands out handles.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use crate::config::Config;
+use crate::coordination::{Blackboard, Caretaker, Chore, Consensus, MessageBus};
+use crate::error::Result;
+use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
+use crate::ledger::{Filter, Ledger};
+use crate::orchestrator::Orchestrator;
+use crate::store::{Actor, Store, StoreUrl, to_json};
+use crate::vocabulary::{Ports, TaskId, Token};
+
+/// Governed state: a store, its ledger, and everything that stands on them. Cheap to clone.
+///
+/// ```
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// # let home = tempfile::tempdir().unwrap();
+/// use governance::{Config, Governance};
+///
+/// let governance = Governance::open(Config { home: home.path().join("governance"), ..Config::default() }).await?;
+/// let stop = governance.revocations().stop_all("a drill").await?;
+/// assert!(stop.generation > 0 && governance.revocations().stop_in_force().await?.is_some());
+/// governance.revocations().lift().await?;
+/// governance.close().await?;
+/// # Ok::<_, governance::Error>(()) })?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Governance {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    store_url: String,
+    store: Store,
+    ledger: Ledger,
+    recorder: Recorder,
+    keeper: String,
+    caretaker: Mutex<Option<Caretaker>>,
+}
+
+impl Governance {
+    /// Opens what a configuration says, and makes what is not there yet.
+    pub async fn open(config: Config) -> Result<Self> {
+        let governance = Self::assemble(config).await?;
+        governance.store().bind(governance.ledger().id(), governance.ledger().witness(&governance.inner.store_url)).await?;
+        governance.keep_house().await;
+        Ok(governance)
+    }
+
+    /// Brings a store that has lost acknowledged writes back into use, and opens it. Everything admitted before stays refused. ADR 2.
+    pub async fn recover(config: Config) -> Result<Self> {
+        let governance = Self::assemble(config).await?;
+        let witness = governance.ledger().witness(&governance.inner.store_url);
+        match governance.store().bind(governance.ledger().id(), witness).await {
+            Err(error) if error.code() != "rolled_back" => return Err(error),
+            _ => {}
+        }
+        let recorded =
+            governance.recorder().intent(governance.store(), crate::ledger::Action::Recover, None, None, &governance.inner.store_url)?;
+        let generation = governance.store().recover().await?;
+        governance.recorder().acknowledge(generation).await?;
+        governance.recorder().outcome(&recorded, crate::ledger::OutcomeResult::Ok, &serde_json::json!({"generation": generation}))?;
+        governance.keep_house().await;
+        Ok(governance)
+    }
+
+    async fn assemble(config: Config) -> Result<Self> {
+        let store_url = config.store_url()?;
+        // A wrong URL is told before anything is made.
+        let url = StoreUrl::parse(&store_url)?;
+        let ports = Ports::default();
+        let shown = match url {
+            // What is gone with the process must not be missed by the next one.
+            StoreUrl::Memory => format!("memory:{}", Token::fresh(&*ports.chance)),
+            url => url.to_string(),
+        };
+        let ledger = Ledger::open(&config.home, ports.clone(), config.durability).await?;
+        let store = Store::open_as(&store_url, &config.tenant, ports).await?;
+        let recorder = Recorder::new(&ledger, &shown);
+        let keeper = format!("caretaker-{}", Token::fresh(&*store.ports().chance));
+        let caretaker = Mutex::new(None);
+        Ok(Self { inner: Arc::new(Inner { config, store_url: shown, store, ledger, recorder, keeper, caretaker }) })
+    }
+
+    async fn keep_house(&self) {
+        let sequence = Arc::new(Sequence { store: self.store().clone(), ledger: self.ledger().clone() });
+        *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, vec![sequence]));
+    }
+
+    /// What it was opened with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The store's URL, without a password.
+    #[must_use]
+    pub fn store_url(&self) -> &str {
+        &self.inner.store_url
+    }
+
+    /// Shared state.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.inner.ledger
+    }
+
+    /// What writes intents and outcomes into it.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.inner.recorder
+    }
+
+    /// A person, or a part of the system, as an actor.
+    pub async fn actor(&self, name: &str) -> Result<Actor> {
+        Actor::system(self.store(), name).await
+    }
+
+    /// A task's blackboard.
+    #[must_use]
+    pub fn blackboard(&self, task: &TaskId, actor: &Actor) -> Blackboard {
+        Blackboard::open(self.store(), task, actor)
+    }
+
+    /// A task's bus.
+    #[must_use]
+    pub fn bus(&self, task: &TaskId, actor: &Actor) -> MessageBus {
+        MessageBus::open(self.store(), task, actor)
+    }
+
+    /// A task's votes.
+    #[must_use]
+    pub fn consensus(&self, task: &TaskId, actor: &Actor) -> Consensus {
+        Consensus::open(self.store(), task, actor)
+    }
+
+    /// An agent's budget.
+    #[must_use]
+    pub fn budget(&self, actor: &Actor) -> ErrorBudget {
+        ErrorBudget::open(self.store(), actor).recorded(self.recorder())
+    }
+
+    /// Revoking agents, stopping pipelines, stopping everything.
+    #[must_use]
+    pub fn revocations(&self) -> RevocationEngine {
+        RevocationEngine::open(self.store()).recorded(self.recorder())
+    }
+
+    /// Beginning pipelines and agents.
+    #[must_use]
+    pub fn admissions(&self) -> Admissions {
+        Admissions::new(self.store(), self.recorder())
+    }
+
+    /// Runs.
+    #[must_use]
+    pub fn orchestrator(&self) -> Orchestrator {
+        Orchestrator::new(self)
+    }
+
+    /// Waits until everything that is written, also by processes that died, is in the record. False if it was not in time.
+    pub async fn catch_up(&self, within: Duration) -> Result<bool> {
+        let clock = &self.store().ports().clock;
+        let until = clock.elapsed() + within;
+        loop {
+            if self.ledger().list(&Filter { limit: 1, ..Filter::default() }).await?.unsequenced == 0 {
+                return Ok(true);
+            }
+            if clock.elapsed() >= until {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Lets the next process keep house, and closes the ledger. What is not in the record yet waits for whoever keeps house next.
+    pub async fn close(&self) -> Result<()> {
+        if let Some(caretaker) = self.inner.caretaker.lock().await.take() {
+            caretaker.stop(self.store(), &self.inner.keeper).await;
+        }
+        self.ledger().close().await
+    }
+}
+
+impl std::fmt::Debug for Governance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Governance").field("store", &self.inner.store_url).field("home", &self.inner.config.home).finish_non_exhaustive()
+    }
+}
+
+/// Moves segments into the record and tells the store the newest head.
+struct Sequence {
+    store: Store,
+    ledger: Ledger,
+}
+
+#[async_trait]
+impl Chore for Sequence {
+    async fn tidy(&self, fence: u64) -> Result<bool> {
+        let sequenced = self.ledger.tend(fence).await?;
+        for problem in &sequenced.problems {
+            tracing::warn!(?problem, "a part of the ledger cannot be read");
+        }
+        if let Some(head) = sequenced.heads.last() {
+            let told = crate::store::Commit::default().put(self.store.keys().head(), to_json(head)?);
+            // The record is the ledger; the store's copy of the head may lag.
+            if let Err(error) = self.store.apply(told).await {
+                tracing::debug!(%error, "the store was not told of the newest head");
+            }
+        }
+        Ok(sequenced.entries > 0)
+    }
+}

@@ -1,0 +1,79 @@
+//! What dashboards and watchers are told, as `{type, data}`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::vocabulary::{AgentId, AgentRole, PipelineId, PipelineStatus, ProposalId};
+
+/// One event of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data", rename_all = "snake_case")]
+pub enum Broadcast {
+    /// A run entered a state.
+    PipelineStatus {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// Its state.
+        status: PipelineStatus,
+        /// Why, where that needs saying.
+        reason: Option<String>,
+    },
+    /// Proposals are being evaluated.
+    OrchestrationStarted {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// What thinks.
+        model: String,
+        /// Who takes part.
+        agents: Vec<AgentId>,
+    },
+    /// An agent was started.
+    AgentSpawned {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// Who.
+        agent_id: AgentId,
+        /// What for.
+        role: AgentRole,
+        /// What runs it.
+        runtime: String,
+    },
+    /// An agent said something.
+    AgentMessage {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// Who.
+        from: AgentId,
+        /// To whom.
+        to: Option<AgentId>,
+        /// What.
+        content: Value,
+    },
+    /// A vote opened, or closed without a decision.
+    ConsensusEvent {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// The vote.
+        proposal_id: ProposalId,
+        /// What happened to it.
+        event: Value,
+    },
+    /// A vote was decided.
+    ConsensusReached {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// The vote.
+        proposal_id: ProposalId,
+        /// Who voted what.
+        votes: Value,
+    },
+    /// A run ended, or waits for its user.
+    OrchestrationComplete {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// Its state.
+        status: PipelineStatus,
+        /// What came of it.
+        results: Value,
+    },
+}

@@ -1,0 +1,416 @@
+//! Carries a run out: turns what happens into events, and effects into what is done.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::broadcast::Broadcast;
+use super::inbox::Inbox;
+use super::outcome::RunOutcome;
+use super::run::{Effect, Event, Run};
+use super::runtime::{AgentRuntime, Crew};
+use crate::agent::{GOVERNOR, Instruction, Report, Said, Stage};
+use crate::coordination::{Blackboard, BusMessage, Consensus, DecisionRule, MailboxOptions, MessageBus, Opening, Outcome};
+use crate::error::{Error, ErrorKind, Result};
+use crate::governance::Governance;
+use crate::guard::{Role, Unit};
+use crate::ledger::Action;
+use crate::llm::Model;
+use crate::store::{Actor, Commit, Signals, Write, to_json};
+use crate::vocabulary::{AgentId, AgentRole, PipelineId, PipelineStatus, ProposalId, Section, Tier};
+
+/// The longest objective, in bytes.
+pub const MAX_OBJECTIVE: usize = 1 << 20;
+/// What an agent may ask its model for in one run.
+const CALLS: u64 = 64;
+/// How many log lines a pipeline keeps.
+const LOG_LINES: u64 = 2_000;
+/// How often a run looks whether it was stopped, in case it was not told.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long agents may take to leave.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Who watches a run.
+pub type Observer = Arc<dyn Fn(&Broadcast) + Send + Sync>;
+
+/// How a run is done.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// What thinks.
+    pub model: Arc<dyn Model>,
+    /// What runs the agents.
+    pub runtime: AgentRuntime,
+    /// Whether it goes on from REPORT by itself.
+    pub auto_continue: bool,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// Who watches.
+    pub observer: Option<Observer>,
+    /// Stops the run when cancelled.
+    pub interrupt: CancellationToken,
+}
+
+/// Runs.
+#[derive(Clone)]
+pub struct Orchestrator {
+    governance: Governance,
+}
+
+impl Orchestrator {
+    pub(crate) fn new(governance: &Governance) -> Self {
+        Self { governance: governance.clone() }
+    }
+
+    /// Runs an objective from SPAWN to its end, or until it waits for its user.
+    pub async fn run(&self, objective: &str, options: RunOptions) -> Result<RunOutcome> {
+        let objective = checked(objective)?;
+        let mut driver = Driver::begin(&self.governance, objective, options).await?;
+        let done = driver.drive().await;
+        driver.close(done).await
+    }
+}
+
+fn checked(objective: &str) -> Result<&str> {
+    let objective = objective.trim();
+    if objective.is_empty() {
+        return Err(Error::invalid("empty_objective", "the objective is empty: say what is to be decided"));
+    }
+    if objective.len() > MAX_OBJECTIVE {
+        let message =
+            format!("the objective has {} bytes: at most {MAX_OBJECTIVE}; put the rest into a file it refers to", objective.len());
+        return Err(Error::invalid("objective_too_large", message));
+    }
+    if objective.contains('\0') {
+        return Err(Error::invalid("bad_objective", "the objective holds a NUL byte"));
+    }
+    Ok(objective)
+}
+
+pub(super) struct Driver {
+    pub governance: Governance,
+    pub options: RunOptions,
+    pub pipeline: PipelineId,
+    pub objective: String,
+    pub governor: Actor,
+    pub run: Run,
+    bus: MessageBus,
+    inbox: Inbox,
+    crew: Crew,
+    stops: Signals,
+    pub vote: Option<ProposalId>,
+}
+
+impl Driver {
+    async fn begin(governance: &Governance, objective: &str, options: RunOptions) -> Result<Self> {
+        let store = governance.store();
+        let admissions = governance.admissions();
+        let (pipeline, admission) = loop {
+            let id = PipelineId::fresh(store.ports().clock.now());
+            match admissions.begin_pipeline(&id, objective).await {
+                Ok(admission) => break (id, admission),
+                // Two runs in one millisecond: the next one is free.
+                Err(error) if error.code() == "taken" => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(error) => return Err(error),
+            }
+        };
+        let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission };
+        let task = pipeline.task();
+        governance.blackboard(&task, &governor).post(Section::Problem, "objective", &objective).await?;
+        let mut bus = governance.bus(&task, &governor);
+        bus.join(MailboxOptions::default()).await?;
+        let inbox = Inbox::open(&bus);
+        let stops = store.signals(&store.keys().ws_broadcast()).await?;
+        let home: PathBuf = governance.config().home.clone();
+        let seat = (governance.config().store_url()?, home);
+        let crew = Crew::new(options.runtime.clone(), store, governance.recorder(), options.model.clone(), seat);
+        let run = Run::new([], options.auto_continue);
+        let objective = objective.to_owned();
+        let governance = governance.clone();
+        Ok(Self { governance, options, pipeline, objective, governor, run, bus, inbox, crew, stops, vote: None })
+    }
+
+    async fn spawn(&mut self) -> Result<()> {
+        let admissions = self.governance.admissions();
+        let mut actors = Vec::new();
+        for role in [AgentRole::Alpha, AgentRole::Beta] {
+            let id = AgentId::fresh(role, &*self.governance.store().ports().chance);
+            let actor = admissions.admit(&self.governor.admission, &self.pipeline, &id, Role { role, tier: Tier::T0 }).await?;
+            let runtime = self.options.runtime.name();
+            let state = self.governance.store().keys().agent_state(&id);
+            self.governance.store().apply(self.governor.commit().merge(state, [("runtime", runtime)])).await?;
+            self.governance.budget(&actor).grant(&self.governor, Unit::Calls, CALLS).await?;
+            let pipeline_id = self.pipeline.clone();
+            self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id, role, runtime: runtime.to_owned() }).await?;
+            actors.push((actor, role));
+        }
+        self.run = Run::new(actors.iter().map(|(actor, role)| (actor.id.clone(), *role)), self.options.auto_continue);
+        self.record(PipelineStatus::Spawn).await?;
+        actors.into_iter().try_for_each(|(actor, role)| self.crew.start(actor, role))
+    }
+
+    /// Goes on until nothing more can happen without the user.
+    async fn drive(&mut self) -> Result<()> {
+        self.spawn().await?;
+        let clock = self.governance.store().ports().clock.clone();
+        let until = clock.elapsed() + self.options.timeout;
+        let waits = |run: &Run| run.status.is_final() || run.awaiting_user || (run.status == PipelineStatus::Report && !run.auto);
+        while !waits(&self.run) {
+            let event = match self.next(until.saturating_sub(clock.elapsed())).await {
+                Ok(Some(event)) => event,
+                Ok(None) => continue,
+                Err(error) => broken(&error),
+            };
+            let (run, effects) = self.run.clone().apply(event);
+            self.run = run;
+            for effect in effects {
+                self.carry_out(effect).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What happens next; none where it does not concern the run.
+    async fn next(&mut self, left: Duration) -> Result<Option<Event>> {
+        let consensus = Consensus::open(self.governance.store(), &self.pipeline.task(), &self.governor);
+        let vote = self.vote.clone();
+        let closed = async {
+            match &vote {
+                Some(vote) => consensus.outcome(vote).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            message = self.inbox.next() => self.heard(&message?).await,
+            outcome = closed => Ok(Some(Event::VoteClosed(outcome?))),
+            (id, ended) = self.crew.ended() => Ok(ended.err().map(|error| Event::Gone(id, error.to_string()))),
+            _ = self.stops.next() => self.look().await,
+            () = tokio::time::sleep(LOOK.min(left)) => if left <= LOOK { Ok(Some(Event::TimeUp)) } else { self.look().await },
+            () = self.options.interrupt.cancelled() => {
+                self.governance.revocations().stop_pipeline(&self.pipeline, "interrupted by its user").await?;
+                Ok(Some(Event::Stopped("interrupted by its user".to_owned())))
+            }
+        }
+    }
+
+    async fn heard(&self, message: &BusMessage) -> Result<Option<Event>> {
+        let (pipeline_id, content) = (self.pipeline.clone(), message.body.clone());
+        self.tell(Broadcast::AgentMessage { pipeline_id, from: message.from.clone(), to: message.to.clone(), content }).await?;
+        Ok(match serde_json::from_value(message.body.clone()) {
+            Ok(Said::Report(Report::Done(stage))) => Some(Event::Done(message.from.clone(), stage)),
+            Ok(Said::Report(Report::Failed { stage, error })) => Some(Event::Failed(message.from.clone(), stage, error)),
+            _ => None,
+        })
+    }
+
+    /// Whether the run was stopped, or lost an agent to a revocation.
+    async fn look(&self) -> Result<Option<Event>> {
+        let store = self.governance.store();
+        for (key, admitted) in &self.governor.admission.0 {
+            if store.number(key.clone()).await? != *admitted {
+                let stop = self.governance.revocations().stop_in_force().await?;
+                let why =
+                    stop.map_or_else(|| "the pipeline was stopped".to_owned(), |stop| format!("everything was stopped: {}", stop.reason));
+                return Ok(Some(Event::Stopped(why)));
+            }
+        }
+        for id in self.run.alive() {
+            if let Some(revocation) = self.governance.revocations().revocation_of(id).await? {
+                return Ok(Some(Event::Gone(id.clone(), format!("revoked: {}", revocation.reason))));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn carry_out(&mut self, effect: Effect) -> Result<()> {
+        let done = match effect {
+            Effect::Record(status) => self.record(status).await,
+            Effect::Instruct(stage) => self.instruct(stage).await,
+            Effect::Report => self.report().await,
+            Effect::OpenVote => self.open_vote().await,
+            Effect::Decide(outcome) => self.decide(outcome).await,
+            Effect::KeepFailure(context) => self.keep_failure(&context).await,
+            Effect::Dismiss => self.instruct(Stage::Leave).await,
+        };
+        match done {
+            // The run was ended from outside between two effects; the next look says by whom.
+            Err(error) if error.kind() == ErrorKind::Revoked => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Writes the run's state down, fenced; the end of a run that was stopped is written by whoever may.
+    async fn record(&self, status: PipelineStatus) -> Result<()> {
+        let key = self.governance.store().keys().pipeline(&self.pipeline);
+        let fields = [
+            ("status", status.to_string()),
+            ("awaiting_user", self.run.awaiting_user.to_string()),
+            ("reason", self.run.reason.clone().unwrap_or_default()),
+        ];
+        let fenced = if status == PipelineStatus::Stopped { Commit::default().urgent() } else { self.governor.commit() };
+        let payload = json!({"status": status, "reason": self.run.reason});
+        let recorder = self.governance.recorder();
+        let store = self.governance.store();
+        recorder
+            .record(store, Action::Phase, (None, Some(&self.pipeline)), &payload, async |token| {
+                let mut commit = fenced.token(token).merge(key.clone(), fields);
+                if status == PipelineStatus::Orchestrating && !self.run.awaiting_user {
+                    let now = store.ports().clock.now().0;
+                    commit = commit.write(Write::Push {
+                        list: self.log(),
+                        value: format!("{now} orchestration started").into(),
+                        bound: LOG_LINES,
+                    });
+                }
+                store.apply(commit).await.map(drop)
+            })
+            .await?;
+        let (pipeline_id, reason) = (self.pipeline.clone(), self.run.reason.clone());
+        self.tell(Broadcast::PipelineStatus { pipeline_id, status, reason }).await?;
+        if status == PipelineStatus::Orchestrating && !self.run.awaiting_user {
+            let (pipeline_id, model) = (self.pipeline.clone(), self.options.model.name().to_owned());
+            let agents = self.run.alive().cloned().collect();
+            self.tell(Broadcast::OrchestrationStarted { pipeline_id, model, agents }).await?;
+        }
+        Ok(())
+    }
+
+    async fn instruct(&self, stage: Stage) -> Result<()> {
+        let instruction = match (stage, &self.vote) {
+            (Stage::Work, _) => Instruction::Work,
+            (Stage::Evaluate, _) => Instruction::Evaluate,
+            (Stage::Vote, Some(vote)) => Instruction::Vote(vote.clone()),
+            (Stage::Leave, _) => Instruction::Leave,
+            (Stage::Ready | Stage::Vote, _) => return Ok(()),
+        };
+        let told = Said::Instruction(instruction);
+        for id in self.run.alive() {
+            match self.bus.send(id, &told).await {
+                // It left by itself, or never came.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => other.map(drop)?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn report(&self) -> Result<()> {
+        let board = self.board();
+        let reports: Vec<_> =
+            board.entries(Section::Progress).await?.into_iter().filter(|e| e.name.as_str().starts_with("report-")).collect();
+        let summary: Vec<_> = reports.iter().map(|entry| &entry.content).collect();
+        board.post(Section::Progress, "report", &json!({"agents": summary})).await.map(drop)
+    }
+
+    async fn open_vote(&mut self) -> Result<()> {
+        let options: Vec<_> = self.board().entries(Section::Solutions).await?.iter().map(|entry| entry.name.to_string()).collect();
+        let id = ProposalId::new(format!("decision-{}", options.len()))?;
+        let opening = Opening {
+            question: json!("which solution is carried out"),
+            options: options.clone(),
+            rule: DecisionRule::Majority,
+            quorum: None,
+            electorate: self.run.alive().map(|id| (id.clone(), 1)).collect(),
+            within: self.options.timeout,
+            sealed: false,
+        };
+        self.consensus().propose(&id, opening).await?;
+        self.vote = Some(id.clone());
+        let event = json!({"event": "opened", "options": options});
+        self.tell(Broadcast::ConsensusEvent { pipeline_id: self.pipeline.clone(), proposal_id: id, event }).await
+    }
+
+    async fn decide(&self, outcome: Outcome) -> Result<()> {
+        let (Outcome::Decided { option, .. }, Some(vote)) = (&outcome, &self.vote) else { return Ok(()) };
+        let subject = (None, Some(&self.pipeline));
+        let payload = json!({"proposal": option, "outcome": outcome});
+        let recorder = self.governance.recorder();
+        recorder
+            .record(self.governance.store(), Action::Decision, subject, &payload, async |token| {
+                self.board().put_once(token, Section::Consensus, "decision", &payload, 0).await.map(drop)
+            })
+            .await?;
+        let votes = json!(self.consensus().votes(vote).await?);
+        self.tell(Broadcast::ConsensusReached { pipeline_id: self.pipeline.clone(), proposal_id: vote.clone(), votes }).await
+    }
+
+    async fn keep_failure(&self, context: &str) -> Result<()> {
+        let store = self.governance.store();
+        let proposals = self.board().entries(Section::Solutions).await?;
+        let names: Vec<_> = proposals.iter().map(|entry| &entry.name).collect();
+        let kept = json!({"status": self.run.status, "reason": self.run.reason, "context": context, "proposals": names});
+        let key = store.keys().pipeline_failure_context(&self.pipeline);
+        store.apply(Commit::default().urgent().put(key, to_json(&kept)?)).await.map(drop)
+    }
+
+    /// Lets the agents leave, says how it ended, and gathers what came of it.
+    async fn close(mut self, done: Result<()>) -> Result<RunOutcome> {
+        if let Err(error) = done {
+            let (run, effects) = self.run.clone().apply(broken(&error));
+            self.run = run;
+            for effect in effects {
+                // What can still be written down is; the first error is the one that is told.
+                if let Err(later) = self.carry_out(effect).await {
+                    tracing::debug!(error = %later, "the end of a broken run could not be written down");
+                }
+            }
+        }
+        self.farewell().await;
+        let outcome = self.gather().await?;
+        let results = json!({"decision": outcome.decision.as_ref().map(|decision| &decision.proposal)});
+        let (pipeline_id, status) = (self.pipeline.clone(), outcome.status);
+        self.tell(Broadcast::OrchestrationComplete { pipeline_id, status, results }).await?;
+        Ok(outcome)
+    }
+
+    async fn farewell(&mut self) {
+        let waits = self.run.status == PipelineStatus::Report;
+        let mut staying: Vec<AgentId> = if waits { Vec::new() } else { self.run.alive().cloned().collect() };
+        let all = async {
+            while !staying.is_empty() {
+                let (id, ended) = self.crew.ended().await;
+                staying.retain(|other| *other != id);
+                if let Err(error) = ended {
+                    tracing::debug!(agent = %id, %error, "an agent did not leave by itself");
+                }
+            }
+        };
+        if tokio::time::timeout(FAREWELL, all).await.is_err() {
+            tracing::warn!("some agents did not leave in time and were ended");
+        }
+    }
+
+    async fn tell(&self, event: Broadcast) -> Result<()> {
+        if let Some(observer) = &self.options.observer {
+            observer(&event);
+        }
+        let payload = to_json(&event)?;
+        let store = self.governance.store();
+        // Telling is not governed: a run that was stopped still says so.
+        let commit = Commit::default()
+            .write(Write::Signal { channel: store.keys().ws_broadcast(), payload: payload.clone() })
+            .write(Write::Push { list: self.log(), value: payload, bound: LOG_LINES });
+        store.apply(commit).await.map(drop)
+    }
+
+    pub fn board(&self) -> Blackboard {
+        self.governance.blackboard(&self.pipeline.task(), &self.governor)
+    }
+
+    pub fn consensus(&self) -> Consensus {
+        self.governance.consensus(&self.pipeline.task(), &self.governor)
+    }
+
+    fn log(&self) -> crate::vocabulary::Key {
+        self.governance.store().keys().pipeline_logs(&self.pipeline)
+    }
+}
+
+fn broken(error: &Error) -> Event {
+    match error.kind() {
+        ErrorKind::Revoked => Event::Stopped("the pipeline was stopped".to_owned()),
+        _ => Event::Broken(error.to_string()),
+    }
+}

@@ -1,0 +1,101 @@
+//! What came of a run, read back from where everybody can read it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::driver::Driver;
+use super::outcome::{AgentSummary, Decision, ProposalSummary, RunOutcome};
+use crate::coordination::Outcome;
+use crate::error::{Error, Result};
+use crate::guard::Unit;
+use crate::ledger::{Filter, Head};
+use crate::llm::Idea;
+use crate::vocabulary::{AgentId, EntryName, Section};
+
+/// How long a run waits for its entries to be in the record.
+const SEQUENCED: Duration = Duration::from_secs(4);
+
+impl Driver {
+    pub(super) async fn gather(&self) -> Result<RunOutcome> {
+        let proposals = self.proposals().await?;
+        let votes = match &self.vote {
+            Some(vote) => self.consensus().votes(vote).await?,
+            None => BTreeMap::new(),
+        };
+        let decision = self.decision(&proposals).await?;
+        Ok(RunOutcome {
+            pipeline_id: self.pipeline.clone(),
+            status: self.run.status,
+            reason: self.run.reason.clone(),
+            objective: self.objective.clone(),
+            model: self.options.model.name().to_owned(),
+            agents: self.agents().await?,
+            proposals,
+            votes,
+            decision,
+            ledger_head: self.head().await?,
+        })
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentSummary>> {
+        let mut agents = Vec::new();
+        for (id, run) in &self.run.agents {
+            let status = self.governance.admissions().agent(id).await?.map_or(run.status, |agent| agent.status);
+            let spent = self.governance.store().keys().agent_spend(id, Unit::Calls.as_str());
+            let calls = self.governance.store().number(spent).await?;
+            agents.push(AgentSummary { id: id.clone(), role: run.role, runtime: self.options.runtime.name().to_owned(), status, calls });
+        }
+        Ok(agents)
+    }
+
+    async fn proposals(&self) -> Result<Vec<ProposalSummary>> {
+        let mut scores: BTreeMap<EntryName, BTreeMap<AgentId, u32>> = BTreeMap::new();
+        let progress = self.board().entries(Section::Progress).await?;
+        let judged = |what: &'static str| progress.iter().filter(move |e| e.name.as_str().starts_with(what));
+        // What an agent thought at its vote is newer than what it thought before.
+        for entry in judged("evaluation-").chain(judged("verdict-")) {
+            for (name, judged) in entry.content.as_object().into_iter().flatten() {
+                let score = judged.get("score").and_then(Value::as_u64).and_then(|score| u32::try_from(score).ok());
+                scores.entry(EntryName::new(name)?).or_default().extend(score.map(|score| (entry.author.clone(), score)));
+            }
+        }
+        let entries = self.board().entries(Section::Solutions).await?;
+        let proposal = |entry: crate::coordination::BoardEntry| {
+            let idea: Idea = serde_json::from_value(entry.content).map_err(|e| {
+                Error::corrupt("not_a_solution", format!("`{}` on the blackboard is not a solution", entry.name)).because(e)
+            })?;
+            let scores = scores.remove(&entry.name).unwrap_or_default();
+            Ok(ProposalSummary { scores, name: entry.name, author: entry.author, idea })
+        };
+        entries.into_iter().map(proposal).collect()
+    }
+
+    async fn decision(&self, proposals: &[ProposalSummary]) -> Result<Option<Decision>> {
+        let Some(vote) = &self.vote else { return Ok(None) };
+        let Some(outcome @ Outcome::Decided { .. }) = self.consensus().settled(vote).await? else { return Ok(None) };
+        let Outcome::Decided { option, .. } = &outcome else { return Ok(None) };
+        let won = proposals.iter().find(|proposal| proposal.name.as_str() == option);
+        Ok(won.map(|won| Decision { proposal: won.name.clone(), solution: won.idea.clone(), outcome: outcome.clone() }))
+    }
+
+    /// The newest signed head, once the run's own entries are in the record.
+    async fn head(&self) -> Result<Option<Head>> {
+        let ledger = self.governance.ledger();
+        let clock = &self.governance.store().ports().clock;
+        let until = clock.elapsed() + SEQUENCED;
+        let segment = self.governance.recorder().segment()?;
+        let own = segment.as_ref().map(|segment| segment.id());
+        let written = segment.as_ref().map_or(0, |segment| segment.entries());
+        let newest = Filter { pipeline: Some(self.pipeline.clone()), newest_first: true, limit: 8, ..Filter::default() };
+        loop {
+            let listing = ledger.list(&newest).await?;
+            let caught_up = listing.unsequenced == 0 || listing.actions.iter().any(|a| Some(&a.segment) == own && a.number >= written);
+            if caught_up || clock.elapsed() >= until {
+                return ledger.head().await;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

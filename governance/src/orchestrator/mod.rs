@@ -1,0 +1,25 @@
+//! Floor 4: a run, from its objective to its decision.
+//!
+//! ```text
+//!   bus, votes, clock, stops ──▶ Event ──▶ Run (pure) ──▶ Effect ──▶ Driver ──▶ bus, blackboard, votes, ledger, state
+//! ```
+//!
+//! [`Run`] decides, without I/O; the driver carries out and feeds back what happened.
+
+mod broadcast;
+mod driver;
+mod gather;
+mod inbox;
+mod outcome;
+mod process;
+mod product;
+mod run;
+mod runtime;
+
+pub use broadcast::Broadcast;
+pub use driver::{MAX_OBJECTIVE, Observer, Orchestrator, RunOptions};
+pub use outcome::{AgentSummary, Decision, ProposalSummary, RunOutcome};
+pub use process::{Seat, serve};
+pub use product::markdown;
+pub use run::{AgentRun, Effect, Event, Run};
+pub use runtime::AgentRuntime;
