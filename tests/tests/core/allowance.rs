@@ -62,8 +62,7 @@ fn what_dead_holders_did_not_start_comes_back_exactly(on: Backend) {
 
 /// A clock that stands still until, at its n-th look, its process is frozen for an hour; what happens meanwhile is done then.
 struct Freezing {
-    looks: AtomicU64,
-    at: u64,
+    looks_left: AtomicU64,
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
@@ -73,8 +72,8 @@ impl Clock for Freezing {
     }
 
     fn elapsed(&self) -> Duration {
-        let look = self.looks.fetch_add(1, Ordering::SeqCst);
-        if look < self.at {
+        let left = self.looks_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| Some(left.saturating_sub(1)));
+        if left != Ok(0) {
             return Duration::from_secs(1);
         }
         let meanwhile = self.meanwhile.lock().unwrap().take();
@@ -109,8 +108,9 @@ fn a_holder_frozen_at_any_moment_starts_nothing_that_was_given_back(on: Backend)
                 scope.spawn(move || runtime.block_on(lapse)).join().unwrap();
             });
         };
-        let clock = Arc::new(Freezing { looks: AtomicU64::new(0), at, meanwhile: Mutex::new(Some(Box::new(meanwhile))) });
-        let store = world.store_with(clock).await;
+        let clock = Arc::new(Freezing { looks_left: AtomicU64::new(u64::MAX), meanwhile: Mutex::new(Some(Box::new(meanwhile))) });
+        let store = world.store_with(clock.clone()).await;
+        clock.looks_left.store(at, Ordering::SeqCst);
         let (_, agent) = world.actor("alpha").await;
         let allowance = ErrorBudget::open(&store, &agent).recorded(&recorder).allowance(Unit::Calls, piece, ttl);
         let drawing = tokio::spawn(async move {
