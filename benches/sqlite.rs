@@ -20,6 +20,7 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, "crowd", path, name] => runtime.block_on(crowd(Path::new(path), name)),
+        [_, "grouped"] => runtime.block_on(grouped()),
         [_, "watch", path] => runtime.block_on(watch(Path::new(path))),
         _ => {
             raw();

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use hashbrown::HashMap;
 
+use super::answers::Answers;
 use super::hub::Hub;
 use super::kernel::{Cells, NewEntry, Remembered, execute};
 use super::prehashed::KeyMap;
@@ -76,9 +76,7 @@ type Slots = KeyMap<Slot>;
 #[derive(Default)]
 struct Held {
     slots: Slots,
-    answers: HashMap<Token, (u64, Accepted)>,
-    // Answers in the order in which they may be forgotten.
-    ages: VecDeque<(Millis, Token)>,
+    answers: Answers,
     now: Millis,
 }
 
@@ -161,14 +159,6 @@ impl Held {
         }
         slot
     }
-
-    fn forget_old_answers(&mut self) {
-        while self.ages.front().is_some_and(|(until, _)| *until <= self.now) {
-            if let Some((_, token)) = self.ages.pop_front() {
-                self.answers.remove(&token);
-            }
-        }
-    }
 }
 
 /// A key was used as another kind although the kernel checked it.
@@ -182,13 +172,12 @@ impl Cells for Held {
     }
 
     fn remembered(&mut self, token: &Token) -> Result<Option<Remembered>> {
-        self.forget_old_answers();
-        Ok(self.answers.get(token).map(|(digest, accepted)| Remembered { digest: *digest, accepted: accepted.clone() }))
+        self.answers.forget(self.now);
+        Ok(self.answers.find(token))
     }
 
     fn remember(&mut self, token: &Token, digest: u64, accepted: &Accepted, until: Millis) -> Result<()> {
-        self.answers.insert(token.clone(), (digest, accepted.clone()));
-        self.ages.push_back((until, token.clone()));
+        self.answers.keep(token, digest, accepted, until);
         Ok(())
     }
 

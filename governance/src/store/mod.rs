@@ -11,6 +11,7 @@
 //! ```
 
 mod actor;
+mod answers;
 mod backend;
 mod cell;
 mod check;

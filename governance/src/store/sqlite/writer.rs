@@ -60,13 +60,16 @@ impl Writer {
     /// Works until the last handle is gone, and what was asked until then is done.
     pub fn run(mut self, inbox: &Receiver<Pending>) {
         let mut group = Vec::with_capacity(GROUP);
+        let mut before = 0;
         while let Ok(first) = inbox.recv() {
             group.push(first);
-            while group.len() < GROUP
-                && let Ok(next) = inbox.try_recv()
-            {
-                group.push(next);
+            fill(&mut group, inbox);
+            // Whoever was answered a moment ago is about to ask again: let them, for fewer and larger transactions. A lone caller never waits.
+            if group.len() < before {
+                std::thread::yield_now();
+                fill(&mut group, inbox);
             }
+            before = group.len();
             // Nobody waits for these any more, and they have not begun.
             group.retain(|pending| !pending.answer.is_closed());
             self.serve(&mut group);
@@ -198,6 +201,10 @@ impl Writer {
     fn refuse_replaced_file(&self) -> Result<()> {
         if identity(&self.path) == Some(self.file) { Ok(()) } else { Err(moved(&self.path)) }
     }
+}
+
+fn fill(group: &mut Vec<Pending>, inbox: &Receiver<Pending>) {
+    group.extend(inbox.try_iter().take(GROUP - group.len()));
 }
 
 /// What tells a file from another under the same name. Looks without opening it.
