@@ -2,16 +2,18 @@
 
 mod crash;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use governance::guard::{Admissions, Recorder, Role};
+use governance::ledger::{Durability, Ledger};
 use governance::store::{Actor, Admission, Store};
 use governance::testing::Rig;
-use governance::vocabulary::{AgentId, AgentRole, Keys, Millis, PipelineId, Ports, TenantId, Tier};
+use governance::vocabulary::{AgentId, AgentRole, Clock, Keys, Millis, PipelineId, Ports, TenantId, Tier};
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+use tempfile::TempDir;
 
 pub use self::crash::{Crash, HeldUp};
 use self::crash::{Fate, Fated};
@@ -109,13 +111,17 @@ fn runtime() -> tokio::runtime::Runtime {
 pub struct World {
     rig: Arc<dyn Rig>,
     keys: Keys,
+    home: OnceLock<TempDir>,
 }
+
+/// The store's name in its ledger.
+pub const STORE_URL: &str = "the-store";
 
 impl World {
     fn new(rig: &Arc<dyn Rig>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let tenant = TenantId::new(format!("world-{}", NUMBER.fetch_add(1, Ordering::Relaxed))).unwrap();
-        Self { rig: rig.clone(), keys: Keys::of(&tenant, false) }
+        Self { rig: rig.clone(), keys: Keys::of(&tenant, false), home: OnceLock::new() }
     }
 
     /// A handle of its own on the state, as another process would have it.
@@ -147,6 +153,20 @@ impl World {
     async fn fated(&self, at: u64, fate: Fate) -> Store {
         let fated = Fated { backend: self.rig.open(&self.keys).await.unwrap(), commits: AtomicU64::new(0), at, fate };
         Store::new(Arc::new(fated), self.keys.clone(), Ports::default()).await.unwrap()
+    }
+
+    /// A handle of its own on the world's ledger, as another process would have it.
+    pub async fn ledger(&self) -> (Ledger, Recorder) {
+        let home = self.home.get_or_init(|| tempfile::tempdir().unwrap()).path();
+        let ledger = Ledger::open(home, Ports::default(), Durability::Process).await.unwrap();
+        let recorder = Recorder::new(&ledger, STORE_URL);
+        (ledger, recorder)
+    }
+
+    /// A handle on the state with a clock of its own.
+    pub async fn store_with(&self, clock: Arc<dyn Clock>) -> Store {
+        let backend = self.rig.open(&self.keys).await.unwrap();
+        Store::new(backend, self.keys.clone(), Ports { clock, ..Ports::default() }).await.unwrap()
     }
 
     /// Begins a pipeline; what its agents are admitted under.
@@ -181,5 +201,9 @@ pub async fn until(what: &str, holds: impl AsyncFn() -> bool) {
 
 /// Waits until the store's time has passed a point.
 pub async fn until_after(store: &Store, time: Millis) {
-    until("the store's time has passed", async || store.now().await.unwrap() > time).await;
+    let patience = Instant::now() + PATIENCE;
+    while store.now().await.unwrap() <= time {
+        assert!(Instant::now() < patience, "the store's time stands still");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -79,6 +79,13 @@ impl Admissions {
     /// Begins an agent under a pipeline's admission, or under its parent agent's. Denied while a stop is in force, revoked with its parents.
     pub async fn admit(&self, parent: &Admission, pipeline: &PipelineId, id: &AgentId, role: Role) -> Result<Actor> {
         let keys = self.store.keys();
+        // INVARIANT: whoever stops the pipeline or everything stops this agent.
+        for above in [keys.epoch(), keys.pipeline_epoch(pipeline)] {
+            if !parent.0.iter().any(|(key, _)| *key == above) {
+                let stray = format!("agent `{id}` cannot begin in `{pipeline}`: its parent was not admitted under `{above}`");
+                return Err(Error::new(ErrorKind::Denied, "foreign_parent", stray));
+            }
+        }
         let commit = self
             .under(parent)
             .version(keys.agent_state(id), 0)

@@ -8,16 +8,20 @@
 //! A holder that is frozen before the intent is written finds its time over after it, and does not start. One that is frozen after it has
 //! started as far as the budget is concerned. So whoever takes the share back counts every start, and never gives back what was started.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
-use super::budget::{ErrorBudget, Reservation, Spend, Unit};
+use super::budget::{ErrorBudget, Spend, Unit};
+use super::reservation::Reservation;
 use crate::error::Result;
-use crate::ledger::{Action, OutcomeResult};
+use crate::ledger::{Action, OutcomeResult, Segment};
 
 /// A holder's share of a budget. Share it within the process.
+///
+/// What was drawn from a share before its holder was revoked may still be started: keep the shares' time to live no longer than that may take.
 pub struct Allowance {
     budget: ErrorBudget,
     unit: Unit,
@@ -29,6 +33,8 @@ pub struct Allowance {
 struct Held {
     reservation: Reservation,
     used: u64,
+    // Proves what of it is started.
+    segment: Arc<Segment>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -51,37 +57,40 @@ impl Allowance {
     ///
     /// Without a ledger every draw is a round trip, because nothing would prove what was started.
     pub async fn draw(&self, amount: u64) -> Result<Spend> {
-        if self.budget.recorder.ledger().is_none() {
-            return self.budget.spend(self.unit, amount).await;
-        }
+        let Some(segment) = self.budget.recorder.segment()? else { return self.budget.spend(self.unit, amount).await };
         let mut held = self.held.lock().await;
+        // INVARIANT: a share is drawn and settled only by the process that reserved it: a fork leaves it to its parent.
+        if held.as_ref().is_some_and(|share| share.segment.id() != segment.id()) {
+            *held = None;
+        }
         loop {
             if let Some(share) = &mut *held {
                 if share.reservation.amount - share.used >= amount && self.start(share, amount)? {
                     return Ok(Spend::Admitted { low: share.reservation.low });
                 }
-                let Held { reservation, used } = share;
-                self.budget.settle(reservation, *used).await?;
+                self.budget.settle(&share.reservation, share.used).await?;
                 *held = None;
             }
             let mut piece = self.piece.max(amount);
             let reservation = loop {
-                match self.budget.reserve(self.unit, piece, self.ttl).await? {
+                match self.budget.set_aside(self.unit, piece, self.ttl, Some(segment.id())).await? {
                     Ok(reservation) => break reservation,
                     // Less is left than a piece: take what is there, if it is enough.
-                    Err(Spend::Exhausted { remaining, closed: false }) if remaining >= amount && remaining < piece => piece = remaining,
-                    Err(Spend::Exhausted { remaining, closed: false }) if remaining >= amount && piece > amount => piece = amount,
+                    Err(Spend::Exhausted { remaining, closed: false }) if remaining >= amount.max(1) && remaining < piece => {
+                        piece = remaining
+                    }
                     Err(refused) => return Ok(refused),
                 }
             };
-            *held = Some(Held { reservation, used: 0 });
+            *held = Some(Held { reservation, used: 0, segment: segment.clone() });
         }
     }
 
     /// Gives the rest back.
     pub async fn close(&self) -> Result<()> {
-        if let Some(Held { reservation, used }) = self.held.lock().await.take() {
-            self.budget.settle(&reservation, used).await?;
+        let Some(share) = self.held.lock().await.take() else { return Ok(()) };
+        if self.budget.recorder.segment_id()?.as_ref() == Some(share.segment.id()) {
+            self.budget.settle(&share.reservation, share.used).await?;
         }
         Ok(())
     }
@@ -89,19 +98,18 @@ impl Allowance {
     /// INVARIANT: true only if the intent was written while the share was surely held.
     fn start(&self, share: &mut Held, amount: u64) -> Result<bool> {
         let clock = &self.budget.store.ports().clock;
-        let Some(segment) = self.budget.recorder.segment()? else { return Ok(false) };
         if clock.elapsed() >= share.reservation.until {
             return Ok(false);
         }
         let drawn = Drawn { reservation: share.reservation.id.as_str(), amount };
         let payload = serde_json::to_string(&drawn).unwrap_or_default();
-        let intent = segment.intent(Action::Spend, Some(self.budget.owner()), self.budget.actor.pipeline.as_ref(), &payload)?;
+        let intent = share.segment.intent(Action::Spend, Some(self.budget.owner()), self.budget.actor.pipeline.as_ref(), &payload)?;
         if clock.elapsed() >= share.reservation.until {
-            segment.outcome(&intent, OutcomeResult::Error, r#"{"code":"share_lapsed"}"#)?;
+            share.segment.outcome(&intent, OutcomeResult::Error, r#"{"code":"share_lapsed"}"#)?;
             return Ok(false);
         }
         share.used += amount;
-        segment.outcome(&intent, OutcomeResult::Ok, "{}")?;
+        share.segment.outcome(&intent, OutcomeResult::Ok, "{}")?;
         Ok(true)
     }
 }

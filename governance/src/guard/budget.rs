@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::allowance::Allowance;
-use super::faults::{Fault, FaultCount, Faults};
+use super::faults::{Exceeded, Fault, FaultCount, Faults};
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Action, EntryKind, OutcomeResult};
-use crate::store::{Actor, Cell, Check, Commit, Outcome, Refused, Store, Write, from_json, to_json};
-use crate::vocabulary::{AgentId, FaultLimits, Millis, RevocationType, SegmentId, Token, named};
+use crate::ledger::Action;
+use crate::store::{Actor, Cell, Check, Commit, Outcome, Refused, Store, Write, to_json};
+use crate::vocabulary::{AgentId, FaultLimits, RevocationType, named};
+
+/// The largest amount: two of them still add up below 2^53.
+const MAX_AMOUNT: u64 = 1 << 52;
 
 named! {
     /// What is spent.
@@ -79,47 +82,23 @@ impl Usage {
     }
 }
 
-/// An amount that was set aside. Settle it; what is not settled in time lapses.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reservation {
-    /// Its id.
-    pub id: Token,
-    /// Of what.
-    pub unit: Unit,
-    /// How much.
-    pub amount: u64,
-    /// Whether 80 % of the limit are used or reserved.
-    pub low: bool,
-    // On the suspend-aware clock, from before the request was sent. INVARIANT: earlier than the store's own `until`.
-    pub(super) until: Duration,
-}
-
-/// How a reservation was settled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Settled {
-    /// Within what was reserved.
-    Within,
-    /// More was used than was reserved: recorded, and the budget is closed.
-    Overrun(u64),
-    /// It had lapsed: what was not proven to be started was given back.
-    Lapsed,
-}
-
 #[derive(Serialize, Deserialize)]
-struct Limit {
-    limit: u64,
+pub(super) struct Limit {
+    pub limit: u64,
     #[serde(default)]
-    closed: bool,
+    pub closed: bool,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Held {
-    unit: Unit,
-    amount: u64,
-    until: Millis,
-    // The segment that proves what was started; without one everything counts as spent.
-    segment: Option<SegmentId>,
+impl Limit {
+    /// What a budget still takes: nothing once it was closed.
+    pub fn open(&self) -> u64 {
+        if self.closed { 0 } else { self.limit }
+    }
+
+    /// What a refused attempt is told.
+    pub fn exhausted(&self, used: u64) -> Spend {
+        Spend::Exhausted { remaining: self.open().saturating_sub(used), closed: self.closed }
+    }
 }
 
 impl ErrorBudget {
@@ -143,11 +122,13 @@ impl ErrorBudget {
         self
     }
 
-    /// Gives an agent something to spend. The governor's, not the agent's: `by` must not be the agent itself.
+    /// Says how much an agent may spend in all, what it has spent already included; opens a budget that an overrun closed. The governor's, not
+    /// the agent's: `by` must not be the agent itself.
     pub async fn grant(&self, by: &Actor, unit: Unit, limit: u64) -> Result<()> {
         if by.id == self.actor.id {
             return Err(Error::new(ErrorKind::Denied, "self_granted", format!("`{}` cannot give itself a budget", by.id)));
         }
+        check_amount(limit)?;
         self.store.apply(by.commit().put(self.limit_cell(unit), to_json(&Limit { limit, closed: false })?)).await.map(drop)
     }
 
@@ -165,16 +146,15 @@ impl ErrorBudget {
 
     /// Spends at once, in one round trip.
     pub async fn spend(&self, unit: Unit, amount: u64) -> Result<Spend> {
-        let (version, Limit { limit, closed }) = self.limit(unit).await?;
-        let commit = self.taking(unit, amount, version, if closed { 0 } else { limit });
-        match self.store.commit(commit).await? {
-            Outcome::Accepted(accepted) => Ok(Spend::Admitted { low: low(accepted.results[0], limit) }),
-            Outcome::Refused(Refused::Exceeded { current, .. }) => {
-                Ok(Spend::Exhausted { remaining: limit.saturating_sub(current), closed })
+        loop {
+            let (version, limit) = self.limit(unit).await?;
+            match self.store.commit(self.taking(unit, amount, version, &limit)?).await? {
+                Outcome::Accepted(accepted) => return Ok(Spend::Admitted { low: low(accepted.results[0], limit.limit) }),
+                Outcome::Refused(Refused::Exceeded { current, .. }) => return Ok(limit.exhausted(current)),
+                // The limit changed in between: judge by the new one.
+                Outcome::Refused(Refused::Conflict { .. }) => {}
+                Outcome::Refused(refused) => return Err(refused.into()),
             }
-            // The limit changed in between: judge by the new one.
-            Outcome::Refused(Refused::Conflict { .. }) => Box::pin(self.spend(unit, amount)).await,
-            Outcome::Refused(refused) => Err(refused.into()),
         }
     }
 
@@ -184,113 +164,40 @@ impl ErrorBudget {
         Allowance::new(self.clone(), unit, piece, ttl)
     }
 
-    /// Sets an amount aside for a while.
-    pub async fn reserve(&self, unit: Unit, amount: u64, ttl: Duration) -> Result<Result<Reservation, Spend>> {
-        let sent = self.store.ports().clock.elapsed();
-        let (version, Limit { limit, closed }) = self.limit(unit).await?;
-        let id = self.store.fresh_token();
-        // INVARIANT: the store's `until` is counted from after `sent`, so the holder stops drawing before the share can lapse.
-        let until = self.store.now().await?.after(ttl);
-        let held = Held { unit, amount, until, segment: self.recorder.segment_id()? };
-        let commit = self.taking(unit, amount, version, if closed { 0 } else { limit }).put(self.reservation_cell(&id), to_json(&held)?);
-        match self.store.commit(commit).await? {
-            Outcome::Accepted(accepted) => {
-                let low = low(accepted.results[0], limit);
-                Ok(Ok(Reservation { id, unit, amount, low, until: sent + ttl }))
-            }
-            Outcome::Refused(Refused::Exceeded { current, .. }) => {
-                Ok(Err(Spend::Exhausted { remaining: limit.saturating_sub(current), closed }))
-            }
-            Outcome::Refused(Refused::Conflict { .. }) => Box::pin(self.reserve(unit, amount, ttl)).await,
-            Outcome::Refused(refused) => Err(refused.into()),
-        }
-    }
-
-    /// Says what was really used of a reservation; the rest comes back.
-    pub async fn settle(&self, reservation: &Reservation, used: u64) -> Result<Settled> {
-        let cell = self.reservation_cell(&reservation.id);
-        let unit = reservation.unit;
-        let overrun = used.saturating_sub(reservation.amount);
-        let delta = i64::try_from(used).unwrap_or(i64::MAX) - i64::try_from(reservation.amount).unwrap_or(i64::MAX);
-        let mut commit = self.actor.commit().version(cell.clone(), 1).write(Write::Delete(cell)).write(Write::Add {
-            counter: self.counter(unit),
-            delta,
-            ttl: None,
-        });
-        if overrun > 0 {
-            let (version, Limit { limit, .. }) = self.limit(unit).await?;
-            commit = commit.version(self.limit_cell(unit), version).put(self.limit_cell(unit), to_json(&Limit { limit, closed: true })?);
-            if let Some(segment) = self.recorder.segment()? {
-                let payload = json!({"unit": unit, "reserved": reservation.amount, "used": used}).to_string();
-                let intent = segment.intent(Action::Spend, Some(&self.actor.id), self.actor.pipeline.as_ref(), &payload)?;
-                segment.outcome(&intent, OutcomeResult::Error, r#"{"code":"overrun"}"#)?;
-            }
-        }
-        match self.store.commit(commit).await? {
-            Outcome::Accepted(_) if overrun > 0 => Ok(Settled::Overrun(overrun)),
-            Outcome::Accepted(_) => Ok(Settled::Within),
-            Outcome::Refused(Refused::Conflict { cell, .. }) if cell == self.limit_cell(unit) => {
-                Box::pin(self.settle(reservation, used)).await
-            }
-            Outcome::Refused(Refused::Conflict { .. }) => Ok(Settled::Lapsed),
-            Outcome::Refused(refused) => Err(refused.into()),
-        }
-    }
-
-    /// Takes back what crashed or frozen holders reserved and did not start. Answers how many reservations lapsed.
-    ///
-    /// What a holder started is proven by its ledger segment; where it cannot be read, everything counts as spent.
-    pub async fn lapse(&self, by: &Actor) -> Result<u64> {
-        let now = self.store.now().await?;
-        let mut lapsed = 0;
-        for (id, found) in self.store.table(self.store.keys().agent_reservations(&self.actor.id)).await? {
-            let held: Held = from_json(&id, &found.value)?;
-            if held.until > now {
-                continue;
-            }
-            let started = self.started(&held, &id).await.min(held.amount);
-            let cell = self.reservation_cell(&Token::new(&id)?);
-            let back = i64::try_from(held.amount - started).unwrap_or(0);
-            let commit = by.commit().version(cell.clone(), found.version).write(Write::Delete(cell)).write(Write::Add {
-                counter: self.counter(held.unit),
-                delta: -back,
-                ttl: None,
-            });
-            match self.store.commit(commit).await? {
-                Outcome::Accepted(_) => lapsed += 1,
-                Outcome::Refused(Refused::Conflict { .. }) => {}
-                Outcome::Refused(refused) => return Err(refused.into()),
-            }
-        }
-        Ok(lapsed)
-    }
-
     /// Counts a fault. The one that exceeds a limit revokes the agent in the same step, so nothing more of it is admitted.
     pub async fn fault(&self, fault: &Fault) -> Result<FaultCount> {
-        let engine = RevocationEngine::open(&self.store).recorded(&self.recorder);
         let key = self.store.keys().agent_errors(&self.actor.id);
         loop {
-            let held: Option<(u64, Faults)> = self.store.json(key.clone()).await?;
-            let (version, faults) = held.unwrap_or_default();
+            let (version, faults): (u64, Faults) = self.store.json(key.clone()).await?.unwrap_or_default();
             let (faults, count) = faults.and(fault, &self.faults);
-            let counted = |commit: Commit| Ok::<_, Error>(commit.version(key.clone(), version).put(key.clone(), to_json(&faults)?));
-            let done = if let FaultCount::Exceeded(why) = &count {
-                let agent = engine.known(&self.actor.id).await?;
-                let reason = format!("error budget exceeded: {}", serde_json::to_string(why).unwrap_or_default());
-                let commit = counted(engine.revocation(&agent, RevocationType::ErrorBudget, &reason)?)?;
-                let subject = (Some(&agent.id), agent.pipeline.as_ref());
-                engine
-                    .carry_out(Action::Revoke, subject, &json!({"type": RevocationType::ErrorBudget, "reason": reason}), commit)
-                    .await
-                    .map(drop)
-            } else {
-                self.store.apply(counted(self.actor.commit())?).await.map(drop)
+            // INVARIANT: an agent that is revoked already makes no more faults: its admission is part of both commits.
+            let counted = |commit: Commit, faults: &Faults| {
+                let commit = Commit { admission: self.actor.admission.clone(), ..commit };
+                Ok::<_, Error>(commit.version(key.clone(), version).put(key.clone(), to_json(faults)?))
+            };
+            let done = match &count {
+                FaultCount::Exceeded(why) => self.exceed(why, |revocation| counted(revocation, &faults)).await,
+                FaultCount::Counted | FaultCount::Low => self.store.apply(counted(Commit::default(), &faults)?).await.map(drop),
             };
             match done {
+                // Somebody else counted a fault in between.
                 Err(error) if error.code() == "version_conflict" => {}
                 other => return other.map(|()| count),
             }
         }
+    }
+
+    async fn exceed(&self, why: &Exceeded, counted: impl FnOnce(Commit) -> Result<Commit>) -> Result<()> {
+        let engine = RevocationEngine::open(&self.store).recorded(&self.recorder);
+        if let Some(earlier) = engine.revocation_of(&self.actor.id).await? {
+            let revoked = format!("`{}` was revoked already: {}", self.actor.id, earlier.reason);
+            return Err(Error::new(ErrorKind::Revoked, "revoked", revoked));
+        }
+        let agent = engine.known(&self.actor.id).await?;
+        let reason = format!("error budget exceeded: {}", serde_json::to_string(why).unwrap_or_default());
+        let commit = counted(engine.revocation(&agent, RevocationType::ErrorBudget, &reason)?)?;
+        let payload = json!({"type": RevocationType::ErrorBudget, "reason": reason});
+        engine.carry_out(Action::Revoke, (Some(&agent.id), agent.pipeline.as_ref()), &payload, commit).await.map(drop)
     }
 
     /// The faults so far.
@@ -304,52 +211,28 @@ impl ErrorBudget {
         self.faults
     }
 
-    async fn started(&self, held: &Held, reservation: &str) -> u64 {
-        let (Some(ledger), Some(segment)) = (self.recorder.ledger(), &held.segment) else { return held.amount };
-        let Ok(entries) = ledger.entries_of(segment).await else { return held.amount };
-        let mut started = std::collections::HashMap::new();
-        for (number, entry) in entries {
-            match entry.kind {
-                EntryKind::Intent if entry.action == Action::Spend => {
-                    if let Some(amount) = super::allowance::drawn(&entry.payload, reservation) {
-                        started.insert(Token::of_intent(segment, number), amount);
-                    }
-                }
-                EntryKind::Outcome if entry.result == Some(OutcomeResult::Error) => {
-                    if let Some(intent) = &entry.intent {
-                        started.remove(intent);
-                    }
-                }
-                _ => {}
-            }
-        }
-        started.values().sum()
-    }
-
-    async fn limit(&self, unit: Unit) -> Result<(u64, Limit)> {
+    pub(super) async fn limit(&self, unit: Unit) -> Result<(u64, Limit)> {
         let none = || Error::new(ErrorKind::Denied, "no_budget", format!("`{}` was given no budget of {unit}", self.actor.id));
         self.store.json(self.limit_cell(unit)).await?.ok_or_else(none)
     }
 
-    fn taking(&self, unit: Unit, amount: u64, version: u64, limit: u64) -> Commit {
-        let counter = self.counter(unit);
-        self.actor
+    /// Takes an amount, if this version of the limit allows it.
+    pub(super) fn taking(&self, unit: Unit, amount: u64, version: u64, limit: &Limit) -> Result<Commit> {
+        let (counter, delta) = (self.counter(unit), check_amount(amount)?);
+        Ok(self
+            .actor
             .commit()
             .version(self.limit_cell(unit), version)
-            .check(Check::Within { counter: counter.clone(), amount, limit })
-            .write(Write::Add { counter, delta: i64::try_from(amount).unwrap_or(i64::MAX), ttl: None })
+            .check(Check::Within { counter: counter.clone(), amount, limit: limit.open() })
+            .write(Write::Add { counter, delta, ttl: None }))
     }
 
-    fn counter(&self, unit: Unit) -> crate::vocabulary::Key {
+    pub(super) fn counter(&self, unit: Unit) -> crate::vocabulary::Key {
         self.store.keys().agent_spend(&self.actor.id, unit.as_str())
     }
 
-    fn limit_cell(&self, unit: Unit) -> Cell {
+    pub(super) fn limit_cell(&self, unit: Unit) -> Cell {
         Cell::field(self.store.keys().agent_limits(&self.actor.id), unit.as_str())
-    }
-
-    fn reservation_cell(&self, id: &Token) -> Cell {
-        Cell::field(self.store.keys().agent_reservations(&self.actor.id), id.as_str())
     }
 
     pub(super) fn owner(&self) -> &AgentId {
@@ -357,7 +240,15 @@ impl ErrorBudget {
     }
 }
 
+/// Refuses an amount that a store could not count exactly.
+pub(super) fn check_amount(amount: u64) -> Result<i64> {
+    i64::try_from(amount)
+        .ok()
+        .filter(|_| amount <= MAX_AMOUNT)
+        .ok_or_else(|| Error::invalid("amount_too_large", format!("`{amount}` is more than can be counted: at most {MAX_AMOUNT}")))
+}
+
 /// 80 % are used.
-fn low(used: u64, limit: u64) -> bool {
+pub(super) fn low(used: u64, limit: u64) -> bool {
     used.saturating_mul(5) >= limit.saturating_mul(4)
 }

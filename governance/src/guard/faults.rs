@@ -76,7 +76,7 @@ impl Faults {
                     FaultCount::Exceeded(Exceeded::SameError(print))
                 } else if self.total_errors > limits.max_total_errors {
                     FaultCount::Exceeded(Exceeded::TotalErrors)
-                } else if low(self.total_errors, limits.max_total_errors) {
+                } else if low(self.total_errors, limits.max_total_errors) || low(*repeats, limits.max_same_error_repeats) {
                     FaultCount::Low
                 } else {
                     FaultCount::Counted
@@ -86,8 +86,10 @@ impl Faults {
                 self.procedure_violations = self.procedure_violations.saturating_add(1);
                 if self.procedure_violations > limits.max_procedure_violations {
                     FaultCount::Exceeded(Exceeded::ProcedureViolations)
-                } else {
+                } else if low(self.procedure_violations, limits.max_procedure_violations) {
                     FaultCount::Low
+                } else {
+                    FaultCount::Counted
                 }
             }
         };

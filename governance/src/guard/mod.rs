@@ -12,13 +12,15 @@ mod allowance;
 mod budget;
 mod faults;
 mod recorder;
+mod reservation;
 mod revocation;
 mod triggers;
 
 pub use admission::{Admissions, Agent, Role};
 pub use allowance::Allowance;
-pub use budget::{ErrorBudget, Reservation, Settled, Spend, Unit, Usage};
+pub use budget::{ErrorBudget, Spend, Unit, Usage};
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
 pub use recorder::{Recorded, Recorder};
+pub use reservation::{Reservation, Settled};
 pub use revocation::{Receipt, Revocation, RevocationEngine, Stop};
 pub use triggers::{Observation, Response, Triggers};

@@ -89,12 +89,21 @@ impl RevocationEngine {
         self
     }
 
-    /// Revokes an agent and, with it, everything it admitted. Once this returns no write that it was admitted to lands.
+    /// Revokes an agent and, with it, everything it admitted. Once this returns no write that it was admitted to lands. The first revocation
+    /// stands: revoking again changes nothing and answers where things are now.
     pub async fn revoke(&self, agent: &AgentId, kind: RevocationType, reason: &str) -> Result<Receipt> {
+        let keys = self.store.keys();
         let known = self.known(agent).await?;
-        let commit = self.revocation(&known, kind, reason)?;
-        let payload = json!({"type": kind, "reason": reason});
-        self.carry_out(Action::Revoke, (Some(agent), known.pipeline.as_ref()), &payload, commit).await
+        if self.revocation_of(agent).await?.is_none() {
+            let commit = self.revocation(&known, kind, reason)?;
+            let payload = json!({"type": kind, "reason": reason});
+            match self.carry_out(Action::Revoke, (Some(agent), known.pipeline.as_ref()), &payload, commit).await {
+                // Somebody else was first.
+                Err(error) if error.code() == "version_conflict" => {}
+                other => return other,
+            }
+        }
+        self.standing(keys.agent_epoch(agent)).await
     }
 
     /// Stops a pipeline with all of its agents.
@@ -129,16 +138,24 @@ impl RevocationEngine {
         self.carry_out(Action::Stop, (None, None), &data, commit).await
     }
 
-    /// Lifts a stop: what was stopped stays so, but new work may begin.
+    /// Lifts a stop: what was stopped stays so, but new work may begin. Changes nothing where no stop is in force.
     pub async fn lift(&self) -> Result<Receipt> {
         let keys = self.store.keys();
-        let data = json!({});
-        let commit = self
-            .raising(keys.epoch())
-            .write(Write::Delete(keys.stop().into()))
-            .write(self.alert("stop_lifted", &data)?)
-            .write(self.broadcast("stop_lifted", &data)?);
-        self.carry_out(Action::Lift, (None, None), &data, commit).await
+        // Again and again, because another stop may come in between.
+        while let Some(stop) = self.store.cell(keys.stop()).await? {
+            let data = json!({});
+            let commit = self
+                .raising(keys.epoch())
+                .version(keys.stop(), stop.version)
+                .write(Write::Delete(keys.stop().into()))
+                .write(self.alert("stop_lifted", &data)?)
+                .write(self.broadcast("stop_lifted", &data)?);
+            match self.carry_out(Action::Lift, (None, None), &data, commit).await {
+                Err(error) if error.code() == "version_conflict" => {}
+                other => return other,
+            }
+        }
+        self.standing(keys.epoch()).await
     }
 
     /// The stop that is in force, if one is.
@@ -199,6 +216,7 @@ impl RevocationEngine {
         let data = json!({"agent_id": agent.id, "pipeline_id": agent.pipeline, "type": kind, "reason": reason});
         let mut commit = self
             .raising(keys.agent_epoch(&agent.id))
+            .absent(keys.agent_revoke_signal(&agent.id))
             .put(keys.agent_revoke_signal(&agent.id), item.clone())
             .merge(keys.agent_state(&agent.id), [("status", AgentStatus::Revoked.as_str()), ("phase", AgentPhase::Revoked.as_str())])
             .write(Write::Push { list: keys.revocations_ledger(), value: item, bound: LISTED })
@@ -249,6 +267,13 @@ impl RevocationEngine {
             .await?;
         tracing::info!(action = %action, epoch = receipt.epoch, generation = receipt.generation, "admission ended");
         Ok(receipt)
+    }
+
+    /// What holds already. Whoever brought it about may have died before the ledger knew, so it is told again.
+    async fn standing(&self, epoch: Key) -> Result<Receipt> {
+        let generation = self.store.number(self.store.keys().generation()).await?;
+        self.recorder.acknowledge(generation).await?;
+        Ok(Receipt { epoch: self.store.number(epoch).await?, generation })
     }
 
     fn raising(&self, epoch: Key) -> Commit {

@@ -1,9 +1,14 @@
 //! What the core types promise, line by line of the design's "Semantics", on every backend.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod admissions;
+mod allowance;
 mod blackboard;
+mod budget;
 mod bus;
 mod bus_losses;
 mod consensus;
+mod faults;
 mod follower;
+mod revocation;
 mod sealed;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::failure::{failed, not_a_store, not_writable};
+use super::time::StoreClock;
 use crate::disk::refuse_network_file_system;
 use crate::error::{Error, Result};
 
@@ -30,12 +31,12 @@ const STATEMENTS: usize = 64;
 static CREATING: Mutex<()> = Mutex::new(());
 
 /// Opens the file for the writer: creates it, or checks that it is a store of this format.
-pub(super) fn open_writer(path: &Path) -> Result<Connection> {
+pub(super) fn open_writer(path: &Path, clock: &StoreClock) -> Result<Connection> {
     refuse_network_file_system(path)?;
     create(path)?;
     let mut connection = connect(path).map_err(|e| failed(path, e))?;
     connection.busy_timeout(OPENING).map_err(|e| failed(path, e))?;
-    prepare(&mut connection, path)?;
+    prepare(&mut connection, path, clock)?;
     let pragmas = format!(
         "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA cache_size = -16000; PRAGMA journal_size_limit = \
          67108864"
@@ -80,11 +81,11 @@ enum Found {
     Store,
 }
 
-fn prepare(connection: &mut Connection, path: &Path) -> Result<()> {
+fn prepare(connection: &mut Connection, path: &Path, clock: &StoreClock) -> Result<()> {
     let mut attempt = 1;
     loop {
         // SQLite does not always wait by itself while another process sets the same file up.
-        match try_prepare(connection, path) {
+        match try_prepare(connection, path).and_then(|()| clock.tie(connection).map_err(|e| failed(path, e))) {
             Err(error) if error.code() == "store_busy" && attempt < ATTEMPTS => attempt += 1,
             result => return result,
         }

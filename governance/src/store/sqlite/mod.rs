@@ -9,7 +9,7 @@
 //! - A process that dies loses nothing that was acknowledged. A machine that loses power may lose its last moments: the write-ahead log is
 //!   synchronised at checkpoints, not at each commit. The generation (ADR 2) shows such a loss, and everything is denied until recovery.
 //! - Busy is waited for, a second at a time, and then said as `store_busy`; the [`Store`](super::Store) asks again until its own deadline.
-//! - The store's time never goes back, and a wall clock that jumps forward takes it along: see [`time`].
+//! - The store's time never goes back, and a wall clock that jumps does not move it: see [`time`].
 //! - A dropped `commit` future is carried out whole or not at all; dropping the last handle lets the writer finish, then closes the file.
 //! - Nothing in this process may open and close the file outside SQLite: POSIX drops every lock of the process with any descriptor.
 
@@ -32,7 +32,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use self::failure::{closed, failed};
+use self::failure::closed;
 use self::reader::Readers;
 use self::time::StoreClock;
 use self::watcher::Watcher;
@@ -60,11 +60,10 @@ impl Sqlite {
     ///
     /// Blocks for as long as it takes to create a file; may wait some seconds for another program that keeps it locked.
     pub fn open(path: &Path, keys: &Keys, ports: Ports) -> Result<Arc<Self>> {
-        let connection = file::open_writer(path)?;
+        let clock = Arc::new(StoreClock::new(ports.clock));
+        let connection = file::open_writer(path, &clock)?;
         // The folder exists now; a relative path must not change its meaning with the working directory.
         let path = Arc::new(std::fs::canonicalize(path).map_err(|e| failure::not_writable(path).because(e))?);
-        let clock = Arc::new(StoreClock::new(ports.clock));
-        clock.now_after(writer::written_time(&connection).map_err(|e| failed(&path, e))?);
         let mut random = [0; 8];
         ports.chance.fill(&mut random);
         let (hub, transactions, origin) = (Arc::<Hub>::default(), Arc::<AtomicI64>::default(), i64::from_le_bytes(random));

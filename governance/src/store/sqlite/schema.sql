@@ -55,9 +55,12 @@ CREATE TABLE signals (
   payload BLOB NOT NULL
 ) STRICT;
 
--- One row: the furthest that the store's time has come, and how many transactions have written.
+-- One row: the furthest that the store's time has come, how many transactions have written, and in which boot of the machine the time is
+-- that anchor plus what has elapsed since.
 CREATE TABLE clock (
   id           INTEGER PRIMARY KEY CHECK (id = 1),
   now          INTEGER NOT NULL,
-  transactions INTEGER NOT NULL
+  transactions INTEGER NOT NULL,
+  boot         TEXT NOT NULL,
+  anchor       INTEGER NOT NULL
 ) STRICT;

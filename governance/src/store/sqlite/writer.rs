@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
 use super::cache::Cache;
 use super::cells::Rows;
 use super::failure::{busy, failed, moved};
-use super::row::{column, number};
+use super::row::number;
 use super::time::StoreClock;
 use crate::error::Result;
 use crate::store::hub::Hub;
@@ -167,7 +167,7 @@ impl Writer {
                 self.purged = now;
                 rows.purge(PURGED)?;
             }
-            self.stamp(now)?;
+            self.stamp()?;
         }
         self.connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([])).map_err(|e| failed(&self.path, e))?;
         Ok(outcomes)
@@ -188,13 +188,10 @@ impl Writer {
     }
 
     /// Writes down how far time has come, and that a transaction was written.
-    fn stamp(&mut self, now: Millis) -> Result<()> {
+    fn stamp(&mut self) -> Result<()> {
         // INVARIANT: counted before it can be seen, while no other process can write.
         self.transactions.fetch_add(1, Ordering::AcqRel);
-        let sql = "INSERT INTO clock (id, now, transactions) VALUES (1, ?1, 1) \
-                   ON CONFLICT (id) DO UPDATE SET now = max(now, excluded.now), transactions = transactions + 1";
-        let stamped = self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(params![column(now)]));
-        stamped.map(|_| ()).map_err(|e| failed(&self.path, e))
+        self.clock.write(&self.connection, 1).map_err(|e| failed(&self.path, e))
     }
 
     /// A file that was deleted or replaced is no longer the one that other processes see.
