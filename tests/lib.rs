@@ -4,4 +4,5 @@
 pub mod proxy;
 pub mod rigs;
 pub mod servers;
+pub mod task;
 pub mod world;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,13 +16,15 @@ use super::{
     Watch,
 };
 use crate::error::{Error, Result};
-use crate::vocabulary::{Key, Keys, Kind, Millis, Ports, Token};
+use crate::vocabulary::{Key, Keys, Kind, Millis, Ports, Token, millis};
 
 /// A store in memory.
 pub struct Memory {
     held: Mutex<Held>,
     hub: Hub,
     ports: Ports,
+    // The time of day when the machine was booted, as it was taken to be when the store was made.
+    anchor: Duration,
     generation: Key,
 }
 
@@ -29,12 +32,14 @@ impl Memory {
     /// An empty store.
     #[must_use]
     pub fn new(keys: &Keys, ports: Ports) -> Self {
-        Self { held: Mutex::default(), hub: Hub::default(), ports, generation: keys.generation() }
+        // INVARIANT: a wall clock that jumps does not move the store's time, which would lapse what somebody still holds.
+        let anchor = ports.clock.now().since(Millis(millis(ports.clock.elapsed())));
+        Self { held: Mutex::default(), hub: Hub::default(), ports, anchor, generation: keys.generation() }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.now = self.ports.clock.now().max(held.now);
+        held.now = Millis(millis(self.anchor + self.ports.clock.elapsed())).max(held.now);
         held
     }
 

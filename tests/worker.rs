@@ -1,0 +1,134 @@
+//! Another process: does one thing to a store as fast as it can, and tells on its standard output what came of it, a line each.
+//!
+//! `governance-worker ROLE` reads one line of JSON (a [`Task`]) from its standard input; later lines are told what to do next.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+use std::io::Write;
+use std::time::Duration;
+
+use governance::coordination::{Blackboard, Written};
+use governance::guard::{Admissions, Recorder, Role, Spend, Unit};
+use governance::ledger::{Durability, Ledger};
+use governance::store::{Actor, Store};
+use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Section, TaskId, Tier};
+use governance::{ErrorBudget, ErrorKind};
+use governance_tests::task::Task;
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let task: Task = serde_json::from_str(&line().expect("a task")).unwrap();
+    let store = Store::open(&task.store).await.unwrap();
+    match std::env::args().nth(1).as_deref() {
+        Some("spend") => spend(&store, &task).await,
+        Some("replace") => replace(&store, &task).await,
+        Some("write") => write(&store, &task).await,
+        Some("spawn") => spawn(&store, &task).await,
+        role => panic!("no such role: {role:?}"),
+    }
+}
+
+fn line() -> Option<String> {
+    let mut line = String::new();
+    (std::io::stdin().read_line(&mut line).unwrap() > 0).then_some(line)
+}
+
+/// One write(2) a line, so that a death tears none.
+fn tell(what: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    out.write_all(format!("{what}\n").as_bytes()).unwrap();
+    out.flush().unwrap();
+}
+
+macro_rules! tell {
+    ($($what:tt)*) => { tell(format_args!($($what)*)) };
+}
+
+/// Draws from one budget until nothing is left; tells `started n` before it acts.
+async fn spend(store: &Store, task: &Task) {
+    let ledger = Ledger::open(&task.home, Ports::default(), Durability::Process).await.unwrap();
+    let budget = ErrorBudget::open(store, &task.actor).recorded(&Recorder::new(&ledger, &task.store));
+    let allowance = budget.allowance(Unit::Calls, task.number, Duration::from_millis(task.ttl_ms));
+    let mut number = 0;
+    while let Spend::Admitted { .. } = allowance.draw(1).await.unwrap() {
+        number += 1;
+        tell!("started {number}");
+        // The action.
+        tokio::time::sleep(Duration::from_millis(12)).await;
+    }
+    tell!("exhausted");
+}
+
+/// Replaces each version of one entry with the next, as everybody does; tells which ones it won.
+async fn replace(store: &Store, task: &Task) {
+    let board = Blackboard::open(store, &TaskId::new("t").unwrap(), &task.actor);
+    let mut version = 0;
+    while version < task.number {
+        match board.put_if(Section::Progress, "step", &task.actor.id, version).await.unwrap() {
+            Written::Accepted(new) => {
+                tell!("won {version}");
+                version = new;
+            }
+            Written::Conflict(found) => {
+                assert!(found > version);
+                version = found;
+            }
+        }
+    }
+}
+
+/// Writes as one agent after the other until it is refused, and then as often again as it was told to.
+async fn write(store: &Store, task: &Task) {
+    while let Some(actor) = line() {
+        let actor: Actor = serde_json::from_str(&actor).unwrap();
+        let board = Blackboard::open(store, &TaskId::new("t").unwrap(), &actor);
+        let (mut landed, mut refused) = (0, 0);
+        while refused < task.number {
+            let written = board.put_if(Section::Progress, actor.id.as_str(), &landed, landed).await;
+            match written {
+                Ok(Written::Accepted(_)) if refused == 0 => {
+                    landed += 1;
+                    if landed == 1 {
+                        tell!("writing");
+                    }
+                }
+                Ok(written) => panic!("a write landed after a refused one: {written:?}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Revoked, "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        tell!("landed {landed} refused {refused}");
+    }
+}
+
+/// Admits agents, each writing at once, until that is refused; then tries to write as each of them.
+async fn spawn(store: &Store, task: &Task) {
+    let admissions = Admissions::new(store, &Recorder::default());
+    let (role, pipeline) = (Role { role: AgentRole::Alpha, tier: Tier::T1 }, PipelineId::new("pipe").unwrap());
+    let (mut parent, mut spawned): (_, Vec<Actor>) = (task.actor.admission.clone(), Vec::new());
+    loop {
+        let id = AgentId::new(format!("{}-{}", task.actor.id, spawned.len())).unwrap();
+        match admissions.admit(&parent, &pipeline, &id, role).await {
+            Ok(actor) => {
+                // Children, grandchildren, and again children.
+                parent = if spawned.len() % 3 == 2 { task.actor.admission.clone() } else { actor.admission.clone() };
+                spawned.push(actor);
+                tell!("spawned {id}");
+            }
+            Err(error) => {
+                assert!(matches!(error.kind(), ErrorKind::Revoked | ErrorKind::Denied), "{error}");
+                break;
+            }
+        }
+    }
+    let mut escaped = 0;
+    for actor in &spawned {
+        let board = Blackboard::open(store, &TaskId::new("t").unwrap(), actor);
+        match board.post(Section::Progress, actor.id.as_str(), &1).await {
+            Ok(_) => escaped += 1,
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Revoked, "{error}"),
+        }
+    }
+    tell!("escaped {escaped} of {}", spawned.len());
+}
