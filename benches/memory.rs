@@ -7,8 +7,9 @@ use governance::store::{Backend, Commit, Memory, Store};
 use governance::vocabulary::{Keys, Ports};
 use governance_benches::shape::{Shape, now};
 
-const BATCH: u64 = 10_000;
-const BATCHES: u64 = 30;
+// Small enough that what is measured is the store, not fetching the commits from main memory.
+const BATCH: u64 = 128;
+const BATCHES: u64 = 2_000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -21,6 +21,9 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, "crowd", path, name] => runtime.block_on(crowd(Path::new(path), name)),
         [_, "grouped"] => runtime.block_on(grouped()),
+        [_, "alone"] => runtime.block_on(alone()),
+        [_, "raw"] => raw(),
+        [_, "processes"] => processes(),
         [_, "watch", path] => runtime.block_on(watch(Path::new(path))),
         _ => {
             raw();
