@@ -139,7 +139,7 @@ fn summary(outcome: &RunOutcome, out: Option<&Path>, printer: &Printer) -> Resul
     }
     if let Some(head) = &outcome.ledger_head {
         printer.line(format!(
-            "\n{DIM}{} · ledger at {} entries, root {}…{DIM:#}",
+            "\n{DIM}{} · ledger at {} entries, root {}{DIM:#}",
             outcome.pipeline_id,
             head.size,
             short(&head.root, 16)
