@@ -1,89 +1,156 @@
-//! A room of the house uses only the floors below it, or its own room.
+//! The house, floor by floor: a room uses only the floors below it, or itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The rooms by floor, from the ground up. Rooms on one floor do not use each other, except as named in `NEIGHBOURS`.
-const FLOORS: &[&[&str]] = &[
-    &["vocabulary", "error"],
-    &["disk", "store", "ledger", "llm"],
-    &["coordination"],
-    &["guard"],
-    &["agent"],
-    &["orchestrator"],
-    &["config", "governance", "cli", "testing"],
+/// Every room and its floor, the ground first.
+const FLOORS: &[(&str, &[&str])] = &[
+    ("ground", &["vocabulary", "error"]),
+    ("floor 0", &["disk", "store", "ledger", "vault", "llm"]),
+    ("floor 1", &["coordination"]),
+    ("floor 2", &["guard"]),
+    ("floor 3", &["agent"]),
+    ("floor 4", &["orchestrator", "pipeline"]),
+    ("floor 5", &["ops"]),
+    // Certifies what is below the roof, and nothing below the roof uses it.
+    ("under the roof", &["testing"]),
+    ("roof", &["governance", "config", "cli", "server", "bin", "lib"]),
 ];
 
-/// `error` is named by the ground's own macro; a ledger is what a store asks about its generation, and both ask where a file lies.
-const NEIGHBOURS: &[(&str, &str)] = &[
-    ("vocabulary", "error"),
-    ("error", "vocabulary"),
-    ("ledger", "store"),
-    ("ledger", "disk"),
-    ("store", "disk"),
-    ("governance", "config"),
-    ("cli", "config"),
-    ("cli", "governance"),
+/// Doors between rooms of one floor, each with what may pass.
+const DOORS: &[(&str, &str)] = &[
+    ("vocabulary", "error::"),
+    ("error", "vocabulary::"),
+    ("ledger", "store::Witness"),
+    ("ledger", "disk::"),
+    ("store", "disk::"),
+    ("governance", ""),
+    ("config", ""),
+    ("cli", ""),
+    ("server", ""),
+    ("bin", ""),
+    ("lib", ""),
 ];
 
-#[test]
-fn no_room_reaches_up() {
-    let house = Path::new(env!("CARGO_MANIFEST_DIR")).join("../governance/src");
-    let floor: BTreeMap<&str, usize> =
-        FLOORS.iter().enumerate().flat_map(|(height, rooms)| rooms.iter().map(move |room| (*room, height))).collect();
-    let (mut reaches, mut seen) = (Vec::new(), 0);
-    for file in sources(&house) {
-        let place = file.strip_prefix(&house).unwrap();
-        let room = place.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs");
-        if matches!(room, "lib" | "bin") {
-            continue;
-        }
-        let height = floor.get(room).unwrap_or_else(|| panic!("`{room}` is on no floor: give it one here and in docs/architecture.md"));
-        for used in rooms_used(&fs::read_to_string(&file).unwrap()) {
-            seen += 1;
-            let allowed =
-                used == room || floor.get(used.as_str()).is_some_and(|f| f < height) || NEIGHBOURS.contains(&(room, used.as_str()));
-            if !allowed {
-                reaches.push(format!("{} uses crate::{used}", place.display()));
-            }
-        }
-    }
-    assert!(seen > 100, "only {seen} uses were found: the walk is broken");
-    assert!(reaches.is_empty(), "rooms that reach up:\n  {}", reaches.join("\n  "));
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|(_, rooms)| rooms.contains(&room))
 }
 
-/// Every room that a source names, in a `use` or in a path, comments and tests aside.
-fn rooms_used(source: &str) -> Vec<String> {
-    let code =
-        source.lines().map(str::trim_start).filter(|line| !line.starts_with("//")).take_while(|line| !line.starts_with("#[cfg(test)]"));
-    let text = code.collect::<Vec<_>>().join("\n");
-    let mut rooms = Vec::new();
-    for rest in text.split("crate::").skip(1) {
-        let named: Vec<&str> = match rest.strip_prefix('{') {
-            // use crate::{store::Store, error::Result};
-            Some(list) => list.split('}').next().unwrap_or("").split(',').collect(),
-            None => vec![rest],
-        };
-        for name in named {
-            let room: String = name.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if room.starts_with(|c: char| c.is_lowercase()) {
-                rooms.push(room);
-            }
-        }
-    }
-    rooms
-}
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(sources(&path));
-        } else if path.extension().is_some_and(|end| end == "rs") && !path.to_str().unwrap().ends_with("_tests.rs") {
-            files.push(path);
+            sources(&path, found);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
         }
     }
-    files
+}
+
+/// The code of a file: no comments, no tests, no texts, on one line each.
+fn code(text: &str) -> String {
+    let without_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = without_tests.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ").replace(":: ", "::").replace("{ ", "{")
+}
+
+/// Every path that begins at the crate's root, with braces opened one level.
+fn paths(code: &str) -> Vec<String> {
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let whole = list.char_indices().find(|(_, c)| {
+                depth += i32::from(*c == '{') - i32::from(*c == '}');
+                depth < 0
+            });
+            paths.extend(split(&list[..whole.map_or(list.len(), |(end, _)| end)]));
+        } else {
+            paths.push(word(rest));
+        }
+    }
+    paths
+}
+
+fn split(list: &str) -> Vec<String> {
+    let mut depth = 0;
+    let parts = list.split(move |c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        c == ',' && depth == 0
+    });
+    parts.map(|part| word(part.trim())).filter(|part| !part.is_empty()).collect()
+}
+
+/// A path until its end; of `a::{b, c}` only `a::`, with what follows kept for the doors.
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | ':')).collect()
+}
+
+/// The room that `super::…` leads to from a file, where it leads out of its own.
+fn above(inside: &Path, code: &str) -> Vec<String> {
+    // `a/mod.rs` is the module `a`, `a/b.rs` the module `a::b`.
+    let deep = inside.components().count() - usize::from(inside.ends_with("mod.rs"));
+    let climb = "super::".repeat(deep);
+    code.match_indices(&climb)
+        .filter(|(at, _)| deep > 0 && !code[..*at].ends_with("::"))
+        .map(|(at, _)| word(&code[at + climb.len()..]))
+        .collect()
+}
+
+fn may(from: &str, path: &str) -> Result<(), String> {
+    let to = path.split("::").next().unwrap_or_default();
+    // What the crate's root names again belongs to the room it comes from; the library itself writes whole paths.
+    let (Some(here), Some(there)) = (floor(from), floor(to)) else {
+        return Err(format!("`{from}` uses `crate::{path}`, which is no room: name the room"));
+    };
+    let door = DOORS.iter().any(|(room, what)| *room == from && path.starts_with(what) && here == there);
+    if from == to || there < here || door {
+        return Ok(());
+    }
+    Err(format!("`{from}` ({}) reaches up to `crate::{path}` ({})", FLOORS[here].0, FLOORS[there].0))
+}
+
+#[test]
+fn no_room_reaches_up_a_floor() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../governance/src");
+    let mut files = Vec::new();
+    sources(&source, &mut files);
+    let (mut wrong, mut rooms, mut uses) = (BTreeSet::new(), BTreeSet::new(), 0);
+    for file in files {
+        let inside = file.strip_prefix(&source).unwrap().to_owned();
+        // A module's tests may look at anything.
+        if inside.to_string_lossy().ends_with("_tests.rs") {
+            continue;
+        }
+        let room = inside.components().next().unwrap().as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
+        let code = code(&std::fs::read_to_string(&file).unwrap());
+        if floor(&room).is_none() {
+            wrong.insert(format!("`{room}` has no floor: give it one here and in the design"));
+            continue;
+        }
+        for path in paths(&code).into_iter().chain(above(&inside, &code)) {
+            uses += 1;
+            if let Err(why) = may(&room, &path) {
+                wrong.insert(format!("{}: {why}", inside.display()));
+            }
+        }
+        rooms.insert(room);
+    }
+    assert!(rooms.len() > 10 && uses > 200, "the walk saw {} rooms and {uses} uses: it is blind", rooms.len());
+    assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_reach_up_is_seen_in_every_spelling() {
+    let seen = |text: &str| paths(&code(text));
+    assert_eq!(seen("use crate::guard::Recorder;"), ["guard::Recorder"]);
+    assert_eq!(seen("use crate::{\n    guard::{Recorder, Spend},\n    store::Store,\n};"), ["guard::", "store::Store"]);
+    assert_eq!(seen("let x = crate::cli::main(); // crate::ops::no"), ["cli::main"]);
+    assert_eq!(above(Path::new("store/redis/mod.rs"), "use super::super::guard::X; use super::Backend;"), ["guard::X"]);
+    assert_eq!(above(Path::new("store/handle.rs"), "use super::super::guard::X; use super::Backend;"), ["guard::X"]);
+    assert!(may("store", "guard::X").is_err() && may("guard", "store::X").is_ok() && may("coordination", "guard::").is_err());
+    assert!(may("ledger", "store::Store").is_err() && may("ledger", "store::Witness").is_ok());
+    assert!(may("orchestrator", "governance::Governance").is_err() && may("agent", "Governance").is_err());
 }
