@@ -13,6 +13,7 @@
 mod answers;
 mod backend;
 mod commit;
+mod content;
 mod handle;
 mod hub;
 mod kernel;
