@@ -61,7 +61,7 @@ fn raw() {
         ask("PRAGMA data_version");
         for _ in 0..commits {
             number += 1;
-            let (token, field) = (format!("bench-0.{number}"), format!("field-{}", number % TASKS as i64));
+            let (token, field) = (format!("bench-0.{number}"), format!("field-{}", number * 7_919 % 100_003 % TASKS as i64));
             let sql = "SELECT digest, generation, at, results FROM tokens WHERE token = ?1 AND until > ?2";
             let found = connection.prepare_cached(sql).unwrap().query_row(params![token, 5], |_| Ok(())).optional().unwrap();
             assert!(found.is_none());

@@ -36,7 +36,7 @@ async fn store_at(path: &Path, ports: Ports) -> Store {
 }
 
 fn refusal(path: &Path) -> Error {
-    backend(path).err().expect("the file was accepted")
+    backend(path).err().unwrap()
 }
 
 fn record(name: &str) -> Key {
@@ -65,8 +65,7 @@ fn a_file_of_another_program_is_refused_and_left_as_it_was() {
     let (_folder, path) = place();
     Connection::open(&path).unwrap().execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
     let before = std::fs::read(&path).unwrap();
-    let refused = refusal(&path);
-    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Invalid, "not_a_store"));
+    assert_eq!(refusal(&path).code(), "not_a_store");
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -120,12 +119,11 @@ async fn a_file_locked_by_another_program_is_waited_for_then_said_to_be_busy() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let busy = store.apply(step("x")).await.unwrap_err();
     assert_eq!((busy.kind(), busy.code()), (ErrorKind::Unavailable, "store_busy"));
-    let held = Duration::from_millis(300);
     let waiting = tokio::spawn({
         let store = store.clone();
         async move { store.apply(step("x")).await }
     });
-    tokio::time::sleep(held).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(waiting.await.unwrap().unwrap().results[..], [1, 1]);
 }
@@ -314,8 +312,7 @@ async fn processes_that_hammer_one_file_lose_and_double_nothing() {
     let all = 3 * HAMMERED;
     assert_eq!(store.number(count()).await.unwrap(), all);
     let page = store.log(log(), 0, all + 1).await.unwrap();
-    let positions: Vec<u64> = page.entries.iter().map(|entry| entry.position).collect();
-    assert_eq!(positions, (1..=all).collect::<Vec<_>>());
+    assert!(page.entries.iter().map(|entry| entry.position).eq(1..=all));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -379,7 +376,6 @@ async fn fill() {
     };
     assert_eq!((full.kind(), full.code()), (ErrorKind::Exhausted, "store_full"), "{full}");
     assert!(full.to_string().contains("free some space"), "{full}");
-    assert!(written > 5);
     assert_eq!(store.number(count()).await.unwrap(), written);
     assert_eq!(store.log(log(), 0, 1_000).await.unwrap().last, written);
     std::fs::remove_file(path.with_file_name("ballast")).unwrap();

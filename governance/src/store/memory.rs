@@ -1,6 +1,5 @@
 //! State in this process's memory: `memory:`. Nothing survives, nothing is shared; the model that the other backends are held against.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +7,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::answers::Answers;
+use super::content::Content;
 use super::hub::Hub;
 use super::kernel::{Cells, NewEntry, Remembered, execute};
 use super::prehashed::KeyMap;
 use super::{
-    Accepted, Answer, Backend, Cell, Commit, Description, Durability, Entry, Fields, Outcome, Page, Put, Query, Scan, Signals, Versioned,
-    Watch,
+    Accepted, Answer, Backend, Cell, Commit, Description, Durability, Entry, Outcome, Page, Put, Query, Scan, Signals, Versioned, Watch,
 };
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, Kind, Millis, Ports, Token, millis};
@@ -89,55 +88,6 @@ struct Held {
 struct Slot {
     until: Option<Millis>,
     content: Content,
-}
-
-#[derive(Clone)]
-enum Content {
-    Record { version: u64, value: Bytes },
-    Table(BTreeMap<Arc<str>, Versioned>),
-    State(Fields),
-    Counter(u64),
-    Epoch(u64),
-    Log { entries: VecDeque<Entry>, last: u64 },
-    List(VecDeque<Bytes>),
-    Set(BTreeSet<String>),
-}
-
-impl Content {
-    fn empty(kind: Kind) -> Self {
-        match kind {
-            Kind::Record | Kind::Channel => Self::Record { version: 0, value: Bytes::new() },
-            Kind::Table => Self::Table(BTreeMap::new()),
-            Kind::State => Self::State(Fields::default()),
-            Kind::Counter => Self::Counter(0),
-            Kind::Epoch => Self::Epoch(0),
-            Kind::Log => Self::Log { entries: VecDeque::new(), last: 0 },
-            Kind::List => Self::List(VecDeque::new()),
-            Kind::Set => Self::Set(BTreeSet::new()),
-        }
-    }
-
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Record { .. } => Kind::Record,
-            Self::Table(_) => Kind::Table,
-            Self::State(_) => Kind::State,
-            Self::Counter(_) => Kind::Counter,
-            Self::Epoch(_) => Kind::Epoch,
-            Self::Log { .. } => Kind::Log,
-            Self::List(_) => Kind::List,
-            Self::Set(_) => Kind::Set,
-        }
-    }
-
-    /// Whether nothing is left, so that the key is gone as it would be on a server.
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Table(fields) => fields.is_empty(),
-            Self::Set(members) => members.is_empty(),
-            _ => false,
-        }
-    }
 }
 
 impl Held {

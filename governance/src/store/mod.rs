@@ -16,6 +16,7 @@ mod backend;
 mod cell;
 mod check;
 mod commit;
+mod content;
 mod handle;
 mod hub;
 mod kernel;
