@@ -157,8 +157,13 @@ impl World {
 
     /// A handle of its own on the world's ledger, as another process would have it.
     pub async fn ledger(&self) -> (Ledger, Recorder) {
+        self.ledger_with(Ports::default()).await
+    }
+
+    /// The same, with a clock of its own.
+    pub async fn ledger_with(&self, ports: Ports) -> (Ledger, Recorder) {
         let home = self.home.get_or_init(|| tempfile::tempdir().unwrap()).path();
-        let ledger = Ledger::open(home, Ports::default(), Durability::Process).await.unwrap();
+        let ledger = Ledger::open(home, ports, Durability::Process).await.unwrap();
         let recorder = Recorder::new(&ledger, STORE_URL);
         (ledger, recorder)
     }
