@@ -69,6 +69,12 @@ impl Backend {
         runtime().block_on(tell(World::new(&(self.rig)())));
     }
 
+    /// The same with fewer inputs, for a property of which each one costs much.
+    #[must_use]
+    pub fn costly(self) -> Self {
+        Self { inputs: self.inputs.div_ceil(3), ..self }
+    }
+
     /// Tries a property on random inputs. A failure is shrunk, and prints the seed that repeats it.
     pub fn property<S: Strategy>(self, inputs: S, holds: impl AsyncFn(World, S::Value)) {
         let seed = seed();

@@ -24,7 +24,7 @@ governance_tests::on_every_backend! {
 
 fn what_dead_holders_did_not_start_comes_back_exactly(on: Backend) {
     let holder = (1..20_u64, 0..25_u64, 1..4_u64, any::<bool>());
-    on.property((1..150_u64, prop::collection::vec(holder, 1..5)), async |world, (limit, holders)| {
+    on.costly().property((1..150_u64, prop::collection::vec(holder, 1..5)), async |world, (limit, holders)| {
         let (budget, governor) = granted(&world, "alpha", limit).await;
         let ttl = Duration::from_millis(80);
         let mut holding = Vec::new();
@@ -100,7 +100,7 @@ async fn given_up(ledger: &Ledger) -> u64 {
 }
 
 fn a_holder_frozen_at_any_moment_starts_nothing_that_was_given_back(on: Backend) {
-    on.property((0..60_u64, 1..5_u64), async |world, (at, piece)| {
+    on.costly().property((0..60_u64, 1..5_u64), async |world, (at, piece)| {
         let (limit, ttl) = (20, Duration::from_millis(1));
         let (budget, governor) = granted(&world, "alpha", limit).await;
         let lapsing = budget.clone().recorded(&world.ledger().await.1);
@@ -162,7 +162,7 @@ fn a_frozen_holder_that_wakes_up_reserves_anew(on: Backend) {
 }
 
 fn the_last_of_a_budget_is_drawn_although_it_is_less_than_a_piece(on: Backend) {
-    on.property((0..40_u64, 1..9_u64, 1..20_u64), async |world, (limit, amount, piece)| {
+    on.costly().property((0..40_u64, 1..9_u64, 1..20_u64), async |world, (limit, amount, piece)| {
         let (budget, _) = granted(&world, "alpha", limit).await;
         let allowance = budget.clone().recorded(&world.ledger().await.1).allowance(Unit::Calls, piece, Duration::from_secs(3600));
         let mut started = 0;
