@@ -11,7 +11,7 @@ use crate::coordination::{Blackboard, Caretaker, Chore, Consensus, MessageBus};
 use crate::error::Result;
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
 use crate::ledger::{Filter, Ledger};
-use crate::orchestrator::Orchestrator;
+use crate::orchestrator::{Address, Orchestrator, Parts};
 use crate::store::{Actor, Store, StoreUrl, to_json};
 use crate::vocabulary::{Ports, TaskId, Token};
 
@@ -37,6 +37,7 @@ pub struct Governance {
 
 struct Inner {
     config: Config,
+    address: Address,
     store_url: String,
     store: Store,
     ledger: Ledger,
@@ -86,7 +87,7 @@ impl Governance {
         let recorder = Recorder::new(&ledger, &shown);
         let keeper = format!("caretaker-{}", Token::fresh(&*store.ports().chance));
         let caretaker = Mutex::new(None);
-        Ok(Self { inner: Arc::new(Inner { config, store_url: shown, store, ledger, recorder, keeper, caretaker }) })
+        Ok(Self { inner: Arc::new(Inner { address: Address { store_url, home: config.home.clone() }, config, store_url: shown, store, ledger, recorder, keeper, caretaker }) })
     }
 
     async fn keep_house(&self) {
@@ -168,7 +169,8 @@ impl Governance {
     /// Runs.
     #[must_use]
     pub fn orchestrator(&self) -> Orchestrator {
-        Orchestrator::new(self)
+        let (store, ledger, recorder) = (self.store().clone(), self.ledger().clone(), self.recorder().clone());
+        Orchestrator::new(Parts { store, ledger, recorder, address: self.inner.address.clone() })
     }
 
     /// Waits until everything that is written, also by processes that died, is in the record. False if it was not in time.

@@ -94,6 +94,11 @@ impl Rig for RedisRig {
         let kept = self.folder.path().join("kept.rdb");
         std::fs::rename(state.server.snapshot(), &kept).unwrap();
         state.kept = Some(kept);
+        Ok(())
+    }
+
+    async fn mirror(&self) -> Result<()> {
+        let mut state = self.lock();
         // A replica that has everything up to here, and nothing from here on.
         state.replicas += 1;
         let replica = Server::start(self.product, self.folder.path(), &format!("replica{}", state.replicas), &[]);

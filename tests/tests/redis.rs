@@ -78,7 +78,7 @@ async fn a_bystander_that_did_not_see_the_revoke_is_refused_after_a_failover() {
     for _ in 0..5 {
         rig.flush().await.unwrap();
         let (governor, bystander, witness, admission, agent) = governed(&rig).await;
-        rig.dump().await.unwrap();
+        rig.mirror().await.unwrap();
         revoke(&governor, &witness, agent).await;
         assert!(bystander.seen() < witness.0.load(Ordering::SeqCst), "the bystander knows already");
         rig.fail_over().await.unwrap();
@@ -93,7 +93,7 @@ async fn a_bystander_that_did_not_see_the_revoke_is_refused_after_a_failover() {
 async fn no_write_lands_after_a_revoke_while_the_server_fails_over() {
     let rig = redis7();
     let (governor, bystander, witness, admission, agent) = governed(&rig).await;
-    rig.dump().await.unwrap();
+    rig.mirror().await.unwrap();
     let revoked = Arc::new(AtomicBool::new(false));
     let writers: Vec<_> = (0..20)
         .map(|_| {

@@ -1,5 +1,6 @@
 //! Roof: the command line. Parses, calls, prints; decides nothing.
 
+mod agent;
 mod args;
 mod blackboard;
 mod budget;
@@ -56,7 +57,7 @@ pub fn main() -> ExitCode {
 
 async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
     if matches!(args.command, Command::Agent) {
-        return crate::orchestrator::serve().await.map(|()| ExitCode::SUCCESS);
+        return agent::agent().await;
     }
     let config = Config::load(args.flags(), |name| std::env::var(name).ok())?;
     match args.command {

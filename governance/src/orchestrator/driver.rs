@@ -1,24 +1,21 @@
 //! Carries a run out: turns what happens into events, and effects into what is done.
 
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::broadcast::Broadcast;
 use super::inbox::Inbox;
+use super::options::RunOptions;
 use super::outcome::RunOutcome;
+use super::parts::Parts;
 use super::run::{Effect, Event, Run};
-use super::runtime::{AgentRuntime, Crew};
+use super::runtime::Crew;
 use crate::agent::{GOVERNOR, Instruction, Report, Said, Stage};
 use crate::coordination::{Blackboard, BusMessage, Consensus, DecisionRule, MailboxOptions, MessageBus, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
-use crate::governance::Governance;
 use crate::guard::{Role, Unit};
 use crate::ledger::Action;
-use crate::llm::Model;
 use crate::store::{Actor, Commit, Signals, Write, to_json};
 use crate::vocabulary::{AgentId, AgentRole, PipelineId, PipelineStatus, ProposalId, Section, Tier};
 
@@ -33,41 +30,23 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long agents may take to leave.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// Who watches a run.
-pub type Observer = Arc<dyn Fn(&Broadcast) + Send + Sync>;
-
-/// How a run is done.
-#[derive(Clone)]
-pub struct RunOptions {
-    /// What thinks.
-    pub model: Arc<dyn Model>,
-    /// What runs the agents.
-    pub runtime: AgentRuntime,
-    /// Whether it goes on from REPORT by itself.
-    pub auto_continue: bool,
-    /// How long it may take.
-    pub timeout: Duration,
-    /// Who watches.
-    pub observer: Option<Observer>,
-    /// Stops the run when cancelled.
-    pub interrupt: CancellationToken,
-}
-
 /// Runs.
 #[derive(Clone)]
 pub struct Orchestrator {
-    governance: Governance,
+    parts: Parts,
 }
 
 impl Orchestrator {
-    pub(crate) fn new(governance: &Governance) -> Self {
-        Self { governance: governance.clone() }
+    /// Runs on these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self { parts }
     }
 
     /// Runs an objective from SPAWN to its end, or until it waits for its user.
     pub async fn run(&self, objective: &str, options: RunOptions) -> Result<RunOutcome> {
         let objective = checked(objective)?;
-        let mut driver = Driver::begin(&self.governance, objective, options).await?;
+        let mut driver = Driver::begin(self.parts.clone(), objective, options).await?;
         let done = driver.drive().await;
         driver.close(done).await
     }
@@ -90,7 +69,7 @@ fn checked(objective: &str) -> Result<&str> {
 }
 
 pub(super) struct Driver {
-    pub governance: Governance,
+    pub parts: Parts,
     pub options: RunOptions,
     pub pipeline: PipelineId,
     pub objective: String,
@@ -104,9 +83,9 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    async fn begin(governance: &Governance, objective: &str, options: RunOptions) -> Result<Self> {
-        let store = governance.store();
-        let admissions = governance.admissions();
+    async fn begin(parts: Parts, objective: &str, options: RunOptions) -> Result<Self> {
+        let store = &parts.store;
+        let admissions = parts.admissions();
         let (pipeline, admission) = loop {
             let id = PipelineId::fresh(store.ports().clock.now());
             match admissions.begin_pipeline(&id, objective).await {
@@ -118,30 +97,27 @@ impl Driver {
         };
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission };
         let task = pipeline.task();
-        governance.blackboard(&task, &governor).post(Section::Problem, "objective", &objective).await?;
-        let mut bus = governance.bus(&task, &governor);
+        parts.blackboard(&task, &governor).post(Section::Problem, "objective", &objective).await?;
+        let mut bus = parts.bus(&task, &governor);
         bus.join(MailboxOptions::default()).await?;
         let inbox = Inbox::open(&bus);
         let stops = store.signals(&store.keys().ws_broadcast()).await?;
-        let home: PathBuf = governance.config().home.clone();
-        let seat = (governance.config().store_url()?, home);
-        let crew = Crew::new(options.runtime.clone(), store, governance.recorder(), options.model.clone(), seat);
+        let crew = Crew::new(options.runtime.clone(), &parts, options.model.clone());
         let run = Run::new([], options.auto_continue);
         let objective = objective.to_owned();
-        let governance = governance.clone();
-        Ok(Self { governance, options, pipeline, objective, governor, run, bus, inbox, crew, stops, vote: None })
+        Ok(Self { parts, options, pipeline, objective, governor, run, bus, inbox, crew, stops, vote: None })
     }
 
     async fn spawn(&mut self) -> Result<()> {
-        let admissions = self.governance.admissions();
+        let admissions = self.parts.admissions();
         let mut actors = Vec::new();
         for role in [AgentRole::Alpha, AgentRole::Beta] {
-            let id = AgentId::fresh(role, &*self.governance.store().ports().chance);
+            let id = AgentId::fresh(role, &*self.parts.store.ports().chance);
             let actor = admissions.admit(&self.governor.admission, &self.pipeline, &id, Role { role, tier: Tier::T0 }).await?;
             let runtime = self.options.runtime.name();
-            let state = self.governance.store().keys().agent_state(&id);
-            self.governance.store().apply(self.governor.commit().merge(state, [("runtime", runtime)])).await?;
-            self.governance.budget(&actor).grant(&self.governor, Unit::Calls, CALLS).await?;
+            let state = self.parts.store.keys().agent_state(&id);
+            self.parts.store.apply(self.governor.commit().merge(state, [("runtime", runtime)])).await?;
+            self.parts.budget(&actor).grant(&self.governor, Unit::Calls, CALLS).await?;
             let pipeline_id = self.pipeline.clone();
             self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id, role, runtime: runtime.to_owned() }).await?;
             actors.push((actor, role));
@@ -154,7 +130,7 @@ impl Driver {
     /// Goes on until nothing more can happen without the user.
     async fn drive(&mut self) -> Result<()> {
         self.spawn().await?;
-        let clock = self.governance.store().ports().clock.clone();
+        let clock = self.parts.store.ports().clock.clone();
         let until = clock.elapsed() + self.options.timeout;
         let waits = |run: &Run| run.status.is_final() || run.awaiting_user || (run.status == PipelineStatus::Report && !run.auto);
         while !waits(&self.run) {
@@ -174,7 +150,7 @@ impl Driver {
 
     /// What happens next; none where it does not concern the run.
     async fn next(&mut self, left: Duration) -> Result<Option<Event>> {
-        let consensus = Consensus::open(self.governance.store(), &self.pipeline.task(), &self.governor);
+        let consensus = Consensus::open(&self.parts.store, &self.pipeline.task(), &self.governor);
         let vote = self.vote.clone();
         let closed = async {
             match &vote {
@@ -189,7 +165,7 @@ impl Driver {
             _ = self.stops.next() => self.look().await,
             () = tokio::time::sleep(LOOK.min(left)) => if left <= LOOK { Ok(Some(Event::TimeUp)) } else { self.look().await },
             () = self.options.interrupt.cancelled() => {
-                self.governance.revocations().stop_pipeline(&self.pipeline, "interrupted by its user").await?;
+                self.parts.revocations().stop_pipeline(&self.pipeline, "interrupted by its user").await?;
                 Ok(Some(Event::Stopped("interrupted by its user".to_owned())))
             }
         }
@@ -207,17 +183,17 @@ impl Driver {
 
     /// Whether the run was stopped, or lost an agent to a revocation.
     async fn look(&self) -> Result<Option<Event>> {
-        let store = self.governance.store();
+        let store = &self.parts.store;
         for (key, admitted) in &self.governor.admission.0 {
             if store.number(key.clone()).await? != *admitted {
-                let stop = self.governance.revocations().stop_in_force().await?;
+                let stop = self.parts.revocations().stop_in_force().await?;
                 let why =
                     stop.map_or_else(|| "the pipeline was stopped".to_owned(), |stop| format!("everything was stopped: {}", stop.reason));
                 return Ok(Some(Event::Stopped(why)));
             }
         }
         for id in self.run.alive() {
-            if let Some(revocation) = self.governance.revocations().revocation_of(id).await? {
+            if let Some(revocation) = self.parts.revocations().revocation_of(id).await? {
                 return Ok(Some(Event::Gone(id.clone(), format!("revoked: {}", revocation.reason))));
             }
         }
@@ -243,7 +219,7 @@ impl Driver {
 
     /// Writes the run's state down, fenced; the end of a run that was stopped is written by whoever may.
     async fn record(&self, status: PipelineStatus) -> Result<()> {
-        let key = self.governance.store().keys().pipeline(&self.pipeline);
+        let key = self.parts.store.keys().pipeline(&self.pipeline);
         let fields = [
             ("status", status.to_string()),
             ("awaiting_user", self.run.awaiting_user.to_string()),
@@ -251,8 +227,8 @@ impl Driver {
         ];
         let fenced = if status == PipelineStatus::Stopped { Commit::default().urgent() } else { self.governor.commit() };
         let payload = json!({"status": status, "reason": self.run.reason});
-        let recorder = self.governance.recorder();
-        let store = self.governance.store();
+        let recorder = &self.parts.recorder;
+        let store = &self.parts.store;
         recorder
             .record(store, Action::Phase, (None, Some(&self.pipeline)), &payload, async |token| {
                 let mut commit = fenced.token(token).merge(key.clone(), fields);
@@ -326,9 +302,9 @@ impl Driver {
         let (Outcome::Decided { option, .. }, Some(vote)) = (&outcome, &self.vote) else { return Ok(()) };
         let subject = (None, Some(&self.pipeline));
         let payload = json!({"proposal": option, "outcome": outcome});
-        let recorder = self.governance.recorder();
+        let recorder = &self.parts.recorder;
         recorder
-            .record(self.governance.store(), Action::Decision, subject, &payload, async |token| {
+            .record(&self.parts.store, Action::Decision, subject, &payload, async |token| {
                 self.board().put_once(token, Section::Consensus, "decision", &payload, 0).await.map(drop)
             })
             .await?;
@@ -337,7 +313,7 @@ impl Driver {
     }
 
     async fn keep_failure(&self, context: &str) -> Result<()> {
-        let store = self.governance.store();
+        let store = &self.parts.store;
         let proposals = self.board().entries(Section::Solutions).await?;
         let names: Vec<_> = proposals.iter().map(|entry| &entry.name).collect();
         let kept = json!({"status": self.run.status, "reason": self.run.reason, "context": context, "proposals": names});
@@ -387,7 +363,7 @@ impl Driver {
             observer(&event);
         }
         let payload = to_json(&event)?;
-        let store = self.governance.store();
+        let store = &self.parts.store;
         // Telling is not governed: a run that was stopped still says so.
         let commit = Commit::default()
             .write(Write::Signal { channel: store.keys().ws_broadcast(), payload: payload.clone() })
@@ -396,15 +372,15 @@ impl Driver {
     }
 
     pub fn board(&self) -> Blackboard {
-        self.governance.blackboard(&self.pipeline.task(), &self.governor)
+        self.parts.blackboard(&self.pipeline.task(), &self.governor)
     }
 
     pub fn consensus(&self) -> Consensus {
-        self.governance.consensus(&self.pipeline.task(), &self.governor)
+        self.parts.consensus(&self.pipeline.task(), &self.governor)
     }
 
     fn log(&self) -> crate::vocabulary::Key {
-        self.governance.store().keys().pipeline_logs(&self.pipeline)
+        self.parts.store.keys().pipeline_logs(&self.pipeline)
     }
 }
 

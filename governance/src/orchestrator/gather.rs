@@ -42,9 +42,9 @@ impl Driver {
     async fn agents(&self) -> Result<Vec<AgentSummary>> {
         let mut agents = Vec::new();
         for (id, run) in &self.run.agents {
-            let status = self.governance.admissions().agent(id).await?.map_or(run.status, |agent| agent.status);
-            let spent = self.governance.store().keys().agent_spend(id, Unit::Calls.as_str());
-            let calls = self.governance.store().number(spent).await?;
+            let status = self.parts.admissions().agent(id).await?.map_or(run.status, |agent| agent.status);
+            let spent = self.parts.store.keys().agent_spend(id, Unit::Calls.as_str());
+            let calls = self.parts.store.number(spent).await?;
             agents.push(AgentSummary { id: id.clone(), role: run.role, runtime: self.options.runtime.name().to_owned(), status, calls });
         }
         Ok(agents)
@@ -82,10 +82,10 @@ impl Driver {
 
     /// The newest signed head, once the run's own entries are in the record.
     async fn head(&self) -> Result<Option<Head>> {
-        let ledger = self.governance.ledger();
-        let clock = &self.governance.store().ports().clock;
+        let ledger = &self.parts.ledger;
+        let clock = &self.parts.store.ports().clock;
         let until = clock.elapsed() + SEQUENCED;
-        let segment = self.governance.recorder().segment()?;
+        let segment = self.parts.recorder.segment()?;
         let own = segment.as_ref().map(|segment| segment.id());
         let written = segment.as_ref().map_or(0, |segment| segment.entries());
         let newest = Filter { pipeline: Some(self.pipeline.clone()), newest_first: true, limit: 8, ..Filter::default() };

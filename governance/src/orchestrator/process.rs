@@ -1,18 +1,14 @@
 //! An agent in a process of its own. Who it is comes privately, by its standard input; the store is all it shares with its governor.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 
-use crate::agent::{Desk, built_in, live};
-use crate::config::Config;
+use super::parts::Address;
 use crate::error::{Error, Result};
-use crate::governance::Governance;
-use crate::llm::LocalModel;
 use crate::store::Actor;
 use crate::vocabulary::AgentRole;
 
@@ -20,10 +16,8 @@ use crate::vocabulary::AgentRole;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Seat {
-    /// The shared state.
-    pub store_url: String,
-    /// Where the ledger's segments are.
-    pub home: PathBuf,
+    /// Where the shared state and the ledger are.
+    pub address: Address,
     /// Who it is, with its admission.
     pub actor: Actor,
     /// What for.
@@ -65,31 +59,4 @@ impl Running {
             Err(error) => Err(Error::internal("a child process cannot be waited for").because(error)),
         }
     }
-}
-
-/// Sits down as the agent that standard input names, and lives until told to leave, revoked, or until that input closes.
-pub async fn serve() -> Result<()> {
-    let mut stdin = tokio::io::stdin();
-    let mut line = Vec::new();
-    while !line.ends_with(b"\n") {
-        if stdin.read_buf(&mut line).await.map_err(|e| Error::invalid("no_seat", "standard input cannot be read").because(e))? == 0 {
-            break;
-        }
-    }
-    let seat: Seat = serde_json::from_slice(&line)
-        .map_err(|e| Error::invalid("no_seat", "`governance agent` is started by a run, which tells it who it is").because(e))?;
-    let config = Config { home: seat.home, store: Some(seat.store_url), ..Config::default() };
-    let governance = Governance::open(config).await?;
-    let desk = Desk::new(governance.store(), seat.actor, governance.recorder(), Arc::new(LocalModel)).await?;
-    let worker = built_in(seat.role)?;
-    let alone = async {
-        let mut rest = [0; 64];
-        while stdin.read(&mut rest).await.is_ok_and(|read| read > 0) {}
-    };
-    let lived = tokio::select! {
-        lived = live(&desk, &*worker) => lived,
-        () = alone => Err(Error::unavailable("governor_gone", "the run that started this agent is gone")),
-    };
-    governance.close().await?;
-    lived
 }

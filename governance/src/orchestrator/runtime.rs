@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::parts::Parts;
 use super::process::{self, Seat};
 use crate::agent::{Desk, built_in, live};
 use crate::error::Result;
-use crate::guard::Recorder;
 use crate::llm::Model;
-use crate::store::{Actor, Store};
+use crate::store::Actor;
 use crate::vocabulary::{AgentId, AgentRole};
 
 /// What runs agents.
@@ -40,16 +40,14 @@ pub(super) type Ended = (AgentId, Result<()>);
 /// The agents of a run. Dropping it ends them.
 pub(super) struct Crew {
     runtime: AgentRuntime,
-    store: Store,
-    recorder: Recorder,
+    parts: Parts,
     model: Arc<dyn Model>,
-    seat: (String, PathBuf),
     lives: JoinSet<Ended>,
 }
 
 impl Crew {
-    pub fn new(runtime: AgentRuntime, store: &Store, recorder: &Recorder, model: Arc<dyn Model>, seat: (String, PathBuf)) -> Self {
-        Self { runtime, store: store.clone(), recorder: recorder.clone(), model, seat, lives: JoinSet::new() }
+    pub fn new(runtime: AgentRuntime, parts: &Parts, model: Arc<dyn Model>) -> Self {
+        Self { runtime, parts: parts.clone(), model, lives: JoinSet::new() }
     }
 
     /// Starts an admitted agent.
@@ -58,15 +56,14 @@ impl Crew {
         match &self.runtime {
             AgentRuntime::BuiltIn => {
                 let worker = built_in(role)?;
-                let (store, recorder, model) = (self.store.clone(), self.recorder.clone(), self.model.clone());
+                let (parts, model) = (self.parts.clone(), self.model.clone());
                 self.lives.spawn(async move {
-                    let life = async { live(&Desk::new(&store, actor, &recorder, model).await?, &*worker).await };
+                    let life = async { live(&Desk::new(&parts.store, actor, &parts.recorder, model).await?, &*worker).await };
                     (id, life.await)
                 });
             }
             AgentRuntime::Process(program) => {
-                let (store_url, home) = self.seat.clone();
-                let seat = Seat { store_url, home, actor, role };
+                let seat = Seat { address: self.parts.address.clone(), actor, role };
                 let child = process::start(program, &seat)?;
                 self.lives.spawn(async move { (id, child.end().await) });
             }

@@ -26,11 +26,13 @@ pub(super) struct Patience<'a> {
     store: &'a Store,
     until: Duration,
     pause: Duration,
+    // Why the last attempt failed: says more than that time is up.
+    last: Option<Error>,
 }
 
 impl<'a> Patience<'a> {
     pub fn new(store: &'a Store) -> Self {
-        Self { store, until: store.ports().clock.elapsed() + store.deadline, pause: FIRST_PAUSE }
+        Self { store, until: store.ports().clock.elapsed() + store.deadline, pause: FIRST_PAUSE, last: None }
     }
 
     /// The call's result, or none if it is worth another attempt.
@@ -38,7 +40,7 @@ impl<'a> Patience<'a> {
         let clock = &self.store.ports().clock;
         let result = if self.store.remote() {
             let left = self.until.saturating_sub(clock.elapsed());
-            tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(self.too_late()))
+            tokio::time::timeout(left, call).await.unwrap_or_else(|_| Err(self.last.take().unwrap_or_else(|| self.too_late())))
         } else {
             call.await
         };
@@ -47,6 +49,7 @@ impl<'a> Patience<'a> {
                 tracing::debug!(%error, "the store did not answer; trying again");
                 tokio::time::sleep(self.pause).await;
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+                self.last = Some(error);
                 None
             }
             result => Some(result),

@@ -26,7 +26,12 @@ pub trait Rig: Send + Sync + 'static {
     /// Puts the copy back under the open handles.
     async fn restore(&self) -> Result<()>;
 
-    /// Lets the server die and another take over that knows the state of the last `dump`. Where there is no server: restores.
+    /// Brings a second server in step, which then hears nothing more. Where there is no server: keeps a copy.
+    async fn mirror(&self) -> Result<()> {
+        self.dump().await
+    }
+
+    /// Lets the server die and the one of the last `mirror` take over. Where there is no server: puts the copy back.
     async fn fail_over(&self) -> Result<()> {
         self.restore().await
     }

@@ -8,6 +8,7 @@ mod phase;
 mod profile;
 mod record;
 mod status;
+pub mod table;
 mod tier;
 mod time;
 mod violation;

@@ -91,7 +91,7 @@ pub async fn a_restored_older_dump_denies_until_it_is_recovered(subject: &Subjec
 
 pub async fn a_failover_before_replication_denies_until_it_is_recovered(subject: &Subject) {
     let loss = before(subject).await;
-    subject.rig.dump().await.unwrap();
+    subject.rig.mirror().await.unwrap();
     revoke(&loss).await;
     accepted(&loss.bystander, Commit::default().put(record(subject, "plan"), "seen")).await;
     subject.rig.fail_over().await.unwrap();
