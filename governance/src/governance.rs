@@ -87,7 +87,18 @@ impl Governance {
         let recorder = Recorder::new(&ledger, &shown);
         let keeper = format!("caretaker-{}", Token::fresh(&*store.ports().chance));
         let caretaker = Mutex::new(None);
-        Ok(Self { inner: Arc::new(Inner { address: Address { store_url, home: config.home.clone() }, config, store_url: shown, store, ledger, recorder, keeper, caretaker }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                address: Address { store_url, home: config.home.clone() },
+                config,
+                store_url: shown,
+                store,
+                ledger,
+                recorder,
+                keeper,
+                caretaker,
+            }),
+        })
     }
 
     async fn keep_house(&self) {
