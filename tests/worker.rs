@@ -67,6 +67,9 @@ async fn spend(store: &Store, task: &Task) {
 /// Replaces each version of one entry with the next, as everybody does; tells which ones it won.
 async fn replace(store: &Store, task: &Task) {
     let board = Blackboard::open(store, &TaskId::new("t").unwrap(), &task.actor);
+    // All begin at once.
+    tell!("ready");
+    line().expect("a word to begin");
     let mut version = 0;
     while version < task.number {
         match board.put_if(Section::Progress, "step", &task.actor.id, version).await.unwrap() {

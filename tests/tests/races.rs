@@ -128,17 +128,19 @@ impl Proven {
 }
 
 async fn of_processes_that_replace_one_version_exactly_one_wins(place: Place) {
-    const ROUNDS: u64 = 400;
+    const ROUNDS: u64 = 1_000;
     let store = Store::open(&place.url).await.unwrap();
     let mut workers = Vec::new();
     for number in 0..4 {
         let racer = actor(&store, &format!("racer-{number}")).await;
         workers.push(Worker::start("replace", &task(&place, &racer, ROUNDS)));
     }
+    worker::until("all are ready", || workers.iter().all(|worker| !worker.lines().all().is_empty()));
+    workers.iter_mut().for_each(|worker| worker.say("go"));
     let mut winners: BTreeMap<u64, usize> = BTreeMap::new();
     for (number, worker) in workers.iter_mut().enumerate() {
         worker.end();
-        for line in worker.lines().all() {
+        for line in worker.lines().all().iter().skip(1) {
             let version = line.strip_prefix("won ").unwrap().parse().unwrap();
             assert_eq!(winners.insert(version, number), None, "two won version {version}");
         }
