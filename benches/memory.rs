@@ -7,8 +7,9 @@ use governance::store::{Backend, Commit, Memory, Store};
 use governance::vocabulary::{Keys, Ports};
 use governance_benches::shape::{Shape, now};
 
-const BATCH: u64 = 10_000;
-const BATCHES: u64 = 30;
+// Small enough that what is measured is the store, not fetching the commits from main memory.
+const BATCH: u64 = 128;
+const BATCHES: u64 = 2_000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -17,16 +18,16 @@ fn main() {
         let memory = Arc::new(Memory::new(&keys, ports.clone()));
         let store = Store::new(memory.clone(), keys, ports).await.unwrap();
         let shape = Shape::on(&store, "bench").await;
-        let batch = |number: u64| -> Vec<Commit> { (0..BATCH).map(|n| shape.commit((n % 16) as usize, number * BATCH + n)).collect() };
+        let batch = || -> Vec<Commit> { (0..BATCH).map(|n| shape.commit((n % 16) as usize)).collect() };
         let (mut port, mut handle) = (Vec::new(), Vec::new());
-        for number in 0..BATCHES {
-            let commits = batch(2 * number);
+        for _ in 0..BATCHES {
+            let commits = batch();
             let start = now();
             for commit in &commits {
                 memory.commit(commit).await.unwrap();
             }
             port.push((now() - start).as_nanos() as u64 / BATCH);
-            let commits = batch(2 * number + 1);
+            let commits = batch();
             let start = now();
             for commit in commits {
                 store.commit(commit).await.unwrap();

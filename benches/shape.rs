@@ -1,5 +1,7 @@
 //! The commit that is measured on every store: three epochs, a token, 1 KB put to a field of a table, with its event.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +19,8 @@ pub struct Shape {
     log: Key,
     value: Bytes,
     prefix: String,
+    // As the tokens of one process are: those of its handle, or of its segment in the ledger.
+    tokens: Arc<AtomicU64>,
 }
 
 impl Shape {
@@ -31,14 +35,14 @@ impl Shape {
             admission = admission.and(key, epoch);
         }
         let (table, log) = (Key::new("blackboard:t:solutions", Kind::Table), Key::new("blackboard:t:events", Kind::Log));
-        Self { admission, table, log, value: vec![b'x'; VALUE].into(), prefix: prefix.to_owned() }
+        Self { admission, table, log, value: vec![b'x'; VALUE].into(), prefix: prefix.to_owned(), tokens: Arc::default() }
     }
 
-    /// The n-th commit of a task.
+    /// The next commit of a task.
     #[must_use]
-    pub fn commit(&self, task: usize, number: u64) -> Commit {
+    pub fn commit(&self, task: usize) -> Commit {
         let event = Event { log: self.log.clone(), meta: Bytes::from_static(b"{\"by\":\"alpha-1\"}"), bound: 1_000 };
-        let token = Token::new(format!("{}-{task}.{number}", self.prefix)).unwrap();
+        let token = Token::new(format!("{}.{}", self.prefix, self.tokens.fetch_add(1, Ordering::Relaxed))).unwrap();
         Commit::by(&self.admission).token(token).write(Write::Put {
             cell: Cell::field(self.table.clone(), format!("field-{task}")),
             value: self.value.clone(),

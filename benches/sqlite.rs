@@ -21,6 +21,9 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [_, "crowd", path, name] => runtime.block_on(crowd(Path::new(path), name)),
         [_, "grouped"] => runtime.block_on(grouped()),
+        [_, "alone"] => runtime.block_on(alone()),
+        [_, "raw"] => raw(),
+        [_, "processes"] => processes(),
         [_, "watch", path] => runtime.block_on(watch(Path::new(path))),
         _ => {
             raw();
@@ -115,7 +118,7 @@ async fn alone() {
     let (start, spent) = (now(), writer_time());
     while now() - start < RUN {
         number += 1;
-        let commit = shape.commit((number % TASKS as u64) as usize, number);
+        let commit = shape.commit(number % TASKS);
         let before = now();
         store.apply(commit).await.unwrap();
         times.push(now() - before);
@@ -133,11 +136,10 @@ async fn together(store: &Store, shape: &Shape, tasks: usize, run: Duration) -> 
         .map(|task| {
             let (store, shape) = (store.clone(), shape.clone());
             tokio::spawn(async move {
-                let (mut times, mut number) = (Vec::new(), 0);
+                let mut times = Vec::new();
                 while now() - start < run {
-                    number += 1;
                     let before = now();
-                    store.apply(shape.commit(task, number)).await.unwrap();
+                    store.apply(shape.commit(task)).await.unwrap();
                     times.push(now() - before);
                 }
                 times
@@ -153,14 +155,19 @@ async fn together(store: &Store, shape: &Shape, tasks: usize, run: Duration) -> 
 
 async fn grouped() {
     let folder = tempfile::tempdir().unwrap();
-    let store = open(&folder.path().join("store.db")).await;
+    let path = folder.path().join("store.db");
+    let store = open(&path).await;
     let shape = Shape::on(&store, "bench").await;
     let spent = writer_time();
     let (per_second, mut times) = together(&store, &shape, TASKS, RUN).await;
     let thread = (writer_time() - spent).as_nanos() as f64 / 1e3 / times.len() as f64;
+    let raw = Connection::open(&path).unwrap();
+    let transactions: i64 = raw.query_row("SELECT transactions FROM clock", [], |row| row.get(0)).unwrap();
+    let group = times.len() as f64 / transactions as f64;
     let (p50, p99) = (at(0.5, &mut times), at(0.99, &mut times));
     println!(
-        "{TASKS} tasks                         {per_second:>8.0}/s   (goal 70000)   p50 {p50:.0} µs  p99 {p99:.0} µs   {thread:.1} µs in the writer thread"
+        "{TASKS} tasks                         {per_second:>8.0}/s   (goal 70000)   p50 {p50:.0} µs  p99 {p99:.0} µs   \
+         {thread:.1} µs in the writer thread, {group:.0} a transaction"
     );
 }
 

@@ -138,12 +138,7 @@ fn summary(outcome: &RunOutcome, out: Option<&Path>, printer: &Printer) -> Resul
         printer.line(format!("  {votes}  {}: {}  {DIM}{scores}{DIM:#}", proposal.name, short(&proposal.idea.title, 80)))?;
     }
     if let Some(head) = &outcome.ledger_head {
-        printer.line(format!(
-            "\n{DIM}{} · ledger at {} entries, root {}…{DIM:#}",
-            outcome.pipeline_id,
-            head.size,
-            short(&head.root, 16)
-        ))?;
+        printer.line(format!("\n{DIM}{} · ledger at {} entries, root {}{DIM:#}", outcome.pipeline_id, head.size, short(&head.root, 16)))?;
     }
     out.map_or(Ok(()), |out| printer.line(format!("{DIM}written to {}{DIM:#}", out.display())))
 }

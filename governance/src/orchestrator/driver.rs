@@ -58,8 +58,7 @@ fn checked(objective: &str) -> Result<&str> {
         return Err(Error::invalid("empty_objective", "the objective is empty: say what is to be decided"));
     }
     if objective.len() > MAX_OBJECTIVE {
-        let message =
-            format!("the objective has {} bytes: at most {MAX_OBJECTIVE}; put the rest into a file it refers to", objective.len());
+        let message = format!("the objective is larger than {MAX_OBJECTIVE} bytes: put the rest into a file that it refers to");
         return Err(Error::invalid("objective_too_large", message));
     }
     if objective.contains('\0') {

@@ -147,9 +147,8 @@ impl From<Refused> for Error {
             }
         };
         let error = Self::new(kind, code, text);
-        match details {
-            serde_json::Value::Object(map) => map.into_iter().fold(error, |e, (name, value)| e.with(&name, value)),
-            _ => error,
-        }
+        // The refusal's own fields: its name is the error's code already.
+        let fields = details.as_object().and_then(|named| named.values().next()).and_then(serde_json::Value::as_object);
+        fields.into_iter().flatten().fold(error, |error, (name, value)| error.with(name, value.clone()))
     }
 }

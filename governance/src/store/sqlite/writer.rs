@@ -26,7 +26,7 @@ const GROUP: usize = 128;
 /// How long one transaction waits for another process's; then the caller is told, and asks again until its own deadline.
 const PATIENCE: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_micros(300);
 /// How often expired rows are looked for, in milliseconds, and how many at once.
 const PURGE_EVERY: u64 = 1_000;
 const PURGED: u32 = 256;
