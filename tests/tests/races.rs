@@ -38,9 +38,9 @@ macro_rules! on_every_shared_backend {
 }
 
 on_every_shared_backend! {
-    eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget
+    promise_07_eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget
     of_processes_that_replace_one_version_exactly_one_wins
-    after_revoke_returns_no_late_write_of_another_process_lands
+    promise_03_after_revoke_returns_no_late_write_of_another_process_lands
     of_agents_spawned_by_many_processes_none_escapes_a_stop_of_everything
 }
 
@@ -58,7 +58,7 @@ fn task(place: &Place, actor: &Actor, number: u64) -> Task {
 
 const BUDGET: u64 = 1_000;
 
-async fn eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget(place: Place) {
+async fn promise_07_eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget(place: Place) {
     let ttl = Duration::from_millis(150);
     let store = Store::open(&place.url).await.unwrap();
     let ledger = Ledger::open(place.home(), Ports::default(), Durability::Process).await.unwrap();
@@ -161,7 +161,7 @@ async fn events(board: &Blackboard) -> Vec<AgentId> {
     authors
 }
 
-async fn after_revoke_returns_no_late_write_of_another_process_lands(place: Place) {
+async fn promise_03_after_revoke_returns_no_late_write_of_another_process_lands(place: Place) {
     const AGENTS: u64 = 40;
     const LATE: u64 = 250;
     let store = Store::open(&place.url).await.unwrap();
