@@ -49,8 +49,14 @@ async fn spend(store: &Store, task: &Task) {
     let budget = ErrorBudget::open(store, &task.actor).recorded(&Recorder::new(&ledger, &task.store));
     let allowance = budget.allowance(Unit::Calls, task.number, Duration::from_millis(task.ttl_ms));
     let mut number = 0;
-    while let Spend::Admitted { .. } = allowance.draw(1).await.unwrap() {
-        number += 1;
+    loop {
+        match allowance.draw(1).await {
+            Ok(Spend::Admitted { .. }) => number += 1,
+            Ok(Spend::Exhausted { .. }) => break,
+            // Denied because the store does not answer: one who was frozen may hold it up.
+            Err(error) if error.may_retry() => continue,
+            Err(error) => panic!("{error}"),
+        }
         tell!("started {number}");
         // The action.
         tokio::time::sleep(Duration::from_millis(12)).await;
@@ -61,6 +67,9 @@ async fn spend(store: &Store, task: &Task) {
 /// Replaces each version of one entry with the next, as everybody does; tells which ones it won.
 async fn replace(store: &Store, task: &Task) {
     let board = Blackboard::open(store, &TaskId::new("t").unwrap(), &task.actor);
+    // All begin at once.
+    tell!("ready");
+    line().expect("a word to begin");
     let mut version = 0;
     while version < task.number {
         match board.put_if(Section::Progress, "step", &task.actor.id, version).await.unwrap() {

@@ -69,6 +69,12 @@ impl Backend {
         runtime().block_on(tell(World::new(&(self.rig)())));
     }
 
+    /// The same with fewer inputs, for a property of which each one costs much.
+    #[must_use]
+    pub fn costly(self) -> Self {
+        Self { inputs: self.inputs.div_ceil(3), ..self }
+    }
+
     /// Tries a property on random inputs. A failure is shrunk, and prints the seed that repeats it.
     pub fn property<S: Strategy>(self, inputs: S, holds: impl AsyncFn(World, S::Value)) {
         let seed = seed();
@@ -157,8 +163,13 @@ impl World {
 
     /// A handle of its own on the world's ledger, as another process would have it.
     pub async fn ledger(&self) -> (Ledger, Recorder) {
+        self.ledger_with(Ports::default()).await
+    }
+
+    /// The same, with a clock of its own.
+    pub async fn ledger_with(&self, ports: Ports) -> (Ledger, Recorder) {
         let home = self.home.get_or_init(|| tempfile::tempdir().unwrap()).path();
-        let ledger = Ledger::open(home, Ports::default(), Durability::Process).await.unwrap();
+        let ledger = Ledger::open(home, ports, Durability::Process).await.unwrap();
         let recorder = Recorder::new(&ledger, STORE_URL);
         (ledger, recorder)
     }

@@ -38,9 +38,9 @@ macro_rules! on_every_shared_backend {
 }
 
 on_every_shared_backend! {
-    eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget
+    promise_07_eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget
     of_processes_that_replace_one_version_exactly_one_wins
-    after_revoke_returns_no_late_write_of_another_process_lands
+    promise_03_after_revoke_returns_no_late_write_of_another_process_lands
     of_agents_spawned_by_many_processes_none_escapes_a_stop_of_everything
 }
 
@@ -58,11 +58,14 @@ fn task(place: &Place, actor: &Actor, number: u64) -> Task {
 
 const BUDGET: u64 = 1_000;
 
-async fn eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget(place: Place) {
+async fn promise_07_eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget(place: Place) {
     let ttl = Duration::from_millis(150);
     let store = Store::open(&place.url).await.unwrap();
     let ledger = Ledger::open(place.home(), Ports::default(), Durability::Process).await.unwrap();
     let (agent, governor) = (actor(&store, "alpha").await, actor(&store, "governor").await);
+    // Not long: who is frozen in the middle of writing to a file holds it up until it goes on.
+    let impatient = store.within(Duration::from_millis(500));
+    let lapsing = ErrorBudget::open(&impatient, &agent).recorded(&Recorder::new(&ledger, &place.url));
     let budget = ErrorBudget::open(&store, &agent).recorded(&Recorder::new(&ledger, &place.url));
     budget.grant(&governor, Unit::Calls, BUDGET).await.unwrap();
     let mut workers = Vec::new();
@@ -78,7 +81,10 @@ async fn eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_b
         // Longer than its share lasts; and what it did not start is given to the others.
         let frozen = store.now().await.unwrap();
         until_after(&store, frozen.after(ttl * 2)).await;
-        budget.lapse(&governor).await.unwrap();
+        if let Err(error) = lapsing.lapse(&governor).await {
+            assert!(error.may_retry(), "{error}");
+            eprintln!("held up: {error}");
+        }
         workers[freeze].thaw();
     }
     for worker in &mut workers {
@@ -122,17 +128,19 @@ impl Proven {
 }
 
 async fn of_processes_that_replace_one_version_exactly_one_wins(place: Place) {
-    const ROUNDS: u64 = 400;
+    const ROUNDS: u64 = 1_000;
     let store = Store::open(&place.url).await.unwrap();
     let mut workers = Vec::new();
     for number in 0..4 {
         let racer = actor(&store, &format!("racer-{number}")).await;
         workers.push(Worker::start("replace", &task(&place, &racer, ROUNDS)));
     }
+    worker::until("all are ready", || workers.iter().all(|worker| !worker.lines().all().is_empty()));
+    workers.iter_mut().for_each(|worker| worker.say("go"));
     let mut winners: BTreeMap<u64, usize> = BTreeMap::new();
     for (number, worker) in workers.iter_mut().enumerate() {
         worker.end();
-        for line in worker.lines().all() {
+        for line in worker.lines().all().iter().skip(1) {
             let version = line.strip_prefix("won ").unwrap().parse().unwrap();
             assert_eq!(winners.insert(version, number), None, "two won version {version}");
         }
@@ -153,7 +161,7 @@ async fn events(board: &Blackboard) -> Vec<AgentId> {
     authors
 }
 
-async fn after_revoke_returns_no_late_write_of_another_process_lands(place: Place) {
+async fn promise_03_after_revoke_returns_no_late_write_of_another_process_lands(place: Place) {
     const AGENTS: u64 = 40;
     const LATE: u64 = 250;
     let store = Store::open(&place.url).await.unwrap();

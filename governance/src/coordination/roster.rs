@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mailbox::{Mailbox, MailboxOptions};
 use crate::error::Result;
-use crate::store::{Actor, Cell, Check, Outcome, Refused, Store, Versioned, Write, from_json, to_json};
+use crate::store::{Actor, Cell, Outcome, Refused, Store, Versioned, Write, from_json, to_json};
 use crate::vocabulary::{AgentId, TaskId};
 
 #[derive(Debug, Clone, Copy)]
@@ -84,24 +84,14 @@ impl Roster<'_> {
         Cell::field(self.store.keys().bus_members(self.task), id.as_str())
     }
 
-    /// INVARIANT: a member is gone only with an empty inbox, so no message is left where nobody looks.
+    /// INVARIANT: nothing comes into the inbox any more, because each delivery depends on a version of the member that has passed; so a member
+    /// that is gone leaves no message where nobody looks.
     async fn see_off(&self, id: &AgentId, version: u64, reason: &str) -> Result<u64> {
-        let mailbox = Mailbox::new(self.store, self.task, id, MailboxOptions::default());
-        let mut given_up = 0;
-        loop {
-            given_up += mailbox.drain(self.actor, reason).await?;
-            let gone = self
-                .actor
-                .commit()
-                .version(self.cell(id), version)
-                .check(Check::Room { log: mailbox.log(), amount: 0, limit: 0 })
-                .write(Write::Delete(self.cell(id)));
-            match self.store.commit(gone).await? {
-                // A conflict: somebody else has seen it off.
-                Outcome::Accepted(_) | Outcome::Refused(Refused::Conflict { .. }) => return Ok(given_up),
-                Outcome::Refused(Refused::Full { .. }) => {}
-                Outcome::Refused(refused) => return Err(refused.into()),
-            }
+        let given_up = Mailbox::new(self.store, self.task, id, MailboxOptions::default()).drain(self.actor, reason).await?;
+        match self.store.commit(self.actor.commit().version(self.cell(id), version).write(Write::Delete(self.cell(id)))).await? {
+            // A conflict: somebody else has seen it off.
+            Outcome::Accepted(_) | Outcome::Refused(Refused::Conflict { .. }) => Ok(given_up),
+            Outcome::Refused(refused) => Err(refused.into()),
         }
     }
 

@@ -12,7 +12,7 @@ use proptest::sample::select;
 use crate::bus::{bus, id, joined, record};
 
 governance_tests::on_every_backend! {
-    messages_of_many_senders_are_each_processed_or_in_the_dead_letters_and_in_order
+    promise_08_messages_of_many_senders_are_each_processed_or_in_the_dead_letters_and_in_order
     a_member_whose_removal_was_cut_short_is_seen_off_by_the_next_who_uses_the_bus
     a_member_that_joins_again_begins_with_an_empty_inbox
     a_message_whose_sender_died_is_in_every_inbox_or_in_none
@@ -20,7 +20,7 @@ governance_tests::on_every_backend! {
     a_message_sent_while_its_recipient_is_removed_is_refused_or_in_the_dead_letters
 }
 
-fn messages_of_many_senders_are_each_processed_or_in_the_dead_letters_and_in_order(on: Backend) {
+fn promise_08_messages_of_many_senders_are_each_processed_or_in_the_dead_letters_and_in_order(on: Backend) {
     let options = (1..20_u64, select(vec![Overflow::Refuse, Overflow::DropOldest]), 1..4_u32, any::<bool>());
     on.property((options, 5..25_u64, 0..4_u32), async |world, ((capacity, overflow, max_deliveries, removed), messages, careless)| {
         let redeliver_after = Duration::ZERO;

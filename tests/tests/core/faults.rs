@@ -10,7 +10,7 @@ use governance_tests::world::{Backend, World};
 use proptest::prelude::*;
 
 governance_tests::on_every_backend! {
-    the_fault_that_exceeds_a_limit_revokes_and_nothing_afterwards_is_admitted
+    promise_07_the_fault_that_exceeds_a_limit_revokes_and_nothing_afterwards_is_admitted
     the_ninth_error_the_third_repeat_and_the_second_violation_exceed
     of_many_faults_at_once_exactly_one_exceeds_and_none_is_lost
     a_fault_whose_reporter_died_is_counted_with_its_revocation_or_not_at_all
@@ -41,7 +41,7 @@ async fn is_ended(store: &Store, agent: &Actor) {
     assert_eq!(budget.fault(&error(0)).await.unwrap_err().kind(), ErrorKind::Revoked);
 }
 
-fn the_fault_that_exceeds_a_limit_revokes_and_nothing_afterwards_is_admitted(on: Backend) {
+fn promise_07_the_fault_that_exceeds_a_limit_revokes_and_nothing_afterwards_is_admitted(on: Backend) {
     on.property((faults(), 1..6_u32, 1..4_u32, 0..3_u32), async |world, (faults, errors, repeats, violations)| {
         let limits = FaultLimits { max_total_errors: errors, max_same_error_repeats: repeats, max_procedure_violations: violations };
         let (store, agent) = agent(&world, "alpha").await;

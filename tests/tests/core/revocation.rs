@@ -15,6 +15,7 @@ governance_tests::on_every_backend! {
     after_revoke_returns_no_write_of_the_agent_or_its_descendants_lands
     a_stopped_pipeline_ends_with_all_of_its_agents_and_no_others
     revoking_again_at_once_or_later_changes_nothing
+    of_two_revocations_on_their_way_the_first_stands
     a_revocation_writes_what_existing_readers_read
     a_revocation_is_recorded_and_witnessed
     a_revocation_whose_engine_died_holds_or_does_not_and_the_next_one_finishes_it
@@ -141,6 +142,21 @@ fn revoking_again_at_once_or_later_changes_nothing(on: Backend) {
         assert_eq!(engine.revocation_of(&id("a0")).await.unwrap(), Some(first.clone()), "the first one stands");
         assert_eq!(engine.revocations(10).await.unwrap(), [first], "and is listed once");
         assert_eq!(agents[0].0.post(Section::Problem, "late", &1).await.unwrap_err().kind(), ErrorKind::Revoked);
+    });
+}
+
+fn of_two_revocations_on_their_way_the_first_stands(on: Backend) {
+    on.story(async |world| {
+        tree(&world, &[None]).await;
+        let (store, held_up) = world.slow(1).await;
+        let late =
+            tokio::spawn(async move { RevocationEngine::open(&store).revoke(&id("a0"), RevocationType::Policy, "late").await.unwrap() });
+        let engine = engine(&world).await;
+        held_up.meanwhile(async { _ = engine.revoke(&id("a0"), RevocationType::Manual, "first").await.unwrap() }).await;
+        let receipt = late.await.unwrap();
+        assert_eq!(receipt, engine.revoke(&id("a0"), RevocationType::Manual, "again").await.unwrap());
+        let listed = engine.revocations(10).await.unwrap();
+        assert_eq!(listed.iter().map(|revocation| revocation.reason.as_str()).collect::<Vec<_>>(), ["first"]);
     });
 }
 
