@@ -15,6 +15,9 @@ use crate::orchestrator::{Address, Orchestrator, Parts};
 use crate::store::{Actor, Store, StoreUrl, to_json};
 use crate::vocabulary::{Ports, TaskId, Token};
 
+/// How long closing waits for a store that does not answer.
+const LEAVE: Duration = Duration::from_secs(1);
+
 /// Governed state: a store, its ledger, and everything that stands on them. Cheap to clone.
 ///
 /// ```
@@ -87,7 +90,18 @@ impl Governance {
         let recorder = Recorder::new(&ledger, &shown);
         let keeper = format!("caretaker-{}", Token::fresh(&*store.ports().chance));
         let caretaker = Mutex::new(None);
-        Ok(Self { inner: Arc::new(Inner { address: Address { store_url, home: config.home.clone() }, config, store_url: shown, store, ledger, recorder, keeper, caretaker }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                address: Address { store_url, home: config.home.clone() },
+                config,
+                store_url: shown,
+                store,
+                ledger,
+                recorder,
+                keeper,
+                caretaker,
+            }),
+        })
     }
 
     async fn keep_house(&self) {
@@ -191,7 +205,8 @@ impl Governance {
     /// Lets the next process keep house, and closes the ledger. What is not in the record yet waits for whoever keeps house next.
     pub async fn close(&self) -> Result<()> {
         if let Some(caretaker) = self.inner.caretaker.lock().await.take() {
-            caretaker.stop(self.store(), &self.inner.keeper).await;
+            // Whoever keeps house next waits for the lease at most; a store that is down is not waited for.
+            caretaker.stop(&self.store().within(LEAVE), &self.inner.keeper).await;
         }
         self.ledger().close().await
     }

@@ -93,7 +93,10 @@ fn above(inside: &Path, code: &str) -> Vec<String> {
     // `a/mod.rs` is the module `a`, `a/b.rs` the module `a::b`.
     let deep = inside.components().count() - usize::from(inside.ends_with("mod.rs"));
     let climb = "super::".repeat(deep);
-    code.match_indices(&climb).filter(|(at, _)| deep > 0 && !code[..*at].ends_with("::")).map(|(at, _)| word(&code[at + climb.len()..])).collect()
+    code.match_indices(&climb)
+        .filter(|(at, _)| deep > 0 && !code[..*at].ends_with("::"))
+        .map(|(at, _)| word(&code[at + climb.len()..]))
+        .collect()
 }
 
 fn may(from: &str, path: &str) -> Result<(), String> {

@@ -52,7 +52,8 @@ pub async fn run(config: Config, args: Run, printer: &Printer) -> Result<ExitCod
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            governance.close().await?;
+            // The first error is the one to tell.
+            drop(governance.close().await);
             return Err(error);
         }
     };
@@ -138,12 +139,7 @@ fn summary(outcome: &RunOutcome, out: Option<&Path>, printer: &Printer) -> Resul
         printer.line(format!("  {votes}  {}: {}  {DIM}{scores}{DIM:#}", proposal.name, short(&proposal.idea.title, 80)))?;
     }
     if let Some(head) = &outcome.ledger_head {
-        printer.line(format!(
-            "\n{DIM}{} · ledger at {} entries, root {}{DIM:#}",
-            outcome.pipeline_id,
-            head.size,
-            short(&head.root, 16)
-        ))?;
+        printer.line(format!("\n{DIM}{} · ledger at {} entries, root {}{DIM:#}", outcome.pipeline_id, head.size, short(&head.root, 16)))?;
     }
     out.map_or(Ok(()), |out| printer.line(format!("{DIM}written to {}{DIM:#}", out.display())))
 }
