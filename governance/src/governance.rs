@@ -15,6 +15,9 @@ use crate::orchestrator::{Address, Orchestrator, Parts};
 use crate::store::{Actor, Store, StoreUrl, to_json};
 use crate::vocabulary::{Ports, TaskId, Token};
 
+/// How long closing waits for a store that does not answer.
+const LEAVE: Duration = Duration::from_secs(1);
+
 /// Governed state: a store, its ledger, and everything that stands on them. Cheap to clone.
 ///
 /// ```
@@ -202,7 +205,8 @@ impl Governance {
     /// Lets the next process keep house, and closes the ledger. What is not in the record yet waits for whoever keeps house next.
     pub async fn close(&self) -> Result<()> {
         if let Some(caretaker) = self.inner.caretaker.lock().await.take() {
-            caretaker.stop(self.store(), &self.inner.keeper).await;
+            // Whoever keeps house next waits for the lease at most; a store that is down is not waited for.
+            caretaker.stop(&self.store().within(LEAVE), &self.inner.keeper).await;
         }
         self.ledger().close().await
     }

@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use governance::Governance;
 use governance::coordination::Choice;
-use governance::error::ErrorKind;
+use governance::error::{ErrorKind, Result};
 use governance::ledger::{Action, EntryKind, Filter};
-use governance::llm::{Idea, LocalModel, Model, Traits};
+use governance::llm::{Analysis, Evaluation, Idea, LocalModel, Model, Traits};
 use governance::orchestrator::{AgentRuntime, RunOptions, RunOutcome};
 use governance::vocabulary::{AgentId, AgentRole, AgentStatus, ExitCode, PipelineId, PipelineStatus, RevocationType, Section};
 use governance_tests::models::{Call, Held};
@@ -80,6 +80,7 @@ async fn time_that_runs_out_ends_a_run_as_timeout() {
     let (run, pipeline, _) = begun(&governance, &model, Duration::from_millis(700)).await;
     let outcome = run.await.unwrap();
     assert_eq!((outcome.status, outcome.exit_code()), (PipelineStatus::Timeout, ExitCode::Error));
+    assert!(outcome.agents.iter().any(|agent| agent.status == AgentStatus::TimedOut), "{:?}", outcome.agents);
     // What there was is kept.
     assert!(outcome.decision.is_none() && !outcome.proposals.is_empty());
     let kept = governance.store().cell(governance.store().keys().pipeline_failure_context(&pipeline)).await.unwrap();
@@ -121,8 +122,9 @@ async fn promise_03_a_revoked_agent_that_wakes_up_writes_nothing_more() {
 async fn a_run_fails_when_all_of_its_agents_are_revoked() {
     let user = User::default();
     let governance = opened(&user).await;
-    let model = Arc::new(Held::at(Call::Propose(AgentRole::Alpha)));
+    let model = Arc::new(Held::at(Call::Propose(AgentRole::Beta)));
     let (run, pipeline, ids) = begun(&governance, &model, Duration::from_secs(60)).await;
+    // ALPHA waits for BETA, which is held: neither gets further.
     for id in &ids {
         governance.revocations().revoke(id, RevocationType::Manual, "a drill").await.unwrap();
     }
@@ -190,9 +192,79 @@ async fn promise_02_a_store_that_dies_half_way_ends_the_run_and_nothing_more_is_
     server.kill();
     let calls = model.calls();
     model.let_go();
+    let died = Instant::now();
     let error = run.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(died.elapsed() < Duration::from_secs(9), "one patience with the store, not one a call: {:?}", died.elapsed());
     assert!(model.calls() <= calls + 1, "only what was admitted before was done");
+    let closing = Instant::now();
     drop(governance.close().await);
+    assert!(closing.elapsed() < Duration::from_secs(4), "{:?}", closing.elapsed());
     user.verified();
+}
+
+/// Panics where BETA proposes.
+struct Panics;
+
+#[async_trait::async_trait]
+impl Model for Panics {
+    fn name(&self) -> &str {
+        "panics"
+    }
+
+    async fn analyse(&self, objective: &str) -> Result<Analysis> {
+        LocalModel.analyse(objective).await
+    }
+
+    async fn propose(&self, role: AgentRole, objective: &str, others: &[Idea]) -> Result<Idea> {
+        assert_ne!(role, AgentRole::Beta, "a drill");
+        LocalModel.propose(role, objective, others).await
+    }
+
+    async fn evaluate(&self, role: AgentRole, objective: &str, idea: &Idea) -> Result<Evaluation> {
+        LocalModel.evaluate(role, objective, idea).await
+    }
+
+    async fn combine(&self, objective: &str, ideas: &[Idea]) -> Result<Idea> {
+        LocalModel.combine(objective, ideas).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_panics_is_gone_at_once_and_its_partner_goes_on() {
+    let user = User::default();
+    let governance = opened(&user).await;
+    let outcome = governance.orchestrator().run(CACHE, options(Arc::new(Panics), Duration::from_secs(60))).await.unwrap();
+    assert_eq!(outcome.status, PipelineStatus::Completed, "{outcome:?}");
+    assert!(outcome.reason.unwrap().contains("panicked"));
+    assert_eq!(outcome.decision.unwrap().proposal.as_str().split('-').next(), Some("alpha"));
+    told(governance, user).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_that_comes_with_the_last_ballot_is_never_told_as_completed() {
+    // Stopped at every moment of the end: what the run tells and what the store holds agree.
+    for moment in 0..12 {
+        let user = User::default();
+        let governance = opened(&user).await;
+        let model = Arc::new(Held::at(Call::Evaluate(AgentRole::Beta)));
+        let (run, pipeline, _) = begun(&governance, &model, Duration::from_secs(60)).await;
+        model.let_go();
+        let board = governance.blackboard(&pipeline.task(), &governance.actor("operator").await.unwrap());
+        let verdicts =
+            async || board.entries(Section::Progress).await.unwrap().iter().filter(|e| e.name.as_str().starts_with("verdict-")).count();
+        until("the vote is near its end", async || verdicts().await >= 1 + moment % 2).await;
+        for _ in 0..moment / 2 {
+            governance.store().now().await.unwrap();
+        }
+        governance.revocations().stop_all("a drill").await.unwrap();
+        let outcome = run.await.unwrap();
+        let state = governance.store().state(governance.store().keys().pipeline(&pipeline)).await.unwrap().unwrap();
+        assert_eq!(state.field("status"), outcome.status.as_str(), "at moment {moment}");
+        assert!(matches!(outcome.status, PipelineStatus::Stopped | PipelineStatus::Completed), "{outcome:?}");
+        if outcome.status == PipelineStatus::Stopped {
+            assert!(outcome.reason.unwrap().contains("a drill"));
+        }
+        told(governance, user).await;
+    }
 }

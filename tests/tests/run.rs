@@ -172,7 +172,10 @@ fn an_objective_comes_from_an_argument_a_file_or_standard_input() {
 fn children(pid: u32) -> Vec<u32> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let told = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    told.collect::<String>().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    let ids: Vec<u32> = told.collect::<String>().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    // Whoever still begins carries its parent's name; frozen there it would freeze its parent too.
+    let begun = |pid: &u32| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|name| name.ends_with(b"governance\0agent\0"));
+    ids.into_iter().filter(begun).collect()
 }
 
 /// A run whose agents, processes of their own, are frozen as soon as they are there. Not on the embedded file: a process that is frozen

@@ -52,7 +52,8 @@ pub async fn run(config: Config, args: Run, printer: &Printer) -> Result<ExitCod
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
-            governance.close().await?;
+            // The first error is the one to tell.
+            drop(governance.close().await);
             return Err(error);
         }
     };

@@ -27,8 +27,8 @@ const CALLS: u64 = 64;
 const LOG_LINES: u64 = 2_000;
 /// How often a run looks whether it was stopped, in case it was not told.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long agents may take to leave.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// How long a run that broke waits for a store that does not answer, to write its end down.
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ pub(super) struct Driver {
     pub run: Run,
     bus: MessageBus,
     inbox: Inbox,
-    crew: Crew,
+    pub crew: Crew,
     stops: Signals,
     pub vote: Option<ProposalId>,
 }
@@ -95,16 +95,36 @@ impl Driver {
             }
         };
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission };
+        match Self::sit_down(&parts, &pipeline, &governor, objective, options).await {
+            Err(error) => {
+                let failed = [("status", PipelineStatus::Failed.to_string()), ("reason", error.to_string())];
+                let told = governor.commit().merge(parts.store.keys().pipeline(&pipeline), failed);
+                // Refused where it was stopped meanwhile, which then is its state.
+                drop(parts.store.within(LAST_WORDS).commit(told).await);
+                Err(error)
+            }
+            seated => seated,
+        }
+    }
+
+    async fn sit_down(parts: &Parts, pipeline: &PipelineId, governor: &Actor, objective: &str, options: RunOptions) -> Result<Self> {
         let task = pipeline.task();
-        parts.blackboard(&task, &governor).post(Section::Problem, "objective", &objective).await?;
-        let mut bus = parts.bus(&task, &governor);
+        parts.blackboard(&task, governor).post(Section::Problem, "objective", &objective).await?;
+        let mut bus = parts.bus(&task, governor);
         bus.join(MailboxOptions::default()).await?;
-        let inbox = Inbox::open(&bus);
-        let stops = store.signals(&store.keys().ws_broadcast()).await?;
-        let crew = Crew::new(options.runtime.clone(), &parts, options.model.clone());
-        let run = Run::new([], options.auto_continue);
-        let objective = objective.to_owned();
-        Ok(Self { parts, options, pipeline, objective, governor, run, bus, inbox, crew, stops, vote: None })
+        Ok(Self {
+            inbox: Inbox::open(&bus),
+            stops: parts.store.signals(&parts.store.keys().ws_broadcast()).await?,
+            crew: Crew::new(options.runtime.clone(), parts, options.model.clone()),
+            run: Run::new([], options.auto_continue),
+            bus,
+            pipeline: pipeline.clone(),
+            objective: objective.to_owned(),
+            governor: governor.clone(),
+            parts: parts.clone(),
+            options,
+            vote: None,
+        })
     }
 
     async fn spawn(&mut self) -> Result<()> {
@@ -133,15 +153,13 @@ impl Driver {
         let until = clock.elapsed() + self.options.timeout;
         let waits = |run: &Run| run.status.is_final() || run.awaiting_user || (run.status == PipelineStatus::Report && !run.auto);
         while !waits(&self.run) {
-            let event = match self.next(until.saturating_sub(clock.elapsed())).await {
-                Ok(Some(event)) => event,
-                Ok(None) => continue,
-                Err(error) => broken(&error),
-            };
-            let (run, effects) = self.run.clone().apply(event);
-            self.run = run;
-            for effect in effects {
-                self.carry_out(effect).await?;
+            let Some(event) = self.next(until.saturating_sub(clock.elapsed())).await? else { continue };
+            let (next, effects) = self.run.clone().apply(event);
+            let before = std::mem::replace(&mut self.run, next);
+            if let Err(error) = self.carry_out_all(effects).await {
+                // INVARIANT: a run never claims a state of which it could not carry out the effects.
+                self.run = before;
+                return Err(error);
             }
         }
         Ok(())
@@ -181,13 +199,14 @@ impl Driver {
     }
 
     /// Whether the run was stopped, or lost an agent to a revocation.
-    async fn look(&self) -> Result<Option<Event>> {
+    pub async fn look(&self) -> Result<Option<Event>> {
         let store = &self.parts.store;
         for (key, admitted) in &self.governor.admission.0 {
             if store.number(key.clone()).await? != *admitted {
-                let stop = self.parts.revocations().stop_in_force().await?;
-                let why =
-                    stop.map_or_else(|| "the pipeline was stopped".to_owned(), |stop| format!("everything was stopped: {}", stop.reason));
+                let why = match self.parts.revocations().stop_in_force().await? {
+                    Some(stop) => format!("everything was stopped: {}", stop.reason),
+                    None => self.stopped_because().await?,
+                };
                 return Ok(Some(Event::Stopped(why)));
             }
         }
@@ -199,20 +218,32 @@ impl Driver {
         Ok(None)
     }
 
+    async fn stopped_because(&self) -> Result<String> {
+        let state = self.parts.store.state(self.parts.store.keys().pipeline(&self.pipeline)).await?.unwrap_or_default();
+        let stopped = state.field("status") == PipelineStatus::Stopped.as_str() && !state.field("reason").is_empty();
+        Ok(if stopped { state.field("reason").to_owned() } else { "the pipeline was stopped".to_owned() })
+    }
+
+    pub async fn carry_out_all(&mut self, effects: Vec<Effect>) -> Result<()> {
+        for effect in effects {
+            self.carry_out(effect).await?;
+        }
+        Ok(())
+    }
+
     async fn carry_out(&mut self, effect: Effect) -> Result<()> {
-        let done = match effect {
+        match effect {
             Effect::Record(status) => self.record(status).await,
             Effect::Instruct(stage) => self.instruct(stage).await,
             Effect::Report => self.report().await,
             Effect::OpenVote => self.open_vote().await,
             Effect::Decide(outcome) => self.decide(outcome).await,
             Effect::KeepFailure(context) => self.keep_failure(&context).await,
-            Effect::Dismiss => self.instruct(Stage::Leave).await,
-        };
-        match done {
-            // The run was ended from outside between two effects; the next look says by whom.
-            Err(error) if error.kind() == ErrorKind::Revoked => Ok(()),
-            other => other,
+            Effect::Dismiss => match self.instruct(Stage::Leave).await {
+                // The agents of a run that was stopped hear it from the store.
+                Err(error) if error.kind() == ErrorKind::Revoked => Ok(()),
+                other => other,
+            },
         }
     }
 
@@ -320,44 +351,7 @@ impl Driver {
         store.apply(Commit::default().urgent().put(key, to_json(&kept)?)).await.map(drop)
     }
 
-    /// Lets the agents leave, says how it ended, and gathers what came of it.
-    async fn close(mut self, done: Result<()>) -> Result<RunOutcome> {
-        if let Err(error) = done {
-            let (run, effects) = self.run.clone().apply(broken(&error));
-            self.run = run;
-            for effect in effects {
-                // What can still be written down is; the first error is the one that is told.
-                if let Err(later) = self.carry_out(effect).await {
-                    tracing::debug!(error = %later, "the end of a broken run could not be written down");
-                }
-            }
-        }
-        self.farewell().await;
-        let outcome = self.gather().await?;
-        let results = json!({"decision": outcome.decision.as_ref().map(|decision| &decision.proposal)});
-        let (pipeline_id, status) = (self.pipeline.clone(), outcome.status);
-        self.tell(Broadcast::OrchestrationComplete { pipeline_id, status, results }).await?;
-        Ok(outcome)
-    }
-
-    async fn farewell(&mut self) {
-        let waits = self.run.status == PipelineStatus::Report;
-        let mut staying: Vec<AgentId> = if waits { Vec::new() } else { self.run.alive().cloned().collect() };
-        let all = async {
-            while !staying.is_empty() {
-                let (id, ended) = self.crew.ended().await;
-                staying.retain(|other| *other != id);
-                if let Err(error) = ended {
-                    tracing::debug!(agent = %id, %error, "an agent did not leave by itself");
-                }
-            }
-        };
-        if tokio::time::timeout(FAREWELL, all).await.is_err() {
-            tracing::warn!("some agents did not leave in time and were ended");
-        }
-    }
-
-    async fn tell(&self, event: Broadcast) -> Result<()> {
+    pub async fn tell(&self, event: Broadcast) -> Result<()> {
         if let Some(observer) = &self.options.observer {
             observer(&event);
         }
@@ -380,12 +374,5 @@ impl Driver {
 
     fn log(&self) -> crate::vocabulary::Key {
         self.parts.store.keys().pipeline_logs(&self.pipeline)
-    }
-}
-
-fn broken(error: &Error) -> Event {
-    match error.kind() {
-        ErrorKind::Revoked => Event::Stopped("the pipeline was stopped".to_owned()),
-        _ => Event::Broken(error.to_string()),
     }
 }

@@ -8,6 +8,7 @@
 
 mod broadcast;
 mod driver;
+mod ending;
 mod gather;
 mod inbox;
 mod options;

@@ -1,14 +1,15 @@
 //! What runs an agent: a task in this process, or a process of its own. Both live the same life on the bus.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::parts::Parts;
 use super::process::{self, Seat};
 use crate::agent::{Desk, built_in, live};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::llm::Model;
 use crate::store::Actor;
 use crate::vocabulary::{AgentId, AgentRole};
@@ -42,44 +43,51 @@ pub(super) struct Crew {
     runtime: AgentRuntime,
     parts: Parts,
     model: Arc<dyn Model>,
-    lives: JoinSet<Ended>,
+    lives: JoinSet<Result<()>>,
+    ids: HashMap<Id, AgentId>,
 }
 
 impl Crew {
     pub fn new(runtime: AgentRuntime, parts: &Parts, model: Arc<dyn Model>) -> Self {
-        Self { runtime, parts: parts.clone(), model, lives: JoinSet::new() }
+        Self { runtime, parts: parts.clone(), model, lives: JoinSet::new(), ids: HashMap::new() }
     }
 
     /// Starts an admitted agent.
     pub fn start(&mut self, actor: Actor, role: AgentRole) -> Result<()> {
         let id = actor.id.clone();
-        match &self.runtime {
+        let life = match &self.runtime {
             AgentRuntime::BuiltIn => {
                 let worker = built_in(role)?;
                 let (parts, model) = (self.parts.clone(), self.model.clone());
-                self.lives.spawn(async move {
-                    let life = async { live(&Desk::new(&parts.store, actor, &parts.recorder, model).await?, &*worker).await };
-                    (id, life.await)
-                });
+                self.lives.spawn(async move { live(&Desk::new(&parts.store, actor, &parts.recorder, model).await?, &*worker).await })
             }
             AgentRuntime::Process(program) => {
                 let seat = Seat { address: self.parts.address.clone(), actor, role };
                 let child = process::start(program, &seat)?;
-                self.lives.spawn(async move { (id, child.end().await) });
+                self.lives.spawn(child.end())
             }
-        }
+        };
+        self.ids.insert(life.id(), id);
         Ok(())
     }
 
     /// The next agent that ends; never, when none is left. Cancel safe.
     pub async fn ended(&mut self) -> Ended {
         loop {
-            match self.lives.join_next().await {
-                Some(Ok(ended)) => return ended,
-                Some(Err(error)) if error.is_panic() => tracing::error!(%error, "an agent panicked"),
-                Some(Err(_)) => {}
+            let (task, ended) = match self.lives.join_next_with_id().await {
+                Some(Ok(ended)) => ended,
+                Some(Err(error)) => (error.id(), Err(Error::internal("its task panicked").because(error))),
                 None => std::future::pending().await,
+            };
+            if let Some(id) = self.ids.remove(&task) {
+                return (id, ended);
             }
         }
+    }
+
+    /// Ends all that are left, and waits until they are gone.
+    pub async fn end(&mut self) {
+        self.lives.shutdown().await;
+        self.ids.clear();
     }
 }
