@@ -76,7 +76,7 @@ fn raw() {
             let sql = "INSERT OR REPLACE INTO tokens (token, digest, generation, at, until, results) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             run(sql, &[&token, &7, &8, &5, &600_005, &&[1_u8; 8][..]]);
         }
-        let sql = "INSERT INTO clock (id, now, transactions) VALUES (1, ?1, 1) \
+        let sql = "INSERT INTO clock (id, now, transactions, boot, anchor) VALUES (1, ?1, 1, '', 0) \
                    ON CONFLICT (id) DO UPDATE SET now = max(now, excluded.now), transactions = transactions + 1";
         run(sql, &[&number]);
         run("COMMIT", &[]);

@@ -91,6 +91,22 @@ fn a_file_of_a_newer_version_is_refused() {
 }
 
 #[test]
+fn handles_that_open_a_new_file_at_the_same_time_all_find_a_store() {
+    for _ in 0..20 {
+        let (_folder, path) = place();
+        let start = std::sync::Barrier::new(6);
+        let open = || {
+            start.wait();
+            backend(&path).map(drop)
+        };
+        std::thread::scope(|scope| {
+            let openings: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            openings.into_iter().for_each(|opening| opening.join().unwrap().unwrap());
+        });
+    }
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_refused_with_what_to_look_at() {
     let (folder, _) = place();
     for path in [Path::new("/proc/no/such/store.db"), folder.path()] {

@@ -22,8 +22,6 @@ const OPENING: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 5;
 /// How long a reader's SQLite waits in place: readers wait only while a crashed process's log is brought in.
 const READING: Duration = Duration::from_millis(20);
-/// Checkpoint after so many pages: frequent ones make the tail of the latency.
-const CHECKPOINT_PAGES: u32 = 8_000;
 /// More than the number of different statements.
 const STATEMENTS: usize = 64;
 
@@ -36,12 +34,20 @@ pub(super) fn open_writer(path: &Path, clock: &StoreClock) -> Result<Connection>
     create(path)?;
     let mut connection = connect(path).map_err(|e| failed(path, e))?;
     connection.busy_timeout(OPENING).map_err(|e| failed(path, e))?;
+<<<<<<< HEAD
     prepare(&mut connection, path, clock)?;
     let pragmas = format!(
         "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA cache_size = -16000; PRAGMA journal_size_limit = \
          67108864"
     );
     connection.execute_batch(&pragmas).map_err(|e| failed(path, e))?;
+=======
+    prepare(&mut connection, path)?;
+    // The writer decides by itself when to bring the log in.
+    let pragmas = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16000; \
+                   PRAGMA journal_size_limit = 67108864";
+    connection.execute_batch(pragmas).map_err(|e| failed(path, e))?;
+>>>>>>> sqlite
     // From here on the writer waits by itself.
     connection.busy_timeout(Duration::ZERO).map_err(|e| failed(path, e))?;
     Ok(connection)
@@ -94,7 +100,11 @@ fn prepare(connection: &mut Connection, path: &Path, clock: &StoreClock) -> Resu
 
 fn try_prepare(connection: &mut Connection, path: &Path) -> Result<()> {
     let failed = |error| failed(path, error);
-    if let Found::Store = look(connection, path)? {
+    // In one transaction, or a file that another process is just setting up would look like half of one.
+    let reading = connection.transaction().map_err(failed)?;
+    let found = look(&reading, path)?;
+    reading.finish().map_err(failed)?;
+    if let Found::Store = found {
         return Ok(());
     }
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).map_err(failed)?;

@@ -15,6 +15,7 @@
 
 mod cache;
 mod cells;
+mod checkpoint;
 mod failure;
 mod file;
 mod reader;
@@ -81,6 +82,7 @@ impl Sqlite {
             transactions: transactions.clone(),
             data_version: -1,
             purged: Millis(0),
+            checkpoint: checkpoint::Checkpoint::default(),
         };
         let thread = std::thread::Builder::new().name("governance-write".into()).spawn(move || writer.run(&inbox));
         let thread = thread.map_err(|e| Error::internal("no thread could be started").because(e))?;

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::cache::Cache;
 use super::cells::Rows;
+use super::checkpoint::Checkpoint;
 use super::failure::{busy, failed, moved};
 use super::row::number;
 use super::time::StoreClock;
@@ -52,6 +53,7 @@ pub(super) struct Writer {
     /// What no other connection has changed since the cache was last right.
     pub data_version: i64,
     pub purged: Millis,
+    pub checkpoint: Checkpoint,
     /// The file's identity, to notice that it was replaced.
     pub file: (u64, u64),
 }
@@ -72,7 +74,11 @@ impl Writer {
             before = group.len();
             // Nobody waits for these any more, and they have not begun.
             group.retain(|pending| !pending.answer.is_closed());
+            let written = self.transactions.load(Ordering::Relaxed);
             self.serve(&mut group);
+            if self.transactions.load(Ordering::Relaxed) != written {
+                self.checkpoint.written(&self.connection);
+            }
         }
     }
 
