@@ -34,20 +34,11 @@ pub(super) fn open_writer(path: &Path, clock: &StoreClock) -> Result<Connection>
     create(path)?;
     let mut connection = connect(path).map_err(|e| failed(path, e))?;
     connection.busy_timeout(OPENING).map_err(|e| failed(path, e))?;
-<<<<<<< HEAD
     prepare(&mut connection, path, clock)?;
-    let pragmas = format!(
-        "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; PRAGMA cache_size = -16000; PRAGMA journal_size_limit = \
-         67108864"
-    );
-    connection.execute_batch(&pragmas).map_err(|e| failed(path, e))?;
-=======
-    prepare(&mut connection, path)?;
     // The writer decides by itself when to bring the log in.
     let pragmas = "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -16000; \
                    PRAGMA journal_size_limit = 67108864";
     connection.execute_batch(pragmas).map_err(|e| failed(path, e))?;
->>>>>>> sqlite
     // From here on the writer waits by itself.
     connection.busy_timeout(Duration::ZERO).map_err(|e| failed(path, e))?;
     Ok(connection)
