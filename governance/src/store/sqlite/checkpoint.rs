@@ -24,7 +24,7 @@ impl Checkpoint {
     /// A transaction was written. A checkpoint that fails, fails no commit: the next one does its work.
     pub fn written(&mut self, connection: &Connection) {
         self.transactions = self.transactions.wrapping_add(1);
-        if self.transactions % EVERY == 0
+        if self.transactions.is_multiple_of(EVERY)
             && let Err(error) = bring_in(connection)
         {
             tracing::debug!(%error, "a checkpoint failed");
