@@ -1,5 +1,5 @@
 //! Whatever is wrong, the program says so in one line that tells what to do, exits with 1, and loses nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,5 +1,5 @@
 //! Death at any moment, and hands on the files: what was written is there, or its loss is found and located.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 use std::path::Path;
 use std::process::Command;
@@ -138,7 +138,7 @@ fn promise_05_a_row_that_is_edited_moved_or_cut_out_is_found_and_located() {
 fn promise_05_a_tail_that_is_cut_is_found_and_located() {
     let (user, _) = at_rest();
     let database = Connection::open(user.home().join("governance.db")).unwrap();
-    let last: u64 = database.query_row("SELECT max(seq) FROM agent_actions", [], |row| row.get(0)).unwrap();
+    let last: i64 = database.query_row("SELECT max(seq) FROM agent_actions", [], |row| row.get(0)).unwrap();
     database.execute("DELETE FROM agent_actions WHERE seq > ?1", [last - 5]).unwrap();
     let first = found(&user, &[]);
     assert_eq!((&first["problem"], &first["seq"]), (&"truncated".into(), &(last - 4).into()));

@@ -1,5 +1,5 @@
 //! What happens to a run half-way: proposals that change, agents that are revoked, time that runs out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
