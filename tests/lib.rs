@@ -1,5 +1,13 @@
 //! Shared by the integration tests: the real parts, and the rigs that the contract suite runs on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "tests"
+)]
 
 pub mod models;
 pub mod program;

@@ -75,6 +75,10 @@ impl Config {
     pub fn load(flags: Flags, env: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let set = |name: &str| env(name).filter(|value| !value.is_empty());
         let home = flags.home.or_else(|| set("GOVERNANCE_HOME").map(PathBuf::from)).unwrap_or_else(|| DEFAULT_HOME.into());
+        if home.exists() && !home.is_dir() {
+            let message = format!("the home `{}` is a file: name a directory with --home or GOVERNANCE_HOME", home.display());
+            return Err(Error::invalid("bad_home", message));
+        }
         let file = File::read(&home)?;
         let default = Self::default();
         let parsed = |name: &str| {
@@ -116,7 +120,11 @@ impl File {
             }
             Err(error) => return Err(Error::invalid("config_unreadable", format!("`{}` cannot be read", path.display())).because(error)),
         };
-        toml::from_str(&text).map_err(|e| Error::invalid("bad_config", format!("`{}`: {}", path.display(), e.message())).because(e))
+        toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+            let what = error.message().lines().next().unwrap_or_default();
+            Error::invalid("bad_config", format!("`{}`, line {line}: {what}", path.display()))
+        })
     }
 }
 
@@ -156,6 +164,7 @@ mod tests {
         let bad = Config::load(flags.clone(), |name| (name == "ORCHESTRATION_TIMEOUT").then(|| "soon".into())).unwrap_err();
         assert!(bad.to_string().contains("`soon`"), "{bad}");
         std::fs::write(home.path().join("config.toml"), "stoer = \"x\"").unwrap();
-        assert!(Config::load(flags, |_| None).unwrap_err().to_string().contains("stoer"));
+        let unknown = Config::load(flags, |_| None).unwrap_err().to_string();
+        assert!(unknown.contains("stoer") && unknown.contains("line 1"), "{unknown}");
     }
 }

@@ -25,6 +25,9 @@ use crate::vocabulary::{PipelineId, PipelineStatus, TaskId};
 use args::{Args, Command};
 use printer::Printer;
 
+/// SIGXFSZ, the same number on every Unix that matters here.
+const FILE_TOO_LARGE: i32 = 25;
+
 /// The whole program: parses the arguments, runs the command, and answers with the exit code that is true.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -56,6 +59,8 @@ pub fn main() -> ExitCode {
 }
 
 async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
+    // A file that reached its allowed size is told as an error, not by the death of the process.
+    let _too_large = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE));
     if matches!(args.command, Command::Agent) {
         return agent::agent().await;
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Agents, Run};
-use super::printer::{BOLD, DIM, GOOD, Printer, WARN, short};
+use super::printer::{BOLD, CLOSED, DIM, GOOD, Printer, WARN, short};
 use super::progress::Progress;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -63,12 +63,12 @@ pub async fn run(config: Config, args: Run, printer: &Printer) -> Result<ExitCod
         written.map_err(|e| Error::unavailable("not_written", format!("`{}` cannot be written", out.display())).because(e))?;
     }
     governance.close().await?;
-    if printer.json {
-        printer.object(&outcome)?;
-    } else {
-        summary(&outcome, args.out.as_deref(), printer)?;
+    let shown = if printer.json { printer.object(&outcome) } else { summary(&outcome, args.out.as_deref(), printer) };
+    match shown {
+        // Whoever stopped reading can still ask how it ended.
+        Err(error) if error.code() != CLOSED => Err(error),
+        _ => Ok(ExitCode::from(code)),
     }
-    Ok(ExitCode::from(code))
 }
 
 /// The first signal stops the run cleanly; the second ends the program.
@@ -84,10 +84,15 @@ fn objective(args: &Run) -> Result<String> {
     let unreadable =
         |what: &str, error| Error::invalid("objective_unreadable", format!("the objective cannot be read from {what}")).because(error);
     let read = |what: &str, source: &mut dyn Read| {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         // One byte more than is allowed tells a large one from one too large, without reading all of it.
-        source.take(MAX_OBJECTIVE as u64 + 1).read_to_string(&mut text).map_err(|e| unreadable(what, e))?;
-        Ok(text)
+        source.take(MAX_OBJECTIVE as u64 + 1).read_to_end(&mut bytes).map_err(|e| unreadable(what, e))?;
+        if bytes.len() > MAX_OBJECTIVE {
+            let message =
+                format!("the objective has more than {MAX_OBJECTIVE} bytes, which is the most: put the rest into a file it refers to");
+            return Err(Error::invalid("objective_too_large", message));
+        }
+        String::from_utf8(bytes).map_err(|_| Error::invalid("bad_objective", format!("the objective in {what} is not UTF-8 text")))
     };
     match (&args.objective, &args.file) {
         (Some(dash), _) if dash == "-" => read("standard input", &mut std::io::stdin().lock()),

@@ -78,9 +78,9 @@ impl Address {
 
     /// The server does not answer.
     pub fn unreachable(&self, why: &str) -> Error {
-        // The client shows a system's error as its debug text; only its sentence is for people.
-        let why = why.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"')).map_or(why, |(sentence, _)| sentence);
-        let message = format!("`{}` does not answer ({why}): start the server, or check the address", self.shown);
+        // The client tells an operating system's error by its debug form: its sentence is what people read.
+        let sentence = why.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"')).map_or(why, |(sentence, _)| sentence);
+        let message = format!("`{}` does not answer ({sentence}): start the server, or check the address", self.shown);
         Error::unavailable("store_unreachable", message).with("address", self.shown.clone())
     }
 }
