@@ -48,13 +48,39 @@ if child == 0:
         assert refused.code == "forked", refused
     else:
         raise SystemExit("the parent's handle was used in the child")
+    try:
+        Governance.open(home=sys.argv[1] + "/other")
+    except governance.InvalidError as refused:
+        assert refused.code == "forked", refused
+    else:
+        raise SystemExit("a child that bears its parent's locks opened a file")
     del board, opened
-    with Governance.open(home=sys.argv[1]) as own:
-        own.blackboard("t", "beta-1").post("progress", "child", 2)
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
-assert [entry.name for entry in board.entries("progress")] == ["child", "parent"]
+assert [entry.name for entry in board.entries("progress")] == ["parent"]
 opened.close()
+"""
+
+CLOSED_BEFORE = """
+import os, sys
+from governance.blocking import Governance
+
+def post(name):
+    with Governance.open(home=sys.argv[1]) as own:
+        own.blackboard("t", "alpha-1").post("progress", name, os.getpid())
+
+post("before")
+children = []
+for number in range(4):
+    child = os.fork()
+    if child == 0:
+        post(f"child-{number}")
+        sys.exit(0)
+    children.append(child)
+assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+with Governance.open(home=sys.argv[1]) as own:
+    names = [entry.name for entry in own.blackboard("t", "alpha-1").entries("progress")]
+assert names == ["before", "child-0", "child-1", "child-2", "child-3"], names
 """
 
 
@@ -64,8 +90,14 @@ def test_a_process_ends_cleanly_with_everything_open(home: Path, round: int) -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_forked_child_opens_its_own_and_is_refused_its_parents(home: Path) -> None:
+def test_a_forked_child_is_refused_what_its_parent_holds(home: Path) -> None:
     done = subprocess.run([sys.executable, "-c", FORKED, str(home)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("round", range(5))
+def test_children_of_a_parent_that_closed_first_open_their_own(home: Path, round: int) -> None:
+    done = subprocess.run([sys.executable, "-c", CLOSED_BEFORE, str(home)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
 
 

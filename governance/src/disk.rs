@@ -1,8 +1,42 @@
-//! What a file lies on.
+//! What a file lies on, and which process has files open.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::error::{Error, Result};
+
+// How many SQLite files are open, and by which process: `pid << 32 | count`. An atomic, because a fork finds every lock as it is.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
+/// Shows that this process has an SQLite file open.
+///
+/// SQLite keeps its locks by process, and a forked child inherits what its parent's connections believed to hold without holding it: with
+/// the same file opened again in the child, each could remove the log under the other. So a child opens nothing while it bears such ghosts.
+#[derive(Debug)]
+pub(crate) struct Opened(());
+
+impl Opened {
+    pub fn claim() -> Result<Self> {
+        let pid = std::process::id();
+        let count = |held: u64| (held >> 32 == u64::from(pid) || held & COUNT == 0).then(|| u64::from(pid) << 32 | ((held & COUNT) + 1));
+        let claimed = OPENED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count);
+        claimed.map(|_| Self(())).map_err(|held| {
+            let message = "this process was forked from one that had governed files open, whose locks a fork does not carry over: close \
+                           them before forking, open them only in the children, or start the children afresh (`spawn`)";
+            Error::invalid("forked", message).with("parent", (held >> 32).to_string())
+        })
+    }
+}
+
+const COUNT: u64 = u32::MAX as u64;
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let ours = |held: u64| (held >> 32 == u64::from(std::process::id())).then(|| held - 1);
+        // Another process's count is not ours to lower.
+        let _ = OPENED.fetch_update(Ordering::Relaxed, Ordering::Relaxed, ours);
+    }
+}
 
 /// Refuses a path on a network file system, where file locks and shared memory do not hold between machines. The path need not exist yet.
 pub(crate) fn refuse_network_file_system(path: &Path) -> Result<()> {

@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSy
 
 use super::Durability;
 use super::segment::trouble;
-use crate::disk::refuse_network_file_system;
+use crate::disk::{Opened, refuse_network_file_system};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::{LedgerId, Ports};
 
@@ -39,11 +39,13 @@ pub(super) struct Database {
     pub path: PathBuf,
     pub pool: SqlitePool,
     pub id: LedgerId,
+    _opened: Opened,
 }
 
 impl Database {
     /// Opens a file or makes it, and brings it to this version's format.
     pub async fn open(path: &Path, ports: &Ports) -> Result<Self> {
+        let _opened = Opened::claim()?;
         let (file, chance) = (path.to_owned(), ports.chance.clone());
         let directory = path.parent().unwrap_or(Path::new(".")).to_owned();
         let checked = move || {
@@ -72,7 +74,7 @@ impl Database {
             .map_err(trouble)?;
         let id: String = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'ledger'").fetch_one(&pool).await.map_err(trouble)?;
         drop(lock);
-        Ok(Self { path: path.to_owned(), pool, id: LedgerId::new(id)? })
+        Ok(Self { path: path.to_owned(), pool, id: LedgerId::new(id)?, _opened })
     }
 }
 

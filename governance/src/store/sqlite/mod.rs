@@ -11,6 +11,7 @@
 //! - Busy is waited for, a second at a time, and then said as `store_busy`; the [`Store`](super::Store) asks again until its own deadline.
 //! - The store's time never goes back, and a wall clock that jumps does not move it: see [`time`].
 //! - A dropped `commit` future is carried out whole or not at all; dropping the last handle lets the writer finish, then closes the file.
+//! - A forked child opens no file while its parent had one open: SQLite's locks belong to a process.
 //! - Nothing in this process may open and close the file outside SQLite: POSIX drops every lock of the process with any descriptor.
 
 mod cache;
@@ -40,6 +41,7 @@ use self::watcher::Watcher;
 use self::writer::{Pending, Writer};
 use super::hub::Hub;
 use super::{Answer, Backend, Commit, Description, Durability, Outcome, Query, Scan, Signals, Watch};
+use crate::disk::Opened;
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, Millis, Ports};
 
@@ -53,6 +55,8 @@ pub struct Sqlite {
     watcher: Mutex<Option<Watcher>>,
     origin: i64,
     transactions: Arc<AtomicI64>,
+    // Last: after every connection.
+    _opened: Opened,
 }
 
 impl Sqlite {
@@ -61,6 +65,7 @@ impl Sqlite {
     ///
     /// Blocks for as long as it takes to create a file; may wait some seconds for another program that keeps it locked.
     pub fn open(path: &Path, keys: &Keys, ports: Ports) -> Result<Arc<Self>> {
+        let _opened = Opened::claim()?;
         let clock = Arc::new(StoreClock::new(ports.clock));
         let connection = file::open_writer(path, &clock)?;
         // The folder exists now; a relative path must not change its meaning with the working directory.
@@ -87,7 +92,7 @@ impl Sqlite {
         let thread = std::thread::Builder::new().name("governance-write".into()).spawn(move || writer.run(&inbox));
         let thread = thread.map_err(|e| Error::internal("no thread could be started").because(e))?;
         let readers = Readers::new(path.clone(), clock);
-        Ok(Arc::new(Self { path, writer: Some((sender, thread)), readers, hub, watcher: Mutex::default(), origin, transactions }))
+        Ok(Arc::new(Self { path, writer: Some((sender, thread)), readers, hub, watcher: Mutex::default(), origin, transactions, _opened }))
     }
 
     /// The file.
