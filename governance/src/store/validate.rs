@@ -8,6 +8,8 @@ use crate::vocabulary::{Key, Kind};
 pub const MAX_VALUE: usize = 4 * 1024 * 1024;
 /// The longest field name, in bytes.
 pub const MAX_FIELD: usize = 256;
+/// What no field's name begins with: a store may keep the field's version there.
+const RESERVED: &str = "v:";
 /// The most checks and writes in one commit.
 pub const MAX_OPERATIONS: usize = 512;
 
@@ -54,6 +56,9 @@ fn expect_cell(cell: &Cell, kinds: &[Kind]) -> Result<()> {
         Some(field) if field.is_empty() || field.len() > MAX_FIELD => {
             Err(Error::invalid("invalid_field", format!("a field of `{}` has 1 to {MAX_FIELD} bytes, not {}", cell.key, field.len())))
         }
+        Some(field) if field.starts_with(RESERVED) => {
+            Err(Error::invalid("invalid_field", format!("a field of `{}` does not begin with `{RESERVED}`", cell.key)))
+        }
         Some(_) => expect(&cell.key, &[Kind::Table]),
         None => Ok(()),
     }
@@ -79,8 +84,11 @@ fn validate_write(write: &Write) -> Result<()> {
         Write::Delete(cell) => expect_cell(cell, &[Kind::Record, Kind::Table, Kind::State, Kind::Counter]),
         Write::Merge { state, fields } => {
             expect(state, &[Kind::State])?;
-            if fields.iter().any(|(name, _)| name == "version" || name.is_empty()) {
-                return Err(Error::invalid("invalid_field", format!("`{state}` has a field without a name or named `version`")));
+            if fields.iter().any(|(name, _)| name == "version" || name.starts_with(RESERVED) || name.is_empty()) {
+                return Err(Error::invalid(
+                    "invalid_field",
+                    format!("`{state}` has a field without a name, named `version`, or whose name begins with `{RESERVED}`"),
+                ));
             }
             Ok(())
         }

@@ -1,33 +1,40 @@
 -- Judges and writes a batch of commits, each for itself: `kernel.rs` in the server's language. ADR 1.
 --
 --   KEYS  per commit: [token] generation epoch… then each operation's keys, in order
---   ARGV  number of commits, then per commit: program [digest] seen epoch… then each operation's arguments, in order
+--   ARGV  number of commits, then per commit: program [digest] seen,epoch… then each operation's arguments, in order
 --
 -- A program: how many keys are read first, whether the first is a token, keys, arguments and checks (two bytes each), then four
 -- bytes an operation: what, on which kind of cell, flags, the check that already looked at the cell. Flags: 1 lives for a while,
--- 2 has an event, 4 wake who watches the key, 8 wake who watches the event log, 16 the value bears a version already, as a guess: a
--- server hashes every text that a script makes, so making a long one is the dearest thing a commit can do.
+-- 2 has an event.
+--
+-- A record is its version in 16 digits and its value. A table keeps the version of the field `f` in its field `v:f`, a state its own
+-- in the field `version`: a server hashes every byte of a text that a script touches, so a value must not be read to know its version.
 --
 -- A reply: `A` or `R` (given before) generation,time,result… or `!` why,operation,found.
 --
 -- INVARIANT: nothing is written before everything that could refuse or fail was looked at.
 
 local K, A, call, try = KEYS, ARGV, redis.call, redis.pcall
-local byte, sub, find, format = string.byte, string.sub, string.find, string.format
-local unpack = table.unpack or unpack
+local byte, sub, find, format, gmatch = string.byte, string.sub, string.find, string.format, string.gmatch
+local concat, unpack = table.concat, table.unpack or unpack
 local time = call('TIME')
 local now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
-local at = format('%d', now)
+local at, forgotten = format('%d', now), format('%d', now + 600000)
+
+-- Whether a hash is a state: a table that has a field `version` has that field's version, too.
+local function is_state(key)
+  local v = call('HMGET', key, 'version', 'v:version')
+  return v[1] and not v[2]
+end
 
 -- The version of a record, a field, a table or a state, the value of a number, how much a log, list or set holds; 0 if absent.
 -- Nil if the key holds another kind. Reads that fail on a foreign type tell it without asking for the type.
 local function look(kind, key, field)
   local v
   if kind == 116 then -- t: a field of a table
-    v = try('HGET', key, field)
+    v = try('HGET', key, 'v:' .. field)
     if not v then
-      v = try('HGET', key, 'version')
-      if type(v) == 'table' or v and byte(v) ~= 48 then return nil end
+      if is_state(key) or call('HEXISTS', key, field) == 1 then return nil end
       return 0
     end
   elseif kind == 114 then -- r: a record
@@ -40,20 +47,16 @@ local function look(kind, key, field)
     return tonumber(v)
   elseif kind == 115 then -- s: a state
     v = try('HGET', key, 'version')
+    if type(v) == 'table' then return nil end
     if not v then return call('HLEN', key) == 0 and 0 or nil end
-    if type(v) == 'table' or byte(v) == 48 then return nil end
-    return tonumber(v)
+    return is_state(key) and tonumber(v)
   else
     if kind == 84 then v = try('HLEN', key) -- T: a whole table
     elseif kind == 108 then v = try('XLEN', key) -- l: a log
     elseif kind == 76 then v = try('LLEN', key) -- L: a list
     else v = try('SCARD', key) end -- S: a set
     if type(v) == 'table' then return nil end
-    if kind == 84 and v > 0 then
-      v = 1
-      local version = call('HGET', key, 'version')
-      if version and byte(version) ~= 48 then return nil end
-    end
+    if kind == 84 and v > 0 then return not is_state(key) and 1 or nil end
     return v
   end
   if type(v) == 'table' or #v < 16 or byte(v) ~= 48 then return nil end
@@ -70,12 +73,13 @@ local function raise(key, floor)
   return next
 end
 
--- Appends an entry. A bound of 0 keeps all.
+-- Appends an entry, or answers the error. A bound of 0 keeps all.
 local function append(log, bound, ...)
-  if bound == '0' then return sub(call('XADD', log, '0-*', 'at', at, ...), 3) end
-  return sub(call('XADD', log, 'MAXLEN', '~', bound, '0-*', 'at', at, ...), 3)
+  if bound == '0' then return try('XADD', log, '0-*', 'at', at, ...) end
+  return try('XADD', log, 'MAXLEN', '~', bound, '0-*', 'at', at, ...)
 end
 
+local woken = {}
 local replies, k0, a0 = {}, 0, 1
 for number = 1, tonumber(A[1]) do
   local ops = A[a0 + 1]
@@ -88,23 +92,27 @@ for number = 1, tonumber(A[1]) do
       reply = colon and sub(m[1], 1, colon - 1) == A[base + 1] and 'R' .. sub(m[1], colon + 1) or '!T,0,'
       break
     end
-    local generation = m[has + 1] or '0'
-    if tonumber(A[base + has + 1]) > (tonumber(generation) or 0) then
-      reply = '!G,0,' .. generation
-      break
-    end
-    for i = has + 2, count do
-      local epoch = m[i]
-      if epoch ~= A[base + i] and (epoch or A[base + i] ~= '0' or call('EXISTS', K[k0 + i]) == 1) then
-        reply = '!S,' .. (i - has - 1) .. ',' .. (epoch or '')
-        break
+    local generation, admission = m[has + 1] or '0', A[base + has + 1]
+    local present = true
+    for i = has + 1, count do present = present and m[i] end
+    if not present or concat(m, ',', has + 1, count) ~= admission then
+      local i = has
+      for carried in gmatch(admission, '%d+') do
+        i = i + 1
+        local held = m[i]
+        if i == has + 1 then
+          if tonumber(carried) > tonumber(generation) then reply = '!G,0,' .. generation end
+        elseif held ~= carried and (held or carried ~= '0' or call('EXISTS', K[k0 + i]) == 1) then
+          reply = '!S,' .. (i - has - 1) .. ',' .. (held or '')
+        end
+        if reply then break end
       end
+      if reply then break end
     end
-    if reply then break end
 
     -- Look.
     local checks = ch * 256 + cl
-    local k, a, place, found = k0 + count, base + count, 0, {}
+    local k, a, place, found = k0 + count, base + has + 1, 0, {}
     local first, kw, aw = 9 + 4 * checks, k, a
     for o = 9, size, 4 do
       local op, kind, flags, looked = byte(ops, o, o + 3)
@@ -117,7 +125,7 @@ for number = 1, tonumber(A[1]) do
       end
       if looked > 0 then
         v = found[looked]
-      elseif kind ~= 45 then
+      elseif kind ~= 45 and (op ~= 76 or o > first) then
         v = look(kind, K[k], field)
         if not v then
           reply = '!K,' .. place .. ','
@@ -129,7 +137,7 @@ for number = 1, tonumber(A[1]) do
         a = a + 1 + flags % 2
         if flags % 4 >= 2 then
           k, a = k + 1, a + 3
-          if not look(108, K[k]) then
+          if o > first and not look(108, K[k]) then
             reply = '!X,' .. place .. ','
             break
           end
@@ -179,45 +187,47 @@ for number = 1, tonumber(A[1]) do
     end
     if reply then break end
 
-    -- Write.
+    -- Write. What is written first may fail, so a log needs no look before it.
     k, a, place = kw, aw, checks
-    local results = ''
+    local results, broken = '', nil
     for o = first, size, 4 do
       local op, kind, flags = byte(ops, o, o + 2)
       place, k = place + 1, k + 1
       local key, result = K[k], 0
       if op == 80 then
-        local version, value, field = format('%016d', found[place] + 1), nil, nil
+        local version, field, value = format('%016d', found[place] + 1), nil, nil
         if kind == 116 then
-          field, value, a = A[a + 1], A[a + 2], a + 2
-        else
           a = a + 1
-          value = A[a]
+          field = A[a]
         end
-        if flags < 16 then
-          value = version .. value
-        elseif sub(value, 1, 16) ~= version then
-          value = version .. sub(value, 17)
+        a = a + 1
+        value = A[a]
+        local ttl
+        if flags % 2 == 1 then
+          a = a + 1
+          ttl = A[a]
+        end
+        if flags >= 2 then
+          k, a = k + 1, a + 3
+          local log, meta, bound, token, done = K[k], A[a - 2], A[a - 1], A[a], nil
+          if field then
+            done = append(log, bound, 'put', value, 'version', version, 'meta', meta, 'token', token, 'key', key, 'field', field)
+          else
+            done = append(log, bound, 'put', value, 'version', version, 'meta', meta, 'token', token, 'key', key)
+          end
+          if type(done) == 'table' then
+            reply = '!X,' .. place .. ','
+            broken = done
+            break
+          end
+          woken[log] = true
         end
         if field then
-          call('HSET', key, field, value)
-        elseif flags % 2 == 1 then
-          a = a + 1
-          call('SET', key, value, 'PX', A[a])
+          call('HSET', key, field, value, 'v:' .. field, version)
+        elseif ttl then
+          call('SET', key, version .. value, 'PX', ttl)
         else
-          call('SET', key, value)
-        end
-        if flags % 4 >= 2 then
-          k, a = k + 1, a + 3
-          local log, meta, bound, token = K[k], A[a - 2], A[a - 1], A[a]
-          if field and bound ~= '0' then
-            call('XADD', log, 'MAXLEN', '~', bound, '0-*', 'at', at, 'put', value, 'meta', meta, 'token', token, 'key', key, 'field', field)
-          elseif field then
-            append(log, bound, 'put', value, 'meta', meta, 'token', token, 'key', key, 'field', field)
-          else
-            append(log, bound, 'put', value, 'meta', meta, 'token', token, 'key', key)
-          end
-          if flags % 16 >= 8 then call('PUBLISH', log .. ':wake', '') end
+          call('SET', key, version .. value)
         end
         result = version
       elseif op == 65 then
@@ -230,6 +240,12 @@ for number = 1, tonumber(A[1]) do
       elseif op == 76 then
         a = a + 2
         result = append(key, A[a], 'value', A[a - 1])
+        if type(result) == 'table' then
+          reply = '!K,' .. place .. ','
+          broken = result
+          break
+        end
+        result = sub(result, 3)
       elseif op == 69 then
         a = a + 1
         result = raise(key, tonumber(A[a]))
@@ -245,7 +261,7 @@ for number = 1, tonumber(A[1]) do
       elseif op == 68 then
         if kind == 116 then
           a = a + 1
-          result = call('HDEL', key, A[a])
+          result = call('HDEL', key, A[a], 'v:' .. A[a]) == 0 and 0 or 1
         else
           result = call('DEL', key)
         end
@@ -253,7 +269,7 @@ for number = 1, tonumber(A[1]) do
         k, a = k + 1, a + 2
         result = raise(K[k], 0)
         call('SET', key, format('%016d', tonumber(result)) .. A[a - 1], 'PX', A[a])
-        if flags % 16 >= 8 then call('PUBLISH', K[k] .. ':wake', '') end
+        woken[K[k]] = true
       elseif op == 72 then
         a = a + 2
         local length, bound = call('RPUSH', key, A[a - 1]), tonumber(A[a])
@@ -271,13 +287,16 @@ for number = 1, tonumber(A[1]) do
         else call('PUBLISH', key, A[a]) end -- S
       end
       results = results .. ',' .. result
-      if flags % 8 >= 4 then call('PUBLISH', key .. ':wake', '') end
+      if op ~= 83 then woken[key] = true end
     end
+    if broken and not find(broken.err, 'WRONGTYPE', 1, true) then return broken end
+    if reply then break end
     reply = generation .. ',' .. at .. results
-    if has == 1 then call('SET', K[k0 + 1], A[base + 1] .. ':' .. reply, 'PX', '600000') end
+    if has == 1 then call('SET', K[k0 + 1], A[base + 1] .. ':' .. reply, 'PXAT', forgotten) end
     reply = 'A' .. reply
   until true
   replies[number] = reply
   k0, a0 = k0 + kh * 256 + kl, a0 + ah * 256 + al
 end
+for key in pairs(woken) do call('PUBLISH', key .. ':wake', '') end
 return replies

@@ -9,7 +9,6 @@
 mod address;
 mod ear;
 mod facts;
-mod guesses;
 mod line;
 mod lines;
 mod options;
@@ -28,7 +27,6 @@ use fred::types::Value;
 use self::address::Address;
 use self::ear::Ear;
 use self::facts::{Facts, eviction};
-use self::guesses::Guesses;
 use self::line::Line;
 use self::lines::Lines;
 pub use self::options::RedisOptions;
@@ -43,19 +41,13 @@ pub struct Redis {
     lines: Lines,
     ear: Arc<Ear>,
     keys: Keys,
-    guesses: Guesses,
 }
 
 impl Redis {
     /// Connects to a server.
     pub async fn open(url: &StoreUrl, keys: &Keys, ports: Ports, options: RedisOptions) -> Result<Arc<Self>> {
         let address = Arc::new(Address::of(url)?);
-        let redis = Self {
-            lines: Lines::new(address.clone(), options, ports),
-            ear: Ear::new(address),
-            keys: keys.clone(),
-            guesses: Guesses::default(),
-        };
+        let redis = Self { lines: Lines::new(address.clone(), options, ports), ear: Ear::new(address), keys: keys.clone() };
         let line = redis.lines.line().await?;
         if let Some(warning) = eviction(&line).await {
             if options.strict {
@@ -72,7 +64,7 @@ impl Redis {
     }
 
     async fn send(&self, line: &Arc<Line>, commit: &Commit) -> Result<Result<Bytes, FredError>> {
-        let program = Program::of(&self.keys, commit, &self.guesses)?;
+        let program = Program::of(&self.keys, commit)?;
         if !commit.urgent {
             return Ok(queue::submit(line, program).await);
         }
@@ -105,9 +97,7 @@ impl Backend for Redis {
             line.load(script).await.map_err(|error| line.address.trouble(&error))?;
             reply = self.send(&line, commit).await?;
         }
-        let outcome = program::outcome(commit, &reply.map_err(|error| line.address.trouble(&error))?)?;
-        self.guesses.learn(commit, &outcome);
-        Ok(outcome)
+        program::outcome(commit, &reply.map_err(|error| line.address.trouble(&error))?)
     }
 
     async fn read(&self, queries: &[Query]) -> Result<Vec<Answer>> {

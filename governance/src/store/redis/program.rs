@@ -4,10 +4,8 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use fred::types::Value;
-use smallvec::SmallVec;
 
 use super::super::{Accepted, Cell, Check, Commit, Outcome, Refused, Write};
-use super::guesses::Guesses;
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, Kind, Millis, millis};
 
@@ -16,9 +14,6 @@ const EXACT: u64 = (1 << 53) - 1;
 
 const LIVES: u8 = 1;
 const EVENT: u8 = 2;
-const WAKE: u8 = 4;
-const WAKE_SECOND: u8 = 8;
-const GUESSED: u8 = 16;
 
 /// A commit as the script's keys and arguments.
 #[derive(Debug)]
@@ -32,12 +27,10 @@ struct Building<'a> {
     keys: Vec<Value>,
     args: Vec<Value>,
     ops: Vec<u8>,
-    // Keys whose watchers are woken already.
-    woken: SmallVec<[&'a Key; 8]>,
 }
 
 impl Program {
-    pub fn of(keys: &Keys, commit: &Commit, guesses: &Guesses) -> Result<Self> {
+    pub fn of(keys: &Keys, commit: &Commit) -> Result<Self> {
         let asked = usize::from(commit.token.is_some()) + 1 + commit.admission.0.len();
         let (Ok(count), Ok(checks)) = (u8::try_from(asked), u16::try_from(commit.checks.len())) else {
             return Err(Error::invalid("commit_too_large", "a commit is admitted by at most 253 epochs"));
@@ -46,9 +39,8 @@ impl Program {
         let mut building = Building {
             commit,
             keys: Vec::with_capacity(asked + operations + 2),
-            args: Vec::with_capacity(asked + 1 + 5 * operations),
+            args: Vec::with_capacity(3 + 5 * operations),
             ops: Vec::with_capacity(8 + 4 * operations),
-            woken: SmallVec::new(),
         };
         building.ops.extend([count, u8::from(commit.token.is_some()), 0, 0, 0, 0]);
         building.ops.extend(checks.to_be_bytes());
@@ -58,16 +50,18 @@ impl Program {
             building.number(commit.digest());
         }
         building.key(&keys.generation());
-        building.number(commit.generation);
+        let mut admission = String::with_capacity(16 * (1 + commit.admission.0.len()));
+        let _ = write!(admission, "{}", commit.generation.min(EXACT));
         for (key, epoch) in &commit.admission.0 {
             building.key(key);
-            building.number(*epoch);
+            let _ = write!(admission, ",{}", (*epoch).min(EXACT));
         }
+        building.args.push(Value::String(admission.into()));
         for check in &commit.checks {
             building.check(check);
         }
         for write in &commit.writes {
-            building.write(write, guesses)?;
+            building.write(write)?;
         }
         building.finish()
     }
@@ -142,15 +136,6 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// The flag that wakes a key's watchers, once in a commit.
-    fn wakes(&mut self, key: &'a Key, flag: u8) -> u8 {
-        if self.woken.contains(&key) {
-            return 0;
-        }
-        self.woken.push(key);
-        flag
-    }
-
     /// The check, if one of the first 255, that looks at the same cell.
     fn looked(&mut self, cell: &Cell) {
         let same = |check: &Check| match check {
@@ -164,32 +149,14 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// The version that a put will make, if it is likely enough known.
-    fn guess(&self, cell: &Cell, guesses: &Guesses) -> Option<u64> {
-        let expected = self.commit.checks.iter().find_map(|check| match check {
-            Check::Absent(other) if other == cell => Some(0),
-            Check::Version { cell: other, version } if other == cell => Some(*version),
-            _ => None,
-        });
-        expected.or_else(|| guesses.of(cell)).map(|version| version + 1).filter(|version| *version < EXACT)
-    }
-
-    fn write(&mut self, write: &'a Write, guesses: &Guesses) -> Result<()> {
-        let wake = self.wakes(write.key(), WAKE);
+    fn write(&mut self, write: &Write) -> Result<()> {
         match write {
             Write::Put { cell, value, ttl, event } => {
                 let lives = ttl.filter(|_| cell.field.is_none());
-                let mut flags = wake | if lives.is_some() { LIVES } else { 0 };
-                if let Some(event) = event {
-                    flags |= EVENT | self.wakes(&event.log, WAKE_SECOND);
-                }
-                let guess = self.guess(cell, guesses);
-                self.on_cell(b'P', flags | if guess.is_some() { GUESSED } else { 0 }, cell);
+                let flags = if lives.is_some() { LIVES } else { 0 } | if event.is_some() { EVENT } else { 0 };
+                self.on_cell(b'P', flags, cell);
                 self.looked(cell);
-                match guess {
-                    Some(version) => self.args.push(prefixed(version, value)),
-                    None => self.bytes(value),
-                }
+                self.bytes(value);
                 if let Some(ttl) = lives {
                     self.number(millis(ttl).max(1));
                 }
@@ -200,9 +167,9 @@ impl<'a> Building<'a> {
                     self.text(self.commit.token.as_ref().map_or("", |token| token.as_str()));
                 }
             }
-            Write::Delete(cell) => self.on_cell(b'D', wake, cell),
+            Write::Delete(cell) => self.on_cell(b'D', 0, cell),
             Write::Merge { state, fields } => {
-                self.operation(b'M', b's', wake, state);
+                self.operation(b'M', b's', 0, state);
                 self.number(fields.len() as u64);
                 for (name, value) in fields {
                     self.text(name);
@@ -213,47 +180,46 @@ impl<'a> Building<'a> {
                 if delta.unsigned_abs() > EXACT {
                     return Err(Error::invalid("number_too_large", format!("`{counter}` counts up to {EXACT}, not by {delta}")));
                 }
-                self.operation(b'A', b'n', wake | if ttl.is_some() { LIVES } else { 0 }, counter);
+                self.operation(b'A', b'n', if ttl.is_some() { LIVES } else { 0 }, counter);
                 self.text(&delta.to_string());
                 if let Some(ttl) = ttl {
                     self.number(millis(*ttl).max(1));
                 }
             }
             Write::Raise { key, floor } => {
-                self.operation(b'E', b'n', wake, key);
+                self.operation(b'E', b'n', 0, key);
                 self.number(*floor);
             }
             Write::Claim { lease, fence, holder, ttl } => {
-                let flags = wake | self.wakes(fence, WAKE_SECOND);
-                self.operation(b'C', b'r', flags, lease);
+                self.operation(b'C', b'r', 0, lease);
                 self.key(fence);
                 self.bytes(holder);
                 self.number(millis(*ttl).max(1));
             }
             Write::Append { log, value, bound } => {
-                self.operation(b'L', b'l', wake, log);
+                self.operation(b'L', b'l', 0, log);
                 self.bytes(value);
                 self.number(*bound);
             }
             Write::Trim { log, through } => {
-                self.operation(b'T', b'l', wake, log);
+                self.operation(b'T', b'l', 0, log);
                 self.text(&format!("0-{}", through.saturating_add(1)));
             }
             Write::Push { list, value, bound } => {
-                self.operation(b'H', b'L', wake, list);
+                self.operation(b'H', b'L', 0, list);
                 self.bytes(value);
                 self.number(*bound);
             }
             Write::Join { set, member } => {
-                self.operation(b'J', b'S', wake, set);
+                self.operation(b'J', b'S', 0, set);
                 self.text(member);
             }
             Write::Leave { set, member } => {
-                self.operation(b'X', b'S', wake, set);
+                self.operation(b'X', b'S', 0, set);
                 self.text(member);
             }
             Write::Expire { key, ttl } => {
-                self.operation(b'Z', letter(key), wake, key);
+                self.operation(b'Z', letter(key), 0, key);
                 self.number(millis(*ttl).max(1));
             }
             Write::Signal { channel, payload } => {
@@ -267,14 +233,6 @@ impl<'a> Building<'a> {
 
 fn text(text: &str) -> Value {
     Value::Bytes(Bytes::copy_from_slice(text.as_bytes()))
-}
-
-/// A value behind its version, as it is stored.
-fn prefixed(version: u64, value: &Bytes) -> Value {
-    let mut stored = Vec::with_capacity(16 + value.len());
-    let _ = std::io::Write::write_fmt(&mut stored, format_args!("{version:016}"));
-    stored.extend_from_slice(value);
-    Value::Bytes(stored.into())
 }
 
 /// How the script calls what a key holds as a whole.

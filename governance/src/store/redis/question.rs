@@ -1,5 +1,6 @@
 //! Asks a server, and reads what is stored back into values.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,11 +9,13 @@ use fred::types::{Resp3Frame, Value};
 use super::line::Line;
 use super::script::Script;
 use crate::error::{Error, Result};
-use crate::store::{Answer, Entry, Fields, Page, Put, Query, Versioned, wrong_kind};
+use crate::store::{Answer, Cell, Entry, Fields, Page, Put, Query, Versioned, wrong_kind};
 use crate::vocabulary::{Key, Kind, Millis, Token};
 
-/// How many digits of a version stand before a value.
+/// How many digits of a version stand before a record's value.
 const VERSION: usize = 16;
+/// What stands before a field's name, in the field that holds its version.
+const VERSIONS: &str = "v:";
 
 /// Asks one question.
 pub(super) async fn ask(line: &Line, query: &Query) -> Result<Answer> {
@@ -33,7 +36,7 @@ pub(super) async fn ask(line: &Line, query: &Query) -> Result<Answer> {
 fn words<'a>(line: &Line, query: &'a Query) -> (&'a Key, &'static str, Vec<Value>) {
     match query {
         Query::Cell(cell) => match &cell.field {
-            Some(field) => (&cell.key, "HGET", vec![text(cell.key.as_str()), text(field)]),
+            Some(field) => (&cell.key, "HMGET", vec![text(cell.key.as_str()), text(field), text(&format!("{VERSIONS}{field}"))]),
             None => (&cell.key, "GET", vec![text(cell.key.as_str())]),
         },
         Query::Table(key) | Query::State(key) => (key, "HGETALL", vec![text(key.as_str())]),
@@ -59,16 +62,18 @@ fn text(text: &str) -> Value {
 /// Reads a reply; none if what is stored is of another kind.
 fn answer(query: &Query, frame: Resp3Frame) -> Option<Answer> {
     Some(match query {
+        Query::Cell(Cell { field: Some(_), .. }) => {
+            let [value, at] = <[Resp3Frame; 2]>::try_from(list(frame)?).ok()?;
+            Answer::Cell(match (value, at) {
+                (Resp3Frame::Null, Resp3Frame::Null) => None,
+                (value, at) => Some(Versioned { version: counted(&bytes(at)?)?, value: bytes(value)? }),
+            })
+        }
         Query::Cell(_) => Answer::Cell(match frame {
             Resp3Frame::Null => None,
             frame => Some(versioned(&bytes(frame)?)?),
         }),
-        Query::Table(_) => {
-            let mut fields =
-                pairs(frame)?.into_iter().map(|(name, value)| Some((utf8(&name)?, versioned(&value)?))).collect::<Option<Vec<_>>>()?;
-            fields.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-            Answer::Table(fields)
-        }
+        Query::Table(_) => Answer::Table(table(pairs(frame)?)?),
         Query::State(_) => {
             let pairs = pairs(frame)?;
             if pairs.is_empty() {
@@ -78,6 +83,7 @@ fn answer(query: &Query, frame: Resp3Frame) -> Option<Answer> {
             for (name, value) in pairs {
                 match utf8(&name)? {
                     name if name == "version" => state.version = number(&value)?,
+                    name if name.starts_with(VERSIONS) => return None,
                     name => drop(state.fields.insert(name, utf8(&value)?)),
                 }
             }
@@ -137,9 +143,27 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 fn versioned(stored: &Bytes) -> Option<Versioned> {
-    let prefix = stored.get(..VERSION).filter(|prefix| prefix[0] == b'0' && prefix.iter().all(u8::is_ascii_digit))?;
-    let version = std::str::from_utf8(prefix).ok()?.parse().ok()?;
+    let version = counted(stored.get(..VERSION)?)?;
     Some(Versioned { version, value: stored.slice(VERSION..) })
+}
+
+fn counted(digits: &[u8]) -> Option<u64> {
+    let sound = digits.len() == VERSION && digits[0] == b'0' && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(digits).ok().filter(|_| sound)?.parse().ok()
+}
+
+/// The fields of a table, by name. Each has its version beside it.
+fn table(pairs: Vec<(Bytes, Bytes)>) -> Option<Vec<(String, Versioned)>> {
+    let (mut values, mut versions) = (BTreeMap::new(), BTreeMap::new());
+    for (name, value) in pairs {
+        let name = utf8(&name)?;
+        match name.strip_prefix(VERSIONS) {
+            Some(of) => drop(versions.insert(of.to_owned(), counted(&value)?)),
+            None => drop(values.insert(name, value)),
+        }
+    }
+    let versioned = |(name, value)| Some(Versioned { version: versions.remove(&name)?, value }).map(|versioned| (name, versioned));
+    values.into_iter().map(versioned).collect()
 }
 
 fn position(id: &[u8]) -> Option<u64> {
@@ -166,10 +190,8 @@ fn entry(frame: Resp3Frame) -> Option<Entry> {
             b"at" => entry.at = Millis(text()?.parse().ok()?),
             b"key" => put.key = text()?.into(),
             b"field" => put.field = Some(text()?.into()),
-            b"put" => {
-                let written = versioned(&value)?;
-                (put.version, entry.value) = (written.version, written.value);
-            }
+            b"put" => entry.value = value,
+            b"version" => put.version = counted(&value)?,
             b"meta" => put.meta = value,
             b"token" => put.token = Token::new(text()?).ok(),
             _ => {}
