@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::config::Config;
-use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Inboxes, MessageBus};
+use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
 use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Sequencing};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
@@ -52,9 +52,15 @@ struct Inner {
 impl Governance {
     /// Opens what a configuration says, and makes what is not there yet.
     pub async fn open(config: Config) -> Result<Self> {
+        let governance = Self::visit(config).await?;
+        governance.keep_house().await;
+        Ok(governance)
+    }
+
+    /// Opens the same and leaves keeping house to others: for a short look, which then shows things as they are.
+    pub async fn visit(config: Config) -> Result<Self> {
         let governance = Self::assemble(config).await?;
         governance.store().bind(governance.ledger().id(), governance.ledger().witness(&governance.inner.store_url)).await?;
-        governance.keep_house().await;
         Ok(governance)
     }
 
@@ -105,8 +111,12 @@ impl Governance {
     }
 
     async fn keep_house(&self) {
+        *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, self.chores()));
+    }
+
+    fn chores(&self) -> Vec<Arc<dyn Chore>> {
         let (store, recorder) = (self.store(), self.recorder());
-        let chores: Vec<Arc<dyn Chore>> = vec![
+        vec![
             Arc::new(Sequencing::new(store, self.ledger())),
             Arc::new(Receipts::new(store, recorder)),
             Arc::new(Heartbeats::new(store, recorder)),
@@ -114,8 +124,12 @@ impl Governance {
             Arc::new(Budgets::new(store, recorder)),
             Arc::new(Inboxes::new(store)),
             Arc::new(Ballots::new(store)),
-        ];
-        *self.inner.caretaker.lock().await = Some(Caretaker::start(store, &self.inner.keeper, chores));
+        ]
+    }
+
+    /// Who keeps house, and what is overdue.
+    pub async fn housekeeping(&self) -> Result<Housekeeping> {
+        Housekeeping::review(self.store(), self.chores()).await
     }
 
     /// What it was opened with.

@@ -13,6 +13,7 @@
 
 mod charge;
 mod chore;
+mod review;
 mod schedule;
 mod shift;
 mod status;
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::charge::{Charge, ChargeKind};
 pub use self::chore::{Alarm, Chore, Keeper};
+pub use self::review::Housekeeping;
 pub use self::schedule::Look;
 use self::shift::Shift;
 pub use self::status::{CaretakerStatus, Overdue};

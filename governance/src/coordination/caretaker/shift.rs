@@ -20,8 +20,8 @@ mod alarms;
 
 use self::alarms::{Alarms, Armed};
 
-/// How often the lease is renewed: one renewal may be late.
-const RENEWAL: Duration = Duration::from_millis(1_500);
+/// How often the lease is renewed: a renewal may be late by the rest of it.
+const RENEWAL: Duration = Duration::from_secs(2);
 /// How long the table of charges is left alone between two readings.
 const TABLE_REST: Duration = Duration::from_millis(50);
 /// How many things are looked after at the same time.
@@ -81,7 +81,7 @@ impl<'a> Shift<'a> {
         let status = told(name, now, now, &Schedule::default(), &BTreeMap::new());
         let says = vec![put_status(store, &status)?];
         // A store that does not answer is not waited for longer than the lease lasts.
-        let impatient = store.within(RENEWAL);
+        let impatient = store.within(CARETAKER_LEASE - RENEWAL);
         let claimed = Lease::claim_with(&impatient, keys.caretaker(), keys.caretaker_fence(), &system, CARETAKER_LEASE, says).await?;
         let Some(lease) = claimed else { return Ok(None) };
         let table = store.watch(&[keys.caretaker_charges()]).await?;
