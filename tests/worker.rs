@@ -152,7 +152,7 @@ async fn keep(store: &Store, task: &Task) {
     let mut watch = store.watch(std::slice::from_ref(&key)).await.unwrap();
     tell!("open");
     let waiting = async {
-        while !CaretakerStatus::of(store).await.unwrap().is_some_and(|status| status.pid == own) {
+        while CaretakerStatus::of(store).await.unwrap().is_none_or(|status| status.pid != own) {
             watch.changed().await;
         }
         tell!("keeps house");

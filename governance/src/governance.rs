@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use crate::config::Config;
-use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Housekeeping, Inboxes, MessageBus};
+use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
 use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Sequencing};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
@@ -111,7 +111,8 @@ impl Governance {
     }
 
     async fn keep_house(&self) {
-        *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, self.chores()));
+        let den = Den::new(self.ledger().home(), self.store().keys().prefix());
+        *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, self.chores(), Some(den)));
     }
 
     fn chores(&self) -> Vec<Arc<dyn Chore>> {

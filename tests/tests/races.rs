@@ -43,6 +43,7 @@ on_every_shared_backend! {
     promise_03_after_revoke_returns_no_late_write_of_another_process_lands
     of_agents_spawned_by_many_processes_none_escapes_a_stop_of_everything
     when_the_caretaker_is_killed_another_process_takes_over_within_the_lease
+    who_opens_after_the_caretaker_was_killed_waits_for_no_lease
     what_a_killed_agent_leaves_behind_is_tidied_up_by_itself
 }
 
@@ -311,5 +312,20 @@ async fn what_a_killed_agent_leaves_behind_is_tidied_up_by_itself(place: Place) 
     })
     .await;
     assert!(governance.ledger().verify(None).await.unwrap().is_intact());
+    governance.close().await.unwrap();
+}
+
+async fn who_opens_after_the_caretaker_was_killed_waits_for_no_lease(place: Place) {
+    let store = Store::open(&place.url).await.unwrap();
+    let mut caretaker = Worker::start("keep", &task(&place, &actor(&store, "person").await, 0));
+    worker::until("it keeps house", || caretaker.lines().all().len() == 2);
+    assert!(caretaker.kill());
+    caretaker.end();
+    let config = Config { home: place.home(), store: Some(place.url.clone()), ..Config::default() };
+    let governance = Governance::open(config).await.unwrap();
+    let began = std::time::Instant::now();
+    let _ = governance.ledger().segment().unwrap().intent(Action::ToolCall, None, None, "{}").unwrap();
+    assert!(governance.catch_up(CARETAKER_LEASE / 2).await.unwrap(), "the lease of a dead process was waited for");
+    eprintln!("took over and caught up within {:?}", began.elapsed());
     governance.close().await.unwrap();
 }

@@ -67,7 +67,7 @@ impl House {
     async fn kept_with(world: &World, name: &str, more: Vec<Arc<dyn Chore>>) -> Self {
         let store = world.store().await;
         let chores = chores(world, &store).await.into_iter().chain(more).collect();
-        Self { caretaker: Caretaker::start(&store, name, chores), name: name.to_owned(), store }
+        Self { caretaker: Caretaker::start(&store, name, chores, None), name: name.to_owned(), store }
     }
 
     async fn close(self) {

@@ -13,6 +13,7 @@
 
 mod charge;
 mod chore;
+mod den;
 mod review;
 mod schedule;
 mod shift;
@@ -26,18 +27,21 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::charge::{Charge, ChargeKind};
 pub use self::chore::{Alarm, Chore, Keeper};
+pub use self::den::Den;
 pub use self::review::Housekeeping;
 pub use self::schedule::Look;
 use self::shift::Shift;
 pub use self::status::{CaretakerStatus, Overdue};
 use crate::error::Result;
-use crate::store::{Actor, Store, Write};
+use crate::store::{Actor, Check, Commit, Store, Write};
 use crate::vocabulary::Millis;
 
 /// How long the caretaker's lease lasts: after a crash another takes over within it.
-pub const CARETAKER_LEASE: Duration = Duration::from_secs(3);
-/// How long who waits for the lease lets it be while it stirs all the time.
+pub const CARETAKER_LEASE: Duration = Duration::from_secs(4);
+/// How long who waits for the lease lets it be at least …
 const REST: Duration = Duration::from_millis(100);
+/// … and when it should have lapsed by now.
+const MOMENT: Duration = Duration::from_millis(20);
 /// How long a handle waits after it could not even try.
 const TROUBLE: Duration = Duration::from_millis(500);
 
@@ -51,14 +55,15 @@ pub struct Caretaker {
 }
 
 impl Caretaker {
-    /// Begins to keep house as soon as nobody else does. The name must be this handle's own.
+    /// Begins to keep house as soon as nobody else does. The name must be this handle's own. A den lets handles of one machine notice
+    /// at once that another's process died.
     #[must_use]
-    pub fn start(store: &Store, name: &str, chores: Vec<Arc<dyn Chore>>) -> Self {
+    pub fn start(store: &Store, name: &str, chores: Vec<Arc<dyn Chore>>, den: Option<Den>) -> Self {
         let stop = CancellationToken::new();
         let (store, name, stopped) = (store.clone(), name.to_owned(), stop.clone());
         let chores = chores.into_iter().map(|chore| (chore.kind(), chore)).collect();
         let task = tokio::spawn(async move {
-            let _ = stopped.run_until_cancelled(keep(&store, &name, &chores)).await;
+            let _ = stopped.run_until_cancelled(keep(&store, &name, &chores, den.as_ref())).await;
         });
         Self { stop, task: Some(task) }
     }
@@ -91,11 +96,11 @@ async fn release(store: &Store, name: &str) -> Result<()> {
     Ok(())
 }
 
-async fn keep(store: &Store, name: &str, chores: &Chores) {
+async fn keep(store: &Store, name: &str, chores: &Chores, den: Option<&Den>) {
     loop {
-        let kept = match Shift::begin(store, name, chores).await {
+        let kept = match Shift::begin(store, name, chores, den).await {
             Ok(Some(shift)) => shift.keep().await,
-            Ok(None) => stand_by(store).await,
+            Ok(None) => stand_by(store, chores, den).await,
             Err(error) => Err(error),
         };
         if let Err(error) = kept {
@@ -106,23 +111,42 @@ async fn keep(store: &Store, name: &str, chores: &Chores) {
     }
 }
 
-/// Returns when the lease may be free.
-async fn stand_by(store: &Store) -> Result<()> {
-    let lease = store.keys().caretaker();
-    let mut watch = store.watch(std::slice::from_ref(&lease)).await?;
+/// Returns when the lease may be free. Watches nothing: while others keep house, a handle that waits costs next to nothing.
+async fn stand_by(store: &Store, chores: &Chores, den: Option<&Den>) -> Result<()> {
+    let bell = chores.values().find_map(|chore| match chore.alarm(&Charge::standing(chore.kind())) {
+        Alarm::Bell(bell) if chore.is_standing() => Some(bell),
+        _ => None,
+    });
     loop {
-        if store.cell(lease.clone()).await?.is_none() {
-            return Ok(());
+        let Some(held) = store.cell(store.keys().caretaker()).await? else { return Ok(()) };
+        let status = CaretakerStatus::of(store).await?;
+        let here = den.filter(|den| status.as_ref().and_then(|status| status.den.as_deref()) == Some(den.place()));
+        if here.is_some_and(|den| den.enter().is_some()) {
+            tracing::debug!("the caretaker died");
+            return inherit(store, held.version).await;
         }
-        let until = CaretakerStatus::of(store).await?.map_or(Millis(0), |status| status.until);
-        let left = until.since(store.now().await?);
+        let until = status.map_or(Millis(0), |status| status.until);
+        let left = until.since(store.now().await?).min(CARETAKER_LEASE);
+        // Renewed a moment ago, or about to lapse: the claim tells.
+        tokio::time::sleep(REST.min(left.max(MOMENT))).await;
         if left.is_zero() {
-            // Renewed a moment ago, or about to lapse: the claim tells.
-            tokio::time::sleep(REST).await;
             return Ok(());
         }
-        if tokio::time::timeout(left.min(CARETAKER_LEASE), watch.changed()).await.is_ok() {
-            tokio::time::sleep(REST).await;
-        }
+        // Somebody in this process waits for what a caretaker does: perhaps nobody keeps house any more.
+        let rings = async {
+            match &bell {
+                Some(bell) => bell.notified().await,
+                None => std::future::pending().await,
+            }
+        };
+        let _ = tokio::time::timeout(left.saturating_sub(REST), rings).await;
     }
+}
+
+/// Frees the lease that a dead process of this machine holds under a fence.
+async fn inherit(store: &Store, fence: u64) -> Result<()> {
+    let lease = store.keys().caretaker();
+    let gone = Commit::by(&store.admission().await?).check(Check::Fence { lease: lease.clone(), fence }).write(Write::Delete(lease.into()));
+    // Refused where it has lapsed, or somebody else was faster.
+    store.commit(gone).await.map(drop)
 }

@@ -1,6 +1,7 @@
 //! A shift: what the caretaker does while it holds the lease.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::charge::{Charge, due};
 use super::chore::{Chore, Keeper};
+use super::den::Den;
 use super::schedule::{Event, Look, Schedule};
 use super::status::{CaretakerStatus, NAMED, Overdue};
 use super::{CARETAKER_LEASE, Chores};
@@ -21,7 +23,7 @@ mod alarms;
 use self::alarms::{Alarms, Armed};
 
 /// How often the lease is renewed: a renewal may be late by the rest of it.
-const RENEWAL: Duration = Duration::from_secs(2);
+const RENEWAL: Duration = Duration::from_secs(3);
 /// How long the table of charges is left alone between two readings.
 const TABLE_REST: Duration = Duration::from_millis(50);
 /// How many things are looked after at the same time.
@@ -62,7 +64,9 @@ pub(super) struct Shift<'a> {
     chores: &'a Chores,
     lease: Lease,
     keeper: Keeper,
-    since: Millis,
+    status: CaretakerStatus,
+    // Locked as long as this lives.
+    _inside: Option<File>,
     time: StoreTime,
     schedule: Schedule<Charge>,
     work: JoinSet<Done>,
@@ -75,10 +79,12 @@ pub(super) struct Shift<'a> {
 
 impl<'a> Shift<'a> {
     /// Takes the lease; none if somebody else keeps house.
-    pub async fn begin(store: &'a Store, name: &'a str, chores: &'a Chores) -> Result<Option<Self>> {
+    pub async fn begin(store: &'a Store, name: &'a str, chores: &'a Chores, den: Option<&Den>) -> Result<Option<Self>> {
         let (keys, system) = (store.keys(), Actor::system(store, name).await?);
         let now = store.now().await?;
-        let status = told(name, now, now, &Schedule::default(), &BTreeMap::new());
+        let inside = den.and_then(|den| Some((den.place().to_owned(), den.enter()?)));
+        let place = inside.as_ref().map(|(place, _)| place.clone());
+        let status = CaretakerStatus::new(name, place, now);
         let says = vec![put_status(store, &status)?];
         // A store that does not answer is not waited for longer than the lease lasts.
         let impatient = store.within(CARETAKER_LEASE - RENEWAL);
@@ -92,8 +98,9 @@ impl<'a> Shift<'a> {
             work: JoinSet::new(),
             alarms: Alarms::default(),
             reasons: BTreeMap::new(),
-            since: now,
             reading: Some(now),
+            _inside: inside.map(|(_, file)| file),
+            status,
             store,
             name,
             chores,
@@ -239,8 +246,8 @@ impl<'a> Shift<'a> {
 
     /// False if the lease was lost.
     async fn renew(&mut self) -> Result<bool> {
-        let status = told(self.name, self.since, self.time.now(), &self.schedule, &self.reasons);
-        let says = put_status(self.store, &status)?;
+        self.tell();
+        let says = put_status(self.store, &self.status)?;
         match self.lease.renew_with(vec![says.clone()]).await {
             Ok(None) => Ok(false),
             Ok(Some(at)) => {
@@ -258,6 +265,28 @@ impl<'a> Shift<'a> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Brings what it says of itself up to now.
+    fn tell(&mut self) {
+        let (now, reasons) = (self.time.now(), &self.reasons);
+        let late = |due: Option<Millis>| due.is_some_and(|due| due.after(GRACE) <= now);
+        let mut overdue: Vec<Overdue> = self
+            .schedule
+            .duties()
+            .filter(|(charge, duty)| late(duty.due) || reasons.contains_key(*charge))
+            .map(|(charge, duty)| Overdue {
+                what: charge.to_string(),
+                since: duty.due,
+                failures: duty.failures,
+                why: reasons.get(charge).cloned(),
+            })
+            .collect();
+        overdue.sort_by_key(|overdue| overdue.since);
+        overdue.truncate(NAMED);
+        self.status.charges = self.schedule.duties().count() as u64;
+        self.status.until = now.after(CARETAKER_LEASE);
+        self.status.overdue = overdue;
     }
 }
 
@@ -289,24 +318,6 @@ async fn tend(store: &Store, chore: &dyn Chore, charge: &Charge, keeper: &Keeper
             }
         }
     }
-}
-
-fn told(name: &str, since: Millis, now: Millis, schedule: &Schedule<Charge>, reasons: &BTreeMap<Charge, String>) -> CaretakerStatus {
-    let late = |due: Option<Millis>| due.is_some_and(|due| due.after(GRACE) <= now);
-    let mut overdue: Vec<Overdue> = schedule
-        .duties()
-        .filter(|(charge, duty)| late(duty.due) || reasons.contains_key(*charge))
-        .map(|(charge, duty)| Overdue {
-            what: charge.to_string(),
-            since: duty.due,
-            failures: duty.failures,
-            why: reasons.get(charge).cloned(),
-        })
-        .collect();
-    overdue.sort_by_key(|overdue| overdue.since);
-    overdue.truncate(NAMED);
-    let charges = schedule.duties().count() as u64;
-    CaretakerStatus { name: name.to_owned(), pid: std::process::id(), since, until: now.after(CARETAKER_LEASE), charges, overdue }
 }
 
 fn put_status(store: &Store, status: &CaretakerStatus) -> Result<Write> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::CARETAKER_LEASE;
 use crate::error::Result;
 use crate::store::Store;
 use crate::vocabulary::Millis;
@@ -16,6 +17,9 @@ pub struct CaretakerStatus {
     pub name: String,
     /// Its process, on its machine.
     pub pid: u32,
+    /// Which file it keeps locked while it lives, in which boot of its machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub den: Option<String>,
     /// Since when it keeps house, on the store's clock.
     pub since: Millis,
     /// Until when it does so at least, unless it dies. Somebody else takes over after that.
@@ -40,6 +44,12 @@ pub struct Overdue {
 }
 
 impl CaretakerStatus {
+    /// What whoever begins now says.
+    pub(super) fn new(name: &str, den: Option<String>, now: Millis) -> Self {
+        let until = now.after(CARETAKER_LEASE);
+        Self { name: name.to_owned(), pid: std::process::id(), den, since: now, until, charges: 0, overdue: Vec::new() }
+    }
+
     /// What the caretaker of a store's tenant said last; none where nobody keeps house and the last one left in order.
     pub async fn of(store: &Store) -> Result<Option<Self>> {
         Ok(store.json(store.keys().caretaker_status()).await?.map(|(_, status)| status))
