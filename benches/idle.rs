@@ -47,8 +47,10 @@ fn handle(home: &Path) -> Child {
 #[tokio::main]
 async fn idle(home: &Path) -> governance::Result<()> {
     let governance = Governance::open(Config { home: home.into(), ..Config::default() }).await?;
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     println!("open");
+    // Until the other one is open too.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let before = processor_time();
     tokio::time::sleep(WAITED).await;
     let used = processor_time() - before;

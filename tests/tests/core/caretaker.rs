@@ -268,7 +268,7 @@ fn of_many_handles_one_keeps_house_and_the_next_takes_over_at_once(on: Backend) 
         let store = world.store().await;
         until("somebody keeps house", async || keeper(&store).await.is_some()).await;
         let name = keeper(&store).await.unwrap();
-        let until_lapsed = store.now().await.unwrap().after(CARETAKER_LEASE * 2);
+        let until_lapsed = store.now().await.unwrap().after(CARETAKER_LEASE + Duration::from_millis(500));
         while store.now().await.unwrap() < until_lapsed {
             assert_eq!(keeper(&store).await.as_deref(), Some(name.as_str()), "while it lives, nobody else");
             tokio::time::sleep(Duration::from_millis(50)).await;
