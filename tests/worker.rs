@@ -6,12 +6,12 @@
 use std::io::Write;
 use std::time::Duration;
 
-use governance::coordination::{Blackboard, Written};
-use governance::guard::{Admissions, Recorder, Role, Spend, Unit};
+use governance::coordination::{Blackboard, CaretakerStatus, Written};
+use governance::guard::{Admissions, Heartbeat, Recorder, Role, Spend, Unit};
 use governance::ledger::{Durability, Ledger};
 use governance::store::{Actor, Store};
 use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Section, TaskId, Tier};
-use governance::{ErrorBudget, ErrorKind};
+use governance::{Config, ErrorBudget, ErrorKind, Governance};
 use governance_tests::task::Task;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -23,6 +23,8 @@ async fn main() {
         Some("replace") => replace(&store, &task).await,
         Some("write") => write(&store, &task).await,
         Some("spawn") => spawn(&store, &task).await,
+        Some("keep") => keep(&store, &task).await,
+        Some("agent") => agent(&store, &task).await,
         role => panic!("no such role: {role:?}"),
     }
 }
@@ -140,4 +142,37 @@ async fn spawn(store: &Store, task: &Task) {
         }
     }
     tell!("escaped {escaped} of {}", spawned.len());
+}
+
+/// Keeps house, or waits to, until its input closes.
+async fn keep(store: &Store, task: &Task) {
+    let config = Config { home: task.home.clone(), store: Some(task.store.clone()), ..Config::default() };
+    let governance = Governance::open(config).await.unwrap();
+    let (key, own) = (store.keys().caretaker_status(), std::process::id());
+    let mut watch = store.watch(std::slice::from_ref(&key)).await.unwrap();
+    tell!("open");
+    let waiting = async {
+        while CaretakerStatus::of(store).await.unwrap().is_none_or(|status| status.pid != own) {
+            watch.changed().await;
+        }
+        tell!("keeps house");
+        std::future::pending::<()>().await;
+    };
+    let told = tokio::task::spawn_blocking(line);
+    tokio::select! { () = waiting => {}, _ = told => {} }
+    governance.close().await.unwrap();
+}
+
+/// Lives as an agent that was admitted: its heart beats, it holds a share of its budget, and it is out with a message.
+async fn agent(store: &Store, task: &Task) {
+    let ledger = Ledger::open(&task.home, Ports::default(), Durability::Process).await.unwrap();
+    let interval = Duration::from_millis(task.ttl_ms);
+    let _heart = Heartbeat::start(store, &task.actor, interval).await.unwrap();
+    let budget = ErrorBudget::open(store, &task.actor).recorded(&Recorder::new(&ledger, &task.store));
+    let allowance = budget.allowance(Unit::Calls, task.number, interval);
+    for _ in 0..3 {
+        assert!(matches!(allowance.draw(1).await.unwrap(), Spend::Admitted { .. }));
+    }
+    tell!("lives");
+    line();
 }

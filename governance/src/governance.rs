@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use crate::config::Config;
-use crate::coordination::{Blackboard, Caretaker, Chore, Consensus, MessageBus};
+use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
+use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Sequencing};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
 use crate::ledger::{Filter, Ledger};
 use crate::orchestrator::{Address, Orchestrator, Parts};
-use crate::store::{Actor, Store, StoreUrl, to_json};
+use crate::store::{Actor, Store, StoreUrl};
 use crate::vocabulary::{Ports, TaskId, Token};
 
 /// How long closing waits for a store that does not answer.
@@ -52,9 +52,15 @@ struct Inner {
 impl Governance {
     /// Opens what a configuration says, and makes what is not there yet.
     pub async fn open(config: Config) -> Result<Self> {
+        let governance = Self::visit(config).await?;
+        governance.keep_house().await;
+        Ok(governance)
+    }
+
+    /// Opens the same and leaves keeping house to others: for a short look, which then shows things as they are.
+    pub async fn visit(config: Config) -> Result<Self> {
         let governance = Self::assemble(config).await?;
         governance.store().bind(governance.ledger().id(), governance.ledger().witness(&governance.inner.store_url)).await?;
-        governance.keep_house().await;
         Ok(governance)
     }
 
@@ -105,8 +111,26 @@ impl Governance {
     }
 
     async fn keep_house(&self) {
-        let sequence = Arc::new(Sequence { store: self.store().clone(), ledger: self.ledger().clone() });
-        *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, vec![sequence]));
+        let den = Den::new(self.ledger().home(), self.store().keys().prefix());
+        *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, self.chores(), Some(den)));
+    }
+
+    fn chores(&self) -> Vec<Arc<dyn Chore>> {
+        let (store, recorder) = (self.store(), self.recorder());
+        vec![
+            Arc::new(Sequencing::new(store, self.ledger())),
+            Arc::new(Receipts::new(store, recorder)),
+            Arc::new(Heartbeats::new(store, recorder)),
+            Arc::new(Locks::new(store, recorder)),
+            Arc::new(Budgets::new(store, recorder)),
+            Arc::new(Inboxes::new(store)),
+            Arc::new(Ballots::new(store)),
+        ]
+    }
+
+    /// Who keeps house, and what is overdue.
+    pub async fn housekeeping(&self) -> Result<Housekeeping> {
+        Housekeeping::review(self.store(), self.chores()).await
     }
 
     /// What it was opened with.
@@ -198,6 +222,7 @@ impl Governance {
             if clock.elapsed() >= until {
                 return Ok(false);
             }
+            self.ledger().hurry();
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -215,29 +240,5 @@ impl Governance {
 impl std::fmt::Debug for Governance {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Governance").field("store", &self.inner.store_url).field("home", &self.inner.config.home).finish_non_exhaustive()
-    }
-}
-
-/// Moves segments into the record and tells the store the newest head.
-struct Sequence {
-    store: Store,
-    ledger: Ledger,
-}
-
-#[async_trait]
-impl Chore for Sequence {
-    async fn tidy(&self, fence: u64) -> Result<bool> {
-        let sequenced = self.ledger.tend(fence).await?;
-        for problem in &sequenced.problems {
-            tracing::warn!(?problem, "a part of the ledger cannot be read");
-        }
-        if let Some(head) = sequenced.heads.last() {
-            let told = crate::store::Commit::default().put(self.store.keys().head(), to_json(head)?);
-            // The record is the ledger; the store's copy of the head may lag.
-            if let Err(error) = self.store.apply(told).await {
-                tracing::debug!(%error, "the store was not told of the newest head");
-            }
-        }
-        Ok(sequenced.entries > 0)
     }
 }

@@ -9,12 +9,12 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use governance::coordination::{Blackboard, Cursor};
+use governance::coordination::{Blackboard, CARETAKER_LEASE, Consensus, Cursor, DecisionRule, Opening};
 use governance::guard::{Admissions, Recorder, Role, Unit};
-use governance::ledger::{Action, Durability, EntryKind, Ledger, OutcomeResult, read_all};
+use governance::ledger::{Action, Durability, EntryKind, Filter, Ledger, OutcomeResult, read_all};
 use governance::store::{Actor, Store, Write};
-use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, RevocationType, SegmentId, TaskId, Tier};
-use governance::{ErrorBudget, ErrorKind, RevocationEngine};
+use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, ProposalId, RevocationType, SegmentId, TaskId, Tier};
+use governance::{Config, ErrorBudget, ErrorKind, Governance, RevocationEngine};
 use governance_tests::task::Task;
 use governance_tests::world::until_after;
 
@@ -42,6 +42,9 @@ on_every_shared_backend! {
     of_processes_that_replace_one_version_exactly_one_wins
     promise_03_after_revoke_returns_no_late_write_of_another_process_lands
     of_agents_spawned_by_many_processes_none_escapes_a_stop_of_everything
+    when_the_caretaker_is_killed_another_process_takes_over_within_the_lease
+    who_opens_after_the_caretaker_was_killed_waits_for_no_lease
+    what_a_killed_agent_leaves_behind_is_tidied_up_by_itself
 }
 
 fn pipe() -> PipelineId {
@@ -221,4 +224,108 @@ async fn of_agents_spawned_by_many_processes_none_escapes_a_stop_of_everything(p
     let agent = Actor { id: AgentId::new("later").unwrap(), pipeline: None, admission };
     let signal = Write::Signal { channel: store.keys().ws_broadcast(), payload: "on".into() };
     store.apply(agent.commit().write(signal)).await.unwrap();
+}
+
+/// What `governance store check` says.
+fn checked(place: &Place) -> serde_json::Value {
+    let mut check = std::process::Command::new(governance_tests::program::binary());
+    check.args(["store", "check", "--json"]).env("GOVERNANCE_HOME", place.home()).env("GOVERNANCE_STORE", &place.url);
+    let answer = check.output().unwrap();
+    assert!(answer.status.success(), "{answer:?}");
+    serde_json::from_slice(&answer.stdout).unwrap()
+}
+
+async fn when_the_caretaker_is_killed_another_process_takes_over_within_the_lease(place: Place) {
+    let store = Store::open(&place.url).await.unwrap();
+    let person = actor(&store, "person").await;
+    let mut workers: Vec<Worker> = (0..3).map(|_| Worker::start("keep", &task(&place, &person, 0))).collect();
+    let keeps = |worker: &Worker| worker.lines().all().len() == 2;
+    worker::until("all are open", || workers.iter().all(|worker| !worker.lines().all().is_empty()));
+    for round in 0..2 {
+        worker::until("one keeps house", || workers.iter().any(keeps));
+        assert_eq!(workers.iter().filter(|worker| keeps(worker)).count(), 1, "one at a time");
+        let house = &checked(&place)["housekeeping"];
+        assert_eq!((&house["awake"], &house["overdue"]), (&true.into(), &serde_json::json!([])), "{house}");
+        let at = workers.iter().position(keeps).unwrap();
+        let mut caretaker = workers.swap_remove(at);
+        assert_eq!(house["caretaker"]["pid"], caretaker.pid());
+        assert!(caretaker.kill());
+        caretaker.end();
+        let killed = store.now().await.unwrap();
+        // Somebody must notice that this vote's time is up.
+        let votes = Consensus::open(&store, &TaskId::new("t").unwrap(), &person);
+        let id = ProposalId::new(format!("p{round}")).unwrap();
+        let within = Duration::from_millis(100);
+        votes.propose(&id, Opening { within, ..opening() }).await.unwrap();
+        until_after(&store, killed.after(within)).await;
+        if round == 0 {
+            let seen = checked(&place);
+            let overdue = seen["housekeeping"]["overdue"][0]["what"].as_str();
+            assert!(overdue == Some(&format!("ballot/t/{id}")) || seen["housekeeping"]["awake"] == true, "{seen}");
+        }
+        worker::until("another keeps house", || workers.iter().any(keeps));
+        let took = store.now().await.unwrap().since(killed);
+        assert!(took < CARETAKER_LEASE + Duration::from_millis(700), "took over only after {took:?}");
+        governance_tests::world::until("the vote is closed", async || votes.settled(&id).await.unwrap().is_some()).await;
+    }
+    // The last one leaves in order.
+    workers.iter_mut().for_each(Worker::end);
+    let house = &checked(&place)["housekeeping"];
+    assert_eq!((&house["awake"], &house["caretaker"]), (&false.into(), &serde_json::Value::Null), "{house}");
+}
+
+fn opening() -> Opening {
+    Opening {
+        question: "?".into(),
+        options: vec!["yes".into(), "no".into()],
+        rule: DecisionRule::Majority,
+        quorum: None,
+        electorate: vec![(AgentId::new("alpha").unwrap(), 1)],
+        within: Duration::from_secs(1),
+        sealed: false,
+    }
+}
+
+async fn what_a_killed_agent_leaves_behind_is_tidied_up_by_itself(place: Place) {
+    let config = Config { home: place.home(), store: Some(place.url.clone()), ..Config::default() };
+    let governance = Governance::open(config).await.unwrap();
+    let governor = governance.actor("governor").await.unwrap();
+    let admission = governance.admissions().begin_pipeline(&pipe(), "race").await.unwrap();
+    let role = Role { role: AgentRole::Alpha, tier: Tier::T1 };
+    let id = AgentId::new("alpha").unwrap();
+    let agent = governance.admissions().admit(&admission, &pipe(), &id, role).await.unwrap();
+    let budget = governance.budget(&agent);
+    budget.grant(&governor, Unit::Calls, 100).await.unwrap();
+    let mut worker = Worker::start("agent", &Task { ttl_ms: 300, ..task(&place, &agent, 40) });
+    worker::until("it lives", || !worker.lines().all().is_empty());
+    assert_eq!(budget.remaining(Unit::Calls).await.unwrap(), 60);
+    assert!(worker.kill());
+    worker.end();
+    let engine = governance.revocations();
+    let revoked = async || engine.revocation_of(&id).await.unwrap().is_some_and(|why| why.kind == RevocationType::Heartbeat);
+    governance_tests::world::until("it is revoked", revoked).await;
+    governance_tests::world::until("its share came back", async || budget.remaining(Unit::Calls).await.unwrap() == 97).await;
+    assert!(governance.catch_up(Duration::from_secs(10)).await.unwrap());
+    let spends = Filter { agent: Some(id.clone()), action: Some(Action::Violation), ..Filter::default() };
+    governance_tests::world::until("it is in the record", async || {
+        governance.ledger().list(&spends).await.unwrap().actions.iter().any(|action| action.payload.contains("heartbeat_lost"))
+    })
+    .await;
+    assert!(governance.ledger().verify(None).await.unwrap().is_intact());
+    governance.close().await.unwrap();
+}
+
+async fn who_opens_after_the_caretaker_was_killed_waits_for_no_lease(place: Place) {
+    let store = Store::open(&place.url).await.unwrap();
+    let mut caretaker = Worker::start("keep", &task(&place, &actor(&store, "person").await, 0));
+    worker::until("it keeps house", || caretaker.lines().all().len() == 2);
+    assert!(caretaker.kill());
+    caretaker.end();
+    let config = Config { home: place.home(), store: Some(place.url.clone()), ..Config::default() };
+    let governance = Governance::open(config).await.unwrap();
+    let began = std::time::Instant::now();
+    let _ = governance.ledger().segment().unwrap().intent(Action::ToolCall, None, None, "{}").unwrap();
+    assert!(governance.catch_up(CARETAKER_LEASE / 2).await.unwrap(), "the lease of a dead process was waited for");
+    eprintln!("took over and caught up within {:?}", began.elapsed());
+    governance.close().await.unwrap();
 }

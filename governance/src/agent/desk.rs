@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::coordination::{Blackboard, Cast, Choice, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Allowance, ErrorBudget, Recorder, Spend, Unit};
+use crate::guard::{Allowance, ErrorBudget, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Spend, Unit};
 use crate::ledger::Action;
 use crate::llm::{Evaluation, Idea, Model};
 use crate::store::{Actor, Store};
@@ -113,6 +113,11 @@ impl Desk {
     #[must_use]
     pub fn bus(&self) -> MessageBus {
         MessageBus::open(&self.store, &self.pipeline.task(), &self.actor)
+    }
+
+    /// Begins to give signs of life.
+    pub async fn heartbeat(&self) -> Result<Heartbeat> {
+        Heartbeat::start(&self.store, &self.actor, HEARTBEAT_INTERVAL).await
     }
 
     /// One call of the model: drawn from the budget before, recorded before and after.

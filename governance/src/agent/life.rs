@@ -19,6 +19,7 @@ const STAGE: Duration = Duration::from_secs(600);
 pub async fn live(desk: &Desk, worker: &dyn Worker) -> Result<()> {
     let mut bus = desk.bus();
     bus.join(MailboxOptions { redeliver_after: STAGE, ..MailboxOptions::default() }).await?;
+    let heartbeat = desk.heartbeat().await?;
     desk.set_status(AgentStatus::Running).await?;
     desk.enter(AgentPhase::Preflight).await?;
     report(&bus, Report::Done(Stage::Ready)).await?;
@@ -31,6 +32,7 @@ pub async fn live(desk: &Desk, worker: &dyn Worker) -> Result<()> {
         if instruction == Instruction::Leave {
             desk.clear().await?;
             leave(desk).await?;
+            heartbeat.stop().await?;
             bus.acknowledge(&delivery).await?;
             report(&bus, Report::Done(Stage::Leave)).await?;
             bus.leave().await?;

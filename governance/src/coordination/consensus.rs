@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::ballot::{self, BallotBox, Next, Stored, check_commitment, check_depth};
+use super::caretaker::Charge;
 use super::follow::{Cursor, Follower};
 use super::proposal::{Electorate, Member, Opening, Proposal, ProposalState};
 use super::tally::{Choice, Outcome};
@@ -76,7 +77,8 @@ impl Consensus {
             state: ProposalState::Open,
         };
         let lasts = |step: &str, ttl| Write::Put { cell: self.taking(id, step).into(), value: "1".into(), ttl: Some(ttl), event: None };
-        let mut commit = self.actor.commit().absent(self.key(id)).write(lasts(VOTING, opening.within));
+        let watched = Charge::ballot(&self.task, id).begin(self.store.keys(), Some(deadline));
+        let mut commit = self.actor.commit().absent(self.key(id)).write(watched).write(lasts(VOTING, opening.within));
         if opening.sealed {
             commit = commit.write(lasts(REVEALING, opening.within * 2));
         }
@@ -149,11 +151,13 @@ impl Consensus {
                 return Ok(Some(outcome.clone()));
             }
             let Some(Next { state, holds }) = self.next(id, &proposal).await? else { return Ok(None) };
-            let told = if matches!(state, ProposalState::Closed(_)) { "closed" } else { "closing" };
+            let closed = matches!(state, ProposalState::Closed(_));
+            let told = if closed { "closed" } else { "closing" };
             let write = self.told(self.key(id).into(), &Proposal { state, ..proposal }, told)?;
             // INVARIANT: a voter revoked between counting and closing makes this commit fail, so the count is done again.
             let fenced = |commit: Commit, (key, epoch)| commit.version(key, epoch);
             let commit = holds.into_values().fold(self.actor.commit().version(self.key(id), version), fenced);
+            let commit = if closed { commit.write(Charge::ballot(&self.task, id).end(self.store.keys())) } else { commit };
             match self.store.commit(commit.write(write)).await? {
                 store::Outcome::Accepted(_) | store::Outcome::Refused(Refused::Conflict { .. }) => {}
                 store::Outcome::Refused(refused) => return Err(refused.into()),

@@ -110,7 +110,7 @@ impl Mailbox {
         self.store.keys().bus_inbox(&self.task, &self.owner)
     }
 
-    fn cursor(&self) -> Key {
+    pub fn cursor(&self) -> Key {
         self.store.keys().bus_cursor(&self.task, &self.owner)
     }
 
@@ -143,8 +143,7 @@ impl Mailbox {
             let attempt = if again { progress.attempt + 1 } else { 1 };
             let message: BusMessage = from_json(self.log().as_str(), &entry.value)?;
             if attempt > self.options.max_deliveries {
-                let reason = format!("delivered {} times without an acknowledgement", self.options.max_deliveries);
-                self.bury(actor, version, &entry, message, reason).await?;
+                self.bury(actor, version, &entry, message, self.too_often()).await?;
                 continue;
             }
             let until = now.after(self.options.redeliver_after);
@@ -173,6 +172,28 @@ impl Mailbox {
         }
         let late = format!("message `{}` was delivered again or given up before it was acknowledged", delivery.message.id);
         Err(Error::new(ErrorKind::Conflict, "claim_lost", late))
+    }
+
+    /// When the last delivery of the oldest message lapses; none while it can still be delivered again, or none waits.
+    pub async fn given_up_at(&self) -> Result<Option<Millis>> {
+        let (_, progress, entry) = self.look().await?;
+        let last = |entry: &Entry| progress.claimed == entry.position && progress.attempt >= self.options.max_deliveries;
+        Ok(entry.filter(last).map(|_| progress.until))
+    }
+
+    /// Gives the oldest message up if its last delivery has lapsed, although nobody asks for it.
+    pub async fn give_up(&self, actor: &Actor) -> Result<()> {
+        let (version, progress, entry) = self.look().await?;
+        let Some(entry) = entry.filter(|entry| progress.claimed == entry.position) else { return Ok(()) };
+        if progress.attempt >= self.options.max_deliveries && progress.until <= self.store.now().await? {
+            let message = from_json(self.log().as_str(), &entry.value)?;
+            self.bury(actor, version, &entry, message, self.too_often()).await?;
+        }
+        Ok(())
+    }
+
+    fn too_often(&self) -> String {
+        format!("delivered {} times without an acknowledgement", self.options.max_deliveries)
     }
 
     /// Gives the oldest waiting message up, to make room.

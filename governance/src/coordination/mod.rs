@@ -11,6 +11,7 @@
 mod ballot;
 mod blackboard;
 mod bus;
+mod care;
 mod caretaker;
 mod consensus;
 mod follow;
@@ -23,7 +24,10 @@ mod tally;
 
 pub use blackboard::{BOARD_EVENTS_KEPT, Blackboard, BoardEntry, BoardEvent, BoardEvents, Written};
 pub use bus::{BUS_LOG_KEPT, MessageBus, Sent};
-pub use caretaker::{Caretaker, Chore};
+pub use care::{Ballots, Inboxes};
+pub use caretaker::{
+    Alarm, CARETAKER_LEASE, Caretaker, CaretakerStatus, Charge, ChargeKind, Chore, Den, Housekeeping, Keeper, Look, Overdue,
+};
 pub use consensus::{Cast, Consensus};
 pub use follow::{Cursor, Follower, Gap, Step};
 pub use lease::Lease;

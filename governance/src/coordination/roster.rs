@@ -4,10 +4,11 @@
 //!   absent ── join ──▶ here ── leave, remove ──▶ leaving: takes no more messages ── inbox emptied into the dead letters ──▶ absent
 //! ```
 //!
-//! Whoever dies while a member leaves is finished by the next who uses the bus.
+//! Whoever dies while a member leaves is finished by the next who uses the bus, or by the caretaker.
 
 use serde::{Deserialize, Serialize};
 
+use super::caretaker::Charge;
 use super::mailbox::{Mailbox, MailboxOptions};
 use crate::error::Result;
 use crate::store::{Actor, Cell, Outcome, Refused, Store, Versioned, Write, from_json, to_json};
@@ -25,7 +26,8 @@ pub(super) struct Member {
     pub id: AgentId,
     pub options: MailboxOptions,
     pub version: u64,
-    leaving: Option<String>,
+    /// Why, where it is on its way out.
+    pub leaving: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,19 +90,25 @@ impl Roster<'_> {
     /// that is gone leaves no message where nobody looks.
     async fn see_off(&self, id: &AgentId, version: u64, reason: &str) -> Result<u64> {
         let given_up = Mailbox::new(self.store, self.task, id, MailboxOptions::default()).drain(self.actor, reason).await?;
-        match self.store.commit(self.actor.commit().version(self.cell(id), version).write(Write::Delete(self.cell(id)))).await? {
+        let gone = self.actor.commit().version(self.cell(id), version).write(Write::Delete(self.cell(id)));
+        match self.store.commit(gone.write(self.charge(id).end(self.store.keys()))).await? {
             // A conflict: somebody else has seen it off.
             Outcome::Accepted(_) | Outcome::Refused(Refused::Conflict { .. }) => Ok(given_up),
             Outcome::Refused(refused) => Err(refused.into()),
         }
     }
 
-    async fn member(&self, id: &AgentId) -> Result<Option<Member>> {
+    fn charge(&self, id: &AgentId) -> Charge {
+        Charge::inbox(self.task, id)
+    }
+
+    pub async fn member(&self, id: &AgentId) -> Result<Option<Member>> {
         self.store.cell(self.cell(id)).await?.map(|found| member(id.clone(), &found)).transpose()
     }
 
     async fn put(&self, id: &AgentId, version: u64, stored: &Stored) -> Result<bool> {
         let commit = self.actor.commit().version(self.cell(id), version).put(self.cell(id), to_json(stored)?);
+        let commit = commit.write(self.charge(id).begin(self.store.keys(), None));
         match self.store.commit(commit).await? {
             Outcome::Accepted(_) => Ok(true),
             Outcome::Refused(Refused::Conflict { .. }) => Ok(false),

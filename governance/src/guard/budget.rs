@@ -12,6 +12,7 @@ use super::allowance::Allowance;
 use super::faults::{Exceeded, Fault, FaultCount, Faults};
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
+use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Cell, Check, Commit, Outcome, Refused, Store, Write, to_json};
@@ -129,7 +130,10 @@ impl ErrorBudget {
             return Err(Error::new(ErrorKind::Denied, "self_granted", format!("`{}` cannot give itself a budget", by.id)));
         }
         check_amount(limit)?;
-        self.store.apply(by.commit().put(self.limit_cell(unit), to_json(&Limit { limit, closed: false })?)).await.map(drop)
+        let given = by.commit().put(self.limit_cell(unit), to_json(&Limit { limit, closed: false })?);
+        // Whoever crashes holding a share of it is noticed.
+        let watched = Charge::budget(&self.actor.id).begin(self.store.keys(), None);
+        self.store.apply(given.write(watched)).await.map(drop)
     }
 
     /// What is used of a unit; none if nothing was ever granted.

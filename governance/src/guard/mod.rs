@@ -4,13 +4,17 @@
 //!   Admissions        begins a pipeline, an agent       raises its epoch
 //!   RevocationEngine  ends them                         raises it again: nothing written with the old one lands
 //!   ErrorBudget       counts faults and spending        never overshoots, revokes when exceeded
+//!   Heartbeat         shows that an agent lives          who stops is revoked by the caretaker
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
+//!   care              what the caretaker does here
 //! ```
 
 mod admission;
 mod allowance;
 mod budget;
+pub mod care;
 mod faults;
+mod heartbeat;
 mod recorder;
 mod reservation;
 mod revocation;
@@ -20,6 +24,7 @@ pub use admission::{Admissions, Agent, Role};
 pub use allowance::Allowance;
 pub use budget::{ErrorBudget, Spend, Unit, Usage};
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
+pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock};
 pub use recorder::{Recorded, Recorder};
 pub use reservation::{Reservation, Settled};
 pub use revocation::{Receipt, Revocation, RevocationEngine, Stop};

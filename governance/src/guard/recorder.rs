@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{ErrorKind, Result};
-use crate::ledger::{Action, Intent, Ledger, OutcomeResult, Segment};
+use crate::ledger::{Action, Entry, Intent, Ledger, OutcomeResult, Segment};
 use crate::store::Store;
 use crate::vocabulary::{AgentId, PipelineId, SegmentId, Token};
 
@@ -72,6 +72,27 @@ impl Recorder {
             segment.outcome(intent, result, &text(payload))?;
         }
         Ok(())
+    }
+
+    /// Says something that is so.
+    pub fn note(
+        &self,
+        store: &Store,
+        action: Action,
+        (agent, pipeline): (Option<&AgentId>, Option<&PipelineId>),
+        payload: &impl Serialize,
+    ) -> Result<()> {
+        let Some(segment) = self.segment()? else { return Ok(()) };
+        let note = Entry { agent: agent.cloned(), pipeline: pipeline.cloned(), ..Entry::note(store.ports().clock.now(), action) };
+        segment.append(&note.payload(text(payload))).map(drop)
+    }
+
+    /// The highest generation that the ledger knows to be acknowledged; none where there is no ledger.
+    pub async fn acknowledged(&self) -> Result<Option<u64>> {
+        match &self.ledger {
+            Some(bound) => Ok(Some(bound.ledger.witness(&bound.store_url).generation().await?)),
+            None => Ok(None),
+        }
     }
 
     /// Does something between its intent and its outcome. An error of which the effect is not known is recorded as `unknown`.

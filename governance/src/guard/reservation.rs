@@ -17,7 +17,7 @@ use serde_json::json;
 use super::budget::{ErrorBudget, Limit, Spend, Unit, check_amount, low};
 use crate::error::Result;
 use crate::ledger::{Action, EntryKind, OutcomeResult};
-use crate::store::{Actor, Cell, Outcome, Refused, Write, from_json, to_json};
+use crate::store::{Actor, Cell, Outcome, Refused, Versioned, Write, from_json, to_json};
 use crate::vocabulary::{Millis, SegmentId, Token};
 
 /// An amount that was set aside. Settle it; what is not settled in time lapses.
@@ -131,6 +131,13 @@ impl ErrorBudget {
                 Outcome::Refused(refused) => return Err(refused.into()),
             }
         }
+    }
+
+    /// When the first of the open reservations lapses; none if there is none.
+    pub async fn lapses_at(&self) -> Result<Option<Millis>> {
+        let open = self.store.table(self.store.keys().agent_reservations(self.owner())).await?;
+        let until = |(id, found): &(String, Versioned)| from_json::<Held>(id, &found.value).map(|held| held.until);
+        Ok(open.iter().map(until).collect::<Result<Vec<_>>>()?.into_iter().min())
     }
 
     /// Takes back what crashed or frozen holders reserved and did not start. Answers how many reservations lapsed.

@@ -14,7 +14,7 @@ use super::recorder::Recorder;
 use super::triggers::{Observation, Response, Triggers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
-use crate::store::{Commit, Query, Store, Write, to_json};
+use crate::store::{Actor, Commit, Query, Store, Write, to_json};
 use crate::vocabulary::{
     AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType,
 };
@@ -204,6 +204,25 @@ impl RevocationEngine {
     pub async fn idle(&self, agent: &AgentId, span: std::time::Duration) -> Result<Response> {
         let response = self.triggers.respond(Observation::Idle(span));
         self.act(agent, response, &format!("no progress for {} s", span.as_secs())).await
+    }
+
+    /// Revokes an agent whose sign of life has lapsed, if it is still missing and `by` still keeps house.
+    pub(super) async fn lapsed(&self, agent: &AgentId, violation: ViolationType, sign: Key, by: &Actor) -> Result<Receipt> {
+        let known = self.known(agent).await?;
+        let Response::Revoke { kind, .. } = self.triggers.respond(Observation::Lapsed(violation)) else {
+            return Err(Error::internal(format!("`{violation}` lapses nothing")));
+        };
+        let reason = format!("{violation}: no sign of life at `{sign}` in time");
+        let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": reason});
+        // INVARIANT: an agent that gave its sign of life after all, at any moment before this commit, is not revoked.
+        let commit = self.revocation(&known, kind, &reason)?.absent(sign).write(self.alert("violation_detected", &data)?);
+        let commit = Commit { admission: by.admission.clone(), ..commit };
+        let payload = json!({"type": kind, "reason": reason});
+        let subject = (Some(agent), known.pipeline.as_ref());
+        let receipt = self.carry_out(Action::Revoke, subject, &payload, commit).await?;
+        let broken = json!({"type": violation, "severity": violation.severity(), "revocation": kind, "detail": reason});
+        self.recorder.note(&self.store, Action::Violation, subject, &broken)?;
+        Ok(receipt)
     }
 
     /// The commit that revokes an agent, to be extended by who knows more.

@@ -40,6 +40,8 @@ pub enum Observation {
     Idle(Duration),
     /// A violation.
     Violation(ViolationType),
+    /// A sign of life that was missing when its time was up: a heartbeat, an execution lock.
+    Lapsed(ViolationType),
 }
 
 /// What is done about it.
@@ -79,6 +81,8 @@ impl Triggers {
                 }
             }
             Observation::Errors(_) | Observation::Idle(_) | Observation::ApiCalls { .. } => Response::Nothing,
+            // More specific than its severity: nobody is there whose faults could be counted.
+            Observation::Lapsed(violation) => revoke(violation.revocation(), false),
             Observation::Violation(violation) => match violation.severity() {
                 Severity::Critical | Severity::High => revoke(violation.revocation(), false),
                 Severity::Medium => Response::Fault,
@@ -101,6 +105,13 @@ mod tests {
         assert!(matches!(triggers.respond(Observation::Idle(Duration::from_secs(61))), Response::Revoke { diagnose: false, .. }));
         assert_eq!(triggers.respond(Observation::ApiCalls { calls: 101, held_back: false }), Response::RateLimit);
         assert!(matches!(triggers.respond(Observation::ApiCalls { calls: 101, held_back: true }), Response::Revoke { .. }));
+    }
+
+    #[test]
+    fn who_gives_no_sign_of_life_is_revoked_as_what_lapsed() {
+        let lapsed = |violation| Triggers::default().respond(Observation::Lapsed(violation));
+        assert_eq!(lapsed(ViolationType::HeartbeatLost), Response::Revoke { kind: RevocationType::Heartbeat, diagnose: false });
+        assert_eq!(lapsed(ViolationType::LockLost), Response::Revoke { kind: RevocationType::Lock, diagnose: false });
     }
 
     #[test]

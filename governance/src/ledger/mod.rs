@@ -54,18 +54,18 @@ mod runs;
 mod segment;
 mod sequencer;
 mod sink;
+mod stirring;
 mod tree;
 mod verify;
 mod waiting;
 mod walk;
 mod witness;
 
+use sqlx::Row;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-use sqlx::Row;
+use tokio::sync::Notify;
 
 pub use action::{Action, EntryKind, OutcomeResult};
 pub use database::EMPTY;
@@ -77,6 +77,7 @@ pub use listing::{AgentAction, Filter, Listing, MAX_LISTING};
 pub use report::{Fault, Finding, Report};
 pub use segment::{Intent, Segment, Written, is_alive, read_all};
 pub use sequencer::{Problem, Sequenced};
+pub use stirring::Stirring;
 pub use verify::verify;
 
 use crate::error::Result;
@@ -100,12 +101,9 @@ struct Inner {
     durability: Durability,
     segment: Mutex<Option<Arc<Segment>>>,
     sequencer: Mutex<Option<Sequencer>>,
-    // How the segments lay there when they were last looked at closely, and when that was.
-    quiet: Mutex<Option<(u64, Duration)>>,
+    // Wakes who sequences, if that is in this process.
+    bell: Arc<Notify>,
 }
-
-/// How long owners that died may go unnoticed while nobody writes.
-const CLOSE_LOOK: Duration = Duration::from_secs(1);
 
 impl Ledger {
     /// Opens the ledger of a home directory, or makes it.
@@ -117,7 +115,7 @@ impl Ledger {
         let segments = home.segments();
         blocking(move || fs::create_dir_all(&segments).map_err(|e| segment::trouble(&segments, &e))).await?;
         let inner =
-            Inner { home, database, ports, durability, segment: Mutex::default(), sequencer: Mutex::default(), quiet: Mutex::default() };
+            Inner { home, database, ports, durability, segment: Mutex::default(), sequencer: Mutex::default(), bell: Arc::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -160,20 +158,15 @@ impl Ledger {
         .await
     }
 
-    /// Like [`sequence`](Self::sequence), for who calls it again and again: while no segment stirs it looks closely, for owners that died,
-    /// only once a second.
-    pub async fn tend(&self, fence: u64) -> Result<Sequenced> {
-        let now = self.inner.ports.clock.elapsed();
-        let home = self.inner.home.clone();
-        let stir = waiting::stir(&home)?;
-        let quiet = *self.inner.quiet.lock().unwrap_or_else(PoisonError::into_inner);
-        if quiet.is_some_and(|(seen, at)| seen == stir && now.saturating_sub(at) < CLOSE_LOOK) {
-            return Ok(Sequenced::default());
-        }
-        let sequenced = self.sequence(fence).await?;
-        // What was there before the look has been read; what came since stirs again.
-        *self.inner.quiet.lock().unwrap_or_else(PoisonError::into_inner) = (!sequenced.more).then_some((stir, now));
-        Ok(sequenced)
+    /// What rings when a segment stirs, for who sequences.
+    #[must_use]
+    pub fn stirring(&self) -> Stirring {
+        Stirring::new(&self.inner.home.segments(), self.inner.bell.clone())
+    }
+
+    /// Says that somebody waits for what is written to be in the record: if this process sequences, it does so at once.
+    pub fn hurry(&self) {
+        self.inner.bell.notify_one();
     }
 
     /// Lists a part of the record, with how much is not in it yet.

@@ -28,17 +28,6 @@ pub(super) fn count(home: &Home) -> Result<u64> {
     Ok(count)
 }
 
-/// How the segments lie there, in one number: it changes when one is opened, grows or goes.
-pub(super) fn stir(home: &Home) -> Result<u64> {
-    let mut stir = 0_u64;
-    for (path, _) in files(home)? {
-        let length = fs::metadata(&path).map_or(0, |file| file.len());
-        let name = path.as_os_str().as_encoded_bytes().iter().fold(length, |sum, byte| sum.rotate_left(5) ^ u64::from(*byte));
-        stir = stir.wrapping_add(name.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    }
-    Ok(stir)
-}
-
 /// What is wrong with them, and how many are whole.
 pub(super) fn check(connection: &Connection, home: &Home) -> Result<(Vec<Problem>, u64)> {
     let (mut problems, mut count) = (Vec::new(), 0);

@@ -90,12 +90,13 @@ impl Driver {
         let written = segment.as_ref().map_or(0, |segment| segment.entries());
         let newest = Filter { pipeline: Some(self.pipeline.clone()), newest_first: true, limit: 8, ..Filter::default() };
         loop {
+            ledger.hurry();
             let listing = ledger.list(&newest).await?;
             let caught_up = listing.unsequenced == 0 || listing.actions.iter().any(|a| Some(&a.segment) == own && a.number >= written);
             if caught_up || clock.elapsed() >= until {
                 return ledger.head().await;
             }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 }

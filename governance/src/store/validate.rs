@@ -6,8 +6,8 @@ use crate::vocabulary::{Key, Kind};
 
 /// The largest value, in bytes.
 pub const MAX_VALUE: usize = 4 * 1024 * 1024;
-/// The longest field name, in bytes.
-pub const MAX_FIELD: usize = 256;
+/// The longest field name, in bytes: two ids, and what joins them.
+pub const MAX_FIELD: usize = 320;
 /// What no field's name begins with: a store may keep the field's version there.
 const RESERVED: &str = "v:";
 /// The most checks and writes in one commit.

@@ -218,6 +218,10 @@ keys! {
     caretaker() -> Record "caretaker";
     /// The caretaker's fence.
     caretaker_fence() -> Epoch "caretaker:fence";
+    /// What the caretaker says of its work.
+    caretaker_status() -> Record "caretaker:status";
+    /// What somebody must look after, each with when it is due first.
+    caretaker_charges() -> Table "caretaker:charges";
     /// An agent's state.
     agent_state(id: AgentId) -> State "agent:{}:state";
     /// An agent's execution lock.

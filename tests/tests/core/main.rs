@@ -7,6 +7,7 @@ mod blackboard;
 mod budget;
 mod bus;
 mod bus_losses;
+mod caretaker;
 mod consensus;
 mod faults;
 mod follower;

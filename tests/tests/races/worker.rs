@@ -73,6 +73,11 @@ impl Worker {
         self.reader.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as `kill -9` does. False if it had ended by itself.
     pub fn kill(&mut self) -> bool {
         self.killed = self.child.try_wait().unwrap().is_none();

@@ -26,8 +26,10 @@ const LOOKS: [Duration; 6] = [
     Duration::from_millis(10),
     Duration::from_millis(30),
 ];
-/// A look without an event, in case one was lost.
+/// A look without an event, in case one was lost: after this …
 const SAFETY_NET: Duration = Duration::from_millis(250);
+/// … and, while nothing happens, twice as late each time, up to this.
+const WIDEST_NET: Duration = Duration::from_secs(2);
 /// The same where the system has no more file events to give.
 const POLL: Duration = Duration::from_millis(5);
 
@@ -69,8 +71,8 @@ impl Watcher {
         if let Err(error) = &files {
             tracing::warn!(%error, "no file events: changes by other processes are looked for every {POLL:?}");
         }
-        let net = if files.is_ok() { SAFETY_NET } else { POLL };
-        let run = move || looker.run(&inbox, net);
+        let nets = if files.is_ok() { (SAFETY_NET, WIDEST_NET) } else { (POLL, POLL) };
+        let run = move || looker.run(&inbox, nets);
         let thread = std::thread::Builder::new().name("governance-watch".into()).spawn(run);
         let thread = thread.map_err(|e| Error::internal("no thread could be started").because(e))?;
         Ok(Self { events: Some(events), thread: Some(thread), files: files.ok() })
@@ -103,15 +105,20 @@ fn files(path: &Path, events: SyncSender<()>) -> notify::Result<notify::Recommen
 }
 
 impl Looker {
-    fn run(mut self, inbox: &Receiver<()>, net: Duration) {
+    fn run(mut self, inbox: &Receiver<()>, (first, widest): (Duration, Duration)) {
+        let mut net = first;
         loop {
             match inbox.recv_timeout(net) {
                 Ok(()) => {
+                    net = first;
                     if !self.look_closely(inbox) {
                         return;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Timeout) => {
+                    net = (net * 2).min(widest);
+                    self.look();
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
