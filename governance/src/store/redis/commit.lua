@@ -274,7 +274,7 @@ for number = 1, tonumber(A[1]) do
       if flags % 8 >= 4 then call('PUBLISH', key .. ':wake', '') end
     end
     reply = generation .. ',' .. at .. results
-    if has == 1 then call('SET', K[k0 + 1], A[base + 1] .. ':' .. reply, 'PX', '600000') end
+    if has == 1 then call('SET', K[k0 + 1], A[base + 1] .. ':' .. reply, 'PX', '120000') end
     reply = 'A' .. reply
   until true
   replies[number] = reply
