@@ -19,3 +19,11 @@ mod valkey9 {
 mod redis7_strict_keys {
     governance::contract!(governance_tests::rigs::redis7_strict_keys);
 }
+
+mod sentinel {
+    governance::contract!(governance_tests::rigs::sentinel, sampled);
+}
+
+mod cluster {
+    governance::contract!(governance_tests::rigs::cluster, sampled);
+}

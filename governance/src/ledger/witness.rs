@@ -53,12 +53,13 @@ pub(super) struct StoreWitness {
 impl Witness for StoreWitness {
     async fn generation(&self) -> Result<u64> {
         // Also what was acknowledged for the store that was met here: it may have been emptied since, or recovered under another identity.
-        let held: Option<i64> = sqlx::query_scalar(concat!("SELECT max(generation) FROM witness WHERE store = ? OR store IN (", met!(), ")"))
-            .bind(&self.store.identity)
-            .bind(self.addresses())
-            .fetch_one(&self.pool)
-            .await
-            .map_err(|e| sqlx_trouble(&self.path, e))?;
+        let held: Option<i64> =
+            sqlx::query_scalar(concat!("SELECT max(generation) FROM witness WHERE store = ? OR store IN (", met!(), ")"))
+                .bind(&self.store.identity)
+                .bind(self.addresses())
+                .fetch_one(&self.pool)
+                .await
+                .map_err(|e| sqlx_trouble(&self.path, e))?;
         Ok(held.unwrap_or(0).cast_unsigned())
     }
 }
@@ -68,13 +69,11 @@ impl StoreWitness {
     pub async fn raise(&self, generation: u64) -> Result<()> {
         let signed = i64::try_from(generation)
             .map_err(|_| Error::invalid("generation_too_large", format!("`{generation}` is not a generation of a store")))?;
-        sqlx::query(
-            concat!(
-                "INSERT INTO witness (store, generation) SELECT name, ? FROM (SELECT ? AS name UNION ",
-                met!(),
-                ") WHERE true ON CONFLICT (store) DO UPDATE SET generation = max(generation, excluded.generation)"
-            )
-        )
+        sqlx::query(concat!(
+            "INSERT INTO witness (store, generation) SELECT name, ? FROM (SELECT ? AS name UNION ",
+            met!(),
+            ") WHERE true ON CONFLICT (store) DO UPDATE SET generation = max(generation, excluded.generation)"
+        ))
         .bind(signed)
         .bind(&self.store.identity)
         .bind(self.addresses())

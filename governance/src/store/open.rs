@@ -29,9 +29,7 @@ impl Store {
             StoreUrl::Memory => Arc::new(Memory::new(&keys, ports.clone())),
             StoreUrl::Sqlite(path) => Sqlite::open(path, &keys, ports.clone())?,
             #[cfg(feature = "redis")]
-            StoreUrl::Redis(_) => {
-                super::redis::Redis::open(&url, &keys, ports.clone(), super::redis::RedisOptions::default()).await?
-            }
+            StoreUrl::Redis(_) => super::redis::Redis::open(&url, &keys, ports.clone(), super::redis::RedisOptions::default()).await?,
             #[cfg(not(feature = "redis"))]
             StoreUrl::Redis(_) => {
                 let message = format!("this build cannot reach `{url}`: build it with the feature `redis`");

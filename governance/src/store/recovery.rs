@@ -64,7 +64,7 @@ impl Store {
                 self.unfenced(commit).await?;
             }
         }
-        let mut fields = vec![("format", FORMAT.to_string()), ("lineage", raised.to_string())];
+        let mut fields = vec![("format", FORMAT.to_string()), ("lineage", raised.to_string()), ("recovered", raised.to_string())];
         fields.extend(self.record().map(|(ledger, _)| ("ledger", ledger.to_string())));
         // Nobody set it up since it was emptied: then it is still the one that this handle knows.
         if self.state(keys.meta()).await?.is_none_or(|meta| meta.field("identity").is_empty()) {

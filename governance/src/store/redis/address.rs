@@ -18,8 +18,7 @@ const GREETING: Duration = Duration::from_secs(2);
 /// How many messages wait for this process before the oldest are lost.
 const MESSAGES_KEPT: usize = 8192;
 /// What servers say when they do not take commands now, and will again.
-const UNREADY: &[&str] =
-    &["LOADING", "READONLY", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS", "ASK", "MOVED"];
+const UNREADY: &[&str] = &["LOADING", "READONLY", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MISCONF", "NOREPLICAS", "ASK", "MOVED"];
 
 /// Where servers are.
 pub(super) struct Address {
@@ -109,12 +108,19 @@ impl Address {
             return Error::invalid("store_without_tls", message);
         }
         if said("OOM") {
-            let message = format!("the memory of `{self}` is full: give it more (`maxmemory`) or remove what is not needed; only stops land now");
+            let message =
+                format!("the memory of `{self}` is full: give it more (`maxmemory`) or remove what is not needed; only stops land now");
             return Error::new(ErrorKind::Exhausted, "store_full", message);
         }
         if self.url.form != Form::Cluster && (said("MOVED") || said("CROSSSLOT")) {
             let message = format!("`{self}` is a node of a cluster: use `redis-cluster://`");
             return Error::invalid("store_is_cluster", message);
+        }
+        if said("CROSSSLOT") {
+            return Error::invalid(
+                "several_tenants",
+                "a commit names keys of several tenants: on a cluster each lives on a slot of its own",
+            );
         }
         if UNREADY.iter().any(|prefix| said(prefix)) {
             return Error::unavailable("store_unready", format!("`{self}` does not take commands now: `{told}`"));

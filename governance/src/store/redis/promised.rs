@@ -11,7 +11,7 @@ use fred::types::{Resp3Frame, Value};
 
 use super::line::Line;
 use crate::error::Result;
-use crate::store::{Accepted, Commit};
+use crate::store::{Accepted, Commit, FORMAT};
 use crate::vocabulary::{Keys, Token, ttl};
 
 /// How many commits are asked for: more than can be answered at once, so that the server's last one is among them.
@@ -58,12 +58,21 @@ impl Promised {
         let missing = missing(line, asked, keys, generation).await.map_err(|error| line.address.trouble(&error))?;
         if missing > 0 {
             tracing::error!(missing, "`{}` has lost acknowledged writes: everything is denied until it is recovered", line.address);
-            let args = vec![Value::from(keys.generation().as_str())];
-            line.ask("DEL", args).await.map_err(|error| line.address.trouble(&error))?;
+            take_generation(line, keys).await.map_err(|error| line.address.trouble(&error))?;
         }
         self.state.lock().unwrap_or_else(PoisonError::into_inner).accepted.clear();
         Ok(())
     }
+}
+
+/// Makes the store one that was set up and has no generation, also where nothing of it is left: else the next one who opens it would take
+/// it for a new one.
+async fn take_generation(line: &Line, keys: &Keys) -> Result<(), FredError> {
+    let meta = keys.meta();
+    for (field, value) in [("version", 1), ("format", FORMAT)] {
+        line.ask("HSETNX", vec![meta.as_str().into(), field.into(), value.to_string().into()]).await?;
+    }
+    line.ask("DEL", vec![keys.generation().as_str().into()]).await.map(drop)
 }
 
 /// How many of the tokens the server does not have, though it was not recovered after they were accepted.
@@ -76,10 +85,10 @@ async fn missing(line: &Line, tokens: Vec<Value>, keys: &Keys, generation: u64) 
     if held >= asked {
         return Ok(0);
     }
-    let lineage = match line.ask("HGET", vec![keys.meta().as_str().into(), "lineage".into()]).await? {
+    let recovered = match line.ask("HGET", vec![keys.meta().as_str().into(), "recovered".into()]).await? {
         Resp3Frame::BlobString { data, .. } => std::str::from_utf8(&data).ok().and_then(|text| text.parse().ok()).unwrap_or(0),
         _ => 0,
     };
-    // A recovery makes a lineage above every generation before it.
-    Ok(if lineage > generation { 0 } else { asked - held })
+    // A recovery makes a generation above every one before it. An emptied store that was merely set up anew is not a recovered one.
+    Ok(if recovered > generation { 0 } else { asked - held })
 }
