@@ -11,6 +11,7 @@
 
 pub mod clusters;
 pub mod load;
+pub mod lua54;
 pub mod models;
 pub mod program;
 pub mod proxy;

@@ -27,3 +27,8 @@ mod sentinel {
 mod cluster {
     governance::contract!(governance_tests::rigs::cluster, sampled);
 }
+
+/// The scripts in the Lua of Dragonfly, which could not be had here: what is documented of it, before a real Redis.
+mod lua54 {
+    governance::contract!(governance_tests::rigs::lua54, sampled);
+}
