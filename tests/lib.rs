@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+pub mod certificates;
 pub mod clusters;
 pub mod load;
 pub mod lua54;

@@ -94,11 +94,12 @@ impl Sentinel {
 fn read(lines: &mut impl Iterator<Item = String>, values: &mut Vec<String>) -> Option<()> {
     let line = lines.next()?;
     match line.split_at_checked(1)? {
-        ("*", count) => (0..count.parse::<i64>().ok()?).try_for_each(|_| read(lines, values)),
-        ("$", _) => Some(values.push(lines.next()?)),
-        ("+" | ":", text) => Some(values.push(text.to_owned())),
-        _ => None,
+        ("*", count) => (0..count.parse::<i64>().ok()?).try_for_each(|_| read(lines, values))?,
+        ("$", _) => values.push(lines.next()?),
+        ("+" | ":", text) => values.push(text.to_owned()),
+        _ => return None,
     }
+    Some(())
 }
 
 impl Drop for Sentinel {

@@ -17,4 +17,4 @@ mod run;
 
 pub use faults::{Fault, Faulty};
 pub use rig::{MemoryRig, Rig};
-pub use run::{Case, Subject, check, check_sampled, check_with_faults};
+pub use run::{Case, Subject, check, check_with_faults};

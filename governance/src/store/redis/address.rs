@@ -103,10 +103,6 @@ impl Address {
             let message = format!("`{self}` is not who it must be, by its certificate: name the authority with `?ca=FILE` (`{told}`)");
             return Error::new(ErrorKind::Denied, "store_not_trusted", message);
         }
-        if self.url.tls && (told.contains("InvalidMessage") || told.contains("corrupt message")) {
-            let message = format!("`{self}` does not speak TLS there: use the port that does, or `redis` instead of `rediss`");
-            return Error::invalid("store_without_tls", message);
-        }
         if said("OOM") {
             let message =
                 format!("the memory of `{self}` is full: give it more (`maxmemory`) or remove what is not needed; only stops land now");
@@ -137,7 +133,8 @@ impl Address {
     pub fn unreachable(&self, why: &str) -> Error {
         // The client tells an operating system's error by its debug form: its sentence is what people read.
         let sentence = why.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"')).map_or(why, |(sentence, _)| sentence);
-        let message = format!("`{self}` does not answer ({sentence}): start the server, or check the address");
+        let tls = if self.url.tls { ", and that it speaks TLS there" } else { "" };
+        let message = format!("`{self}` does not answer ({sentence}): start the server, or check the address{tls}");
         Error::unavailable("store_unreachable", message).with("address", self.to_string())
     }
 }

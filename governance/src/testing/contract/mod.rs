@@ -17,13 +17,7 @@ macro_rules! cases {
         /// faults strike one call each, not all.
         #[macro_export]
         macro_rules! contract {
-            ($d rig:path) => {
-                $crate::contract!($d rig, check_with_faults);
-            };
-            ($d rig:path, sampled) => {
-                $crate::contract!($d rig, check_sampled);
-            };
-            ($d rig:path, $d faults:ident) => {
+            ($d rig:path $d(, $d sampled:ident)?) => {
                 $($(#[test]
                 fn $name() {
                     $crate::testing::check($d rig(), $crate::testing::contract::case(stringify!($name)));
@@ -32,7 +26,8 @@ macro_rules! cases {
                 mod with_faults {
                     $($(#[test]
                     fn $name() {
-                        $crate::testing::$d faults($d rig(), $crate::testing::contract::case(stringify!($name)));
+                        let sampled = stringify!($d($d sampled)?) == "sampled";
+                        $crate::testing::check_with_faults($d rig(), $crate::testing::contract::case(stringify!($name)), sampled);
                     })+)+
                 }
             };
