@@ -9,10 +9,15 @@
     reason = "tests"
 )]
 
+pub mod certificates;
+pub mod clusters;
+pub mod load;
+pub mod lua54;
 pub mod models;
 pub mod program;
 pub mod proxy;
 pub mod rigs;
+pub mod sentinels;
 pub mod servers;
 pub mod task;
 pub mod world;

@@ -42,6 +42,17 @@ fn packaged() -> Option<PathBuf> {
     Some(Path::new(folder.trim()).join("_binaries").join(machine).join("valkey-server")).filter(|path| path.is_file())
 }
 
+/// A port that nobody listens on, and far enough below the last one that a cluster's nodes find the one they talk on, 10,000 above it.
+pub fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let low = 10_000 + port % 20_000;
+        if TcpListener::bind(("127.0.0.1", low)).is_ok() {
+            return low;
+        }
+    }
+}
+
 /// A server that dies with this value.
 pub struct Server {
     child: Child,
@@ -61,8 +72,8 @@ impl Server {
         std::fs::create_dir_all(&folder).unwrap();
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         for _ in 0..20 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            // Another test may take the port in between.
+            let port = free_port();
+            // Another test may take the port, or the one that a cluster's nodes talk on, in between.
             if let Some(server) = Self::start_on(product, &folder, port, folder.join("socket"), &options) {
                 return server;
             }
@@ -97,6 +108,11 @@ impl Server {
             std::thread::sleep(Duration::from_millis(2));
         }
         None
+    }
+
+    /// Where its snapshots and its log are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Its process.
@@ -145,7 +161,52 @@ impl Server {
         reply
     }
 
-    fn try_ask(&self, words: &[&str]) -> Option<String> {
+    /// Keeps a copy of what the server holds.
+    pub fn dump_to(&self, copy: &Path) {
+        self.ask(&["SAVE"]);
+        std::fs::rename(self.snapshot(), copy).unwrap();
+    }
+
+    /// Puts a copy back: kills the server, and starts it with that.
+    pub fn restore_from(&mut self, copy: &Path) {
+        self.kill();
+        std::fs::copy(copy, self.snapshot()).unwrap();
+        self.restart();
+        std::fs::remove_file(self.snapshot()).unwrap();
+    }
+
+    /// Follows another server, and waits until it has everything.
+    pub fn replicate(&self, master: &Self) {
+        self.ask(&["REPLICAOF", "127.0.0.1", &master.port.to_string()]);
+        self.wait_in_step(master, "rig:mark");
+    }
+
+    /// Waits until this replica has everything that its master holds now. The mark is a key to write: what came with the first copy does
+    /// not show yet that the master sends what comes after it.
+    pub fn wait_in_step(&self, master: &Self, mark: &str) {
+        master.ask(&["SET", mark, "x"]);
+        let read =
+            |info: &str, name: &str| info.lines().find_map(|line| line.strip_prefix(name)).and_then(|offset| offset.parse::<u64>().ok());
+        let wanted = read(&master.ask(&["INFO", "replication"]), "master_repl_offset:");
+        let until = Instant::now() + Duration::from_secs(20);
+        loop {
+            let here = self.ask(&["INFO", "replication"]);
+            if here.contains("master_link_status:up") && read(&here, "slave_repl_offset:") >= wanted {
+                return;
+            }
+            assert!(Instant::now() < until, "the replica did not come in step: {here}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Lets the replicas hear nothing more, while everybody else is served as before.
+    pub fn cut_off_replicas(&self) {
+        self.ask(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
+        self.ask(&["CLIENT", "KILL", "TYPE", "replica"]);
+    }
+
+    /// Asks one command, if the server answers.
+    pub fn try_ask(&self, words: &[&str]) -> Option<String> {
         let mut stream = UnixStream::connect(&self.socket).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         let mut request = format!("*{}\r\n", words.len());

@@ -10,9 +10,9 @@ use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den,
 use crate::error::Result;
 use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Sequencing};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
-use crate::ledger::{Filter, Ledger};
+use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
-use crate::store::{Actor, Store, StoreUrl};
+use crate::store::{Actor, Refused, Store, StoreUrl};
 use crate::vocabulary::{Ports, TaskId, Token};
 
 /// How long closing waits for a store that does not answer.
@@ -42,6 +42,7 @@ struct Inner {
     config: Config,
     address: Address,
     store_url: String,
+    store_name: StoreName,
     store: Store,
     ledger: Ledger,
     recorder: Recorder,
@@ -60,14 +61,18 @@ impl Governance {
     /// Opens the same and leaves keeping house to others: for a short look, which then shows things as they are.
     pub async fn visit(config: Config) -> Result<Self> {
         let governance = Self::assemble(config).await?;
-        governance.store().bind(governance.ledger().id(), governance.ledger().witness(&governance.inner.store_url)).await?;
+        let name = governance.store_name();
+        if let Some(seen) = governance.ledger().meet(name).await? {
+            return Err(Refused::RolledBack { seen, held: None }.into());
+        }
+        governance.store().bind(governance.ledger().id(), governance.ledger().witness(name.clone())).await?;
         Ok(governance)
     }
 
     /// Brings a store that has lost acknowledged writes back into use, and opens it. Everything admitted before stays refused. ADR 2.
     pub async fn recover(config: Config) -> Result<Self> {
         let governance = Self::assemble(config).await?;
-        let witness = governance.ledger().witness(&governance.inner.store_url);
+        let witness = governance.ledger().witness(governance.store_name().clone());
         match governance.store().bind(governance.ledger().id(), witness).await {
             Err(error) if error.code() != "rolled_back" => return Err(error),
             _ => {}
@@ -75,7 +80,7 @@ impl Governance {
         let recorded =
             governance.recorder().intent(governance.store(), crate::ledger::Action::Recover, None, None, &governance.inner.store_url)?;
         let generation = governance.store().recover().await?;
-        governance.recorder().acknowledge(generation).await?;
+        governance.ledger().recovered(governance.store_name(), generation).await?;
         governance.recorder().outcome(&recorded, crate::ledger::OutcomeResult::Ok, &serde_json::json!({"generation": generation}))?;
         governance.keep_house().await;
         Ok(governance)
@@ -86,21 +91,20 @@ impl Governance {
         // A wrong URL is told before anything is made.
         let url = StoreUrl::parse(&store_url)?;
         let ports = Ports::default();
-        let shown = match url {
-            // What is gone with the process must not be missed by the next one.
-            StoreUrl::Memory => format!("memory:{}", Token::fresh(&*ports.chance)),
-            url => url.to_string(),
-        };
         let ledger = Ledger::open(&config.home, ports.clone(), config.durability).await?;
         let store = Store::open_as(&store_url, &config.tenant, ports).await?;
-        let recorder = Recorder::new(&ledger, &shown);
+        // Tenants on one server are stores of their own.
+        let address = |address| format!("{address} {}", store.keys().prefix());
+        let store_name = StoreName { identity: store.identity().to_owned(), addresses: url.addresses().into_iter().map(address).collect() };
+        let recorder = Recorder::new(&ledger, store_name.clone());
         let keeper = format!("caretaker-{}", Token::fresh(&*store.ports().chance));
         let caretaker = Mutex::new(None);
         Ok(Self {
             inner: Arc::new(Inner {
                 address: Address { store_url, home: config.home.clone() },
                 config,
-                store_url: shown,
+                store_url: url.to_string(),
+                store_name,
                 store,
                 ledger,
                 recorder,
@@ -143,6 +147,10 @@ impl Governance {
     #[must_use]
     pub fn store_url(&self) -> &str {
         &self.inner.store_url
+    }
+
+    fn store_name(&self) -> &StoreName {
+        &self.inner.store_name
     }
 
     /// Shared state.

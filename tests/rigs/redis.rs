@@ -90,9 +90,8 @@ impl Rig for RedisRig {
 
     async fn dump(&self) -> Result<()> {
         let mut state = self.lock();
-        state.server.ask(&["SAVE"]);
         let kept = self.folder.path().join("kept.rdb");
-        std::fs::rename(state.server.snapshot(), &kept).unwrap();
+        state.server.dump_to(&kept);
         state.kept = Some(kept);
         Ok(())
     }
@@ -102,14 +101,7 @@ impl Rig for RedisRig {
         // A replica that has everything up to here, and nothing from here on.
         state.replicas += 1;
         let replica = Server::start(self.product, self.folder.path(), &format!("replica{}", state.replicas), &[]);
-        let mark = format!("mark-{}", state.replicas);
-        state.server.ask(&["SET", "rig:mark", &mark]);
-        replica.ask(&["REPLICAOF", "127.0.0.1", &state.server.port.to_string()]);
-        let patience = Instant::now() + Duration::from_secs(20);
-        while !replica.ask(&["GET", "rig:mark"]).contains(&mark) {
-            assert!(Instant::now() < patience, "the replica did not come in step: {}", replica.ask(&["INFO", "replication"]));
-            std::thread::sleep(Duration::from_millis(2));
-        }
+        replica.replicate(&state.server);
         replica.ask(&["REPLICAOF", "NO", "ONE"]);
         state.replica = Some(replica);
         Ok(())
@@ -118,10 +110,7 @@ impl Rig for RedisRig {
     async fn restore(&self) -> Result<()> {
         let mut state = self.lock();
         let kept = state.kept.clone().expect("a dump to restore");
-        state.server.kill();
-        std::fs::copy(kept, state.server.snapshot()).unwrap();
-        state.server.restart();
-        std::fs::remove_file(state.server.snapshot()).unwrap();
+        state.server.restore_from(&kept);
         Ok(())
     }
 

@@ -19,3 +19,16 @@ mod valkey9 {
 mod redis7_strict_keys {
     governance::contract!(governance_tests::rigs::redis7_strict_keys);
 }
+
+mod sentinel {
+    governance::contract!(governance_tests::rigs::sentinel, sampled);
+}
+
+mod cluster {
+    governance::contract!(governance_tests::rigs::cluster, sampled);
+}
+
+/// The scripts in the Lua of Dragonfly, which could not be had here: what is documented of it, before a real Redis.
+mod lua54 {
+    governance::contract!(governance_tests::rigs::lua54, sampled);
+}

@@ -30,7 +30,7 @@ pub struct Args {
     /// Where the embedded store, the ledger and config.toml are [default: .governance, or GOVERNANCE_HOME]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
     home: Option<PathBuf>,
-    /// Shared state: sqlite:PATH, redis://HOST:PORT, redis+unix:///PATH [default: a file in the home directory]
+    /// Shared state: sqlite:PATH, redis://HOST:PORT, or another form of docs/stores.md [default: a file in the home directory]
     #[arg(long, global = true, value_name = "URL", help_heading = "Common options")]
     store: Option<String>,
     /// What an acknowledged record survives: the death of the process, or of the machine

@@ -44,8 +44,15 @@ async fn check(config: Config, printer: &Printer) -> Result<ExitCode> {
             format!("{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}", described.name, governance.store_url()),
             format!("  shared by several processes: {}", if described.shared { "yes" } else { "no" }),
             format!("  survives its own death: {}", described.durable),
-            format!("  ledger {}, generation {}, lineage {lineage}", governance.ledger().id(), store.seen()),
         ];
+        if let Some(form) = described.form {
+            let known = |told: &Option<String>| told.clone().unwrap_or_else(|| "unknown".to_owned());
+            lines.push(format!("  form: {form}, tls: {}", if described.tls { "yes" } else { "no" }));
+            lines.push(format!("  when its memory is full: {}, scripts: {}", known(&described.eviction), known(&described.lua)));
+        }
+        lines.extend([
+            format!("  ledger {}, generation {}, lineage {lineage}", governance.ledger().id(), store.seen()),
+        ]);
         lines.extend(kept(&house, now));
         if unsequenced > 0 {
             lines.push(format!("  not in the record yet: {unsequenced} entries"));

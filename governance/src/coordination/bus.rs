@@ -90,7 +90,7 @@ impl MessageBus {
         self.post(message).await
     }
 
-    /// Sends a message to one member under an id of the caller's: sending it again, within ten minutes, sends the first one once.
+    /// Sends a message to one member under an id of the caller's: sending it again, within two minutes, sends the first one once.
     pub async fn send_once(&self, id: Token, to: &AgentId, body: &impl Serialize) -> Result<Sent> {
         let message = self.message(id, Some(to), body, None)?;
         self.post(message).await

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{ErrorKind, Result};
-use crate::ledger::{Action, Entry, Intent, Ledger, OutcomeResult, Segment};
+use crate::ledger::{Action, Entry, Intent, Ledger, OutcomeResult, Segment, StoreName};
 use crate::store::Store;
 use crate::vocabulary::{AgentId, PipelineId, SegmentId, Token};
 
@@ -18,7 +18,7 @@ pub struct Recorder {
 
 struct Bound {
     ledger: Ledger,
-    store_url: String,
+    store: StoreName,
 }
 
 /// An intent, or nothing where there is no ledger.
@@ -30,10 +30,10 @@ pub struct Recorded {
 }
 
 impl Recorder {
-    /// Records in a ledger what is done to the store with this URL.
+    /// Records in a ledger what is done to a store.
     #[must_use]
-    pub fn new(ledger: &Ledger, store_url: &str) -> Self {
-        Self { ledger: Some(Arc::new(Bound { ledger: ledger.clone(), store_url: store_url.to_owned() })) }
+    pub fn new(ledger: &Ledger, store: impl Into<StoreName>) -> Self {
+        Self { ledger: Some(Arc::new(Bound { ledger: ledger.clone(), store: store.into() })) }
     }
 
     /// The segment that this process writes, where there is a ledger. Opened on first use: who only looks writes nothing.
@@ -120,7 +120,7 @@ impl Recorder {
     /// Makes the ledger remember that this generation of the store was acknowledged. ADR 2.
     pub async fn acknowledge(&self, generation: u64) -> Result<()> {
         match &self.ledger {
-            Some(bound) => bound.ledger.acknowledge(&bound.store_url, generation).await,
+            Some(bound) => bound.ledger.acknowledge(bound.store.clone(), generation).await,
             None => Ok(()),
         }
     }

@@ -79,6 +79,7 @@ pub use segment::{Intent, Segment, Written, is_alive, read_all};
 pub use sequencer::{Problem, Sequenced};
 pub use stirring::Stirring;
 pub use verify::verify;
+pub use witness::StoreName;
 
 use crate::error::Result;
 use crate::store::Witness;
@@ -86,7 +87,7 @@ use crate::vocabulary::{LedgerId, Millis, Ports, SegmentId};
 use database::{Database, blocking, sqlx_trouble};
 use home::Home;
 use sequencer::Sequencer;
-use witness::{StoreWitness, store_name};
+use witness::StoreWitness;
 
 /// A handle on a ledger. Cheap to clone; several processes may have the same one open.
 #[derive(Clone)]
@@ -205,15 +206,36 @@ impl Ledger {
         blocking(move || verify(&path, outside.as_ref())).await
     }
 
-    /// Who remembers the highest generation that was acknowledged for a store. Passwords in the URL are left out.
+    /// Who remembers the highest generation that was acknowledged for a store.
     #[must_use]
-    pub fn witness(&self, store_url: &str) -> Arc<dyn Witness> {
-        Arc::new(self.store(store_url))
+    pub fn witness(&self, store: impl Into<StoreName>) -> Arc<dyn Witness> {
+        Arc::new(self.store(store.into()))
     }
 
     /// Remembers that a store's generation was acknowledged; returns when it is on the disk.
-    pub async fn acknowledge(&self, store_url: &str, generation: u64) -> Result<()> {
-        self.store(store_url).raise(generation).await
+    pub async fn acknowledge(&self, store: impl Into<StoreName>, generation: u64) -> Result<()> {
+        self.store(store.into()).raise(generation).await
+    }
+
+    /// Remembers where a store was met. If another one was met there before, of which stops were acknowledged, nothing is remembered and
+    /// the generation that is missed is answered: that one was emptied or replaced.
+    pub async fn meet(&self, store: &StoreName) -> Result<Option<u64>> {
+        let store = self.store(store.clone());
+        if store.is_known().await? {
+            return Ok(None);
+        }
+        let missed = store.missed().await?;
+        if missed.is_none() {
+            store.meet().await?;
+        }
+        Ok(missed)
+    }
+
+    /// Remembers that a recovered store is the one at its addresses from now on, whatever was met there before.
+    pub async fn recovered(&self, store: &StoreName, generation: u64) -> Result<()> {
+        let store = self.store(store.clone());
+        store.raise(generation).await?;
+        store.meet().await
     }
 
     /// Closes this process's segment and the database. What is not in the record yet waits for the next sequencer.
@@ -229,9 +251,9 @@ impl Ledger {
         closed
     }
 
-    fn store(&self, url: &str) -> StoreWitness {
+    fn store(&self, store: StoreName) -> StoreWitness {
         let Database { path, pool, .. } = &self.inner.database;
-        StoreWitness { pool: pool.clone(), path: path.clone(), store: store_name(url) }
+        StoreWitness { pool: pool.clone(), path: path.clone(), store }
     }
 
     fn trouble(&self, error: sqlx::Error) -> crate::error::Error {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Commit, Outcome, Query, Scan, Signals, Watch};
+use super::{Answer, Commit, Form, Outcome, Query, Scan, Signals, Watch};
 use crate::error::Result;
 use crate::vocabulary::{Key, Millis, named};
 
@@ -67,6 +67,21 @@ pub struct Description {
     pub shared: bool,
     /// What survives its own death.
     pub durable: Durability,
+    /// How its servers stand together; none where there is no server.
+    pub form: Option<Form>,
+    /// Whether it is reached over TLS.
+    pub tls: bool,
+    /// What the server drops when its memory is full, if it says so.
+    pub eviction: Option<String>,
+    /// The language of the server's scripts, if it says so.
+    pub lua: Option<String>,
     /// What its operator should know.
     pub warnings: Vec<String>,
+}
+
+impl Description {
+    /// A store without a server.
+    pub(super) fn embedded(name: String, shared: bool, durable: Durability, warnings: Vec<String>) -> Self {
+        Self { name, shared, durable, form: None, tls: false, eviction: None, lua: None, warnings }
+    }
 }

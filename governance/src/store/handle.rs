@@ -1,7 +1,7 @@
 //! The handle that everything above the port uses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use super::patience::patiently;
@@ -29,6 +29,8 @@ pub(super) struct Inner {
     pub witnessed: AtomicU64,
     pub record: RwLock<Option<(LedgerId, Arc<dyn Witness>)>>,
     tokens: (String, AtomicU64),
+    // What the store calls itself.
+    pub identity: OnceLock<String>,
 }
 
 impl Store {
@@ -43,6 +45,7 @@ impl Store {
                 seen: AtomicU64::new(0),
                 record: RwLock::default(),
                 tokens: (prefix.to_string(), AtomicU64::new(0)),
+                identity: OnceLock::new(),
                 ports,
             }),
             deadline: DEADLINE,
@@ -57,7 +60,7 @@ impl Store {
         Self::new(Arc::new(Memory::new(&keys, ports.clone())), keys, ports).await
     }
 
-    /// The same store, whose calls wait this long for an answer.
+    /// The same store, whose calls wait this long for an answer, up to [`ttl::RETRY`](crate::vocabulary::ttl::RETRY).
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
         Self { inner: self.inner.clone(), deadline }

@@ -366,6 +366,6 @@ impl Backend for Memory {
     }
 
     async fn describe(&self) -> Result<Description> {
-        Ok(Description { name: "memory".into(), shared: false, durable: Durability::None, warnings: Vec::new() })
+        Ok(Description::embedded("memory".into(), false, Durability::None, Vec::new()))
     }
 }

@@ -29,6 +29,7 @@ mod query;
 mod recovery;
 #[cfg(feature = "redis")]
 mod redis;
+mod server_url;
 mod sqlite;
 mod url;
 mod validate;
@@ -51,6 +52,7 @@ pub use query::{Answer, Entry, Fields, Page, Put, Query, Scan, Versioned};
 pub use recovery::Witness;
 #[cfg(feature = "redis")]
 pub use redis::{Redis, RedisOptions};
+pub use server_url::{Credentials, Form, ServerUrl};
 pub use sqlite::Sqlite;
 pub use url::StoreUrl;
 pub use validate::{MAX_FIELD, MAX_OPERATIONS, MAX_VALUE};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Store;
 use crate::error::{Error, ErrorKind, Result};
+use crate::vocabulary::ttl;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
@@ -32,7 +33,9 @@ pub(super) struct Patience<'a> {
 
 impl<'a> Patience<'a> {
     pub fn new(store: &'a Store) -> Self {
-        Self { store, until: store.ports().clock.elapsed() + store.deadline, pause: FIRST_PAUSE, last: None }
+        // INVARIANT: nothing is repeated after its answer may have been forgotten.
+        let until = store.ports().clock.elapsed() + store.deadline.min(ttl::RETRY);
+        Self { store, until, pause: FIRST_PAUSE, last: None }
     }
 
     /// The call's result, or none if it is worth another attempt.

@@ -64,11 +64,21 @@ impl Store {
                 self.unfenced(commit).await?;
             }
         }
-        let mut fields = vec![("format", FORMAT.to_string()), ("lineage", raised.to_string())];
+        let mut fields = vec![("format", FORMAT.to_string()), ("lineage", raised.to_string()), ("recovered", raised.to_string())];
         fields.extend(self.record().map(|(ledger, _)| ("ledger", ledger.to_string())));
+        // Nobody set it up since it was emptied: then it is still the one that this handle knows.
+        if self.state(keys.meta()).await?.is_none_or(|meta| meta.field("identity").is_empty()) {
+            fields.push(("identity", self.identity().to_owned()));
+        }
         self.unfenced(Commit::default().urgent().merge(keys.meta(), fields)).await?;
         self.inner.seen.fetch_max(raised, Ordering::AcqRel);
         Ok(raised)
+    }
+
+    /// What the store calls itself: made with it, and kept by a recovery; an emptied store that is set up anew has another. ADR 8.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        self.inner.identity.get().map_or("", |identity| identity)
     }
 
     pub(super) async fn set_up(&self) -> Result<()> {
@@ -79,10 +89,18 @@ impl Store {
                 return Err(Error::internal("a store answered another question"));
             };
             let format = meta.as_ref().map_or("", |m| m.field("format"));
-            if let (false, Some(generation)) = (format.is_empty(), generation) {
+            if !format.is_empty() {
                 if format.parse::<u64>().is_ok_and(|format| format <= FORMAT) {
-                    self.inner.seen.fetch_max(*generation, Ordering::AcqRel);
-                    return Ok(());
+                    // A store whose generation is gone has lost writes: whatever this handle asks is refused until it is recovered.
+                    self.inner.seen.fetch_max(generation.unwrap_or(1), Ordering::AcqRel);
+                    match meta.as_ref().map(|m| (m.version, m.field("identity"))) {
+                        Some((version, "")) => self.unfenced(self.name(version)).await?,
+                        found => {
+                            self.inner.identity.get_or_init(|| found.map_or("", |(_, identity)| identity).to_owned());
+                            return Ok(());
+                        }
+                    };
+                    continue;
                 }
                 let message =
                     format!("the store has format {format}, this version knows {FORMAT}: upgrade governance, or use another store");
@@ -94,10 +112,17 @@ impl Store {
                 .raise(keys.generation())
                 .raise(keys.epoch());
             let now = self.now().await?;
-            let empty = empty.merge(keys.meta(), [("format", FORMAT), ("lineage", now.0)]);
+            let fields = [("format", FORMAT.to_string()), ("lineage", now.0.to_string()), ("identity", self.fresh_token().to_string())];
+            let empty = empty.merge(keys.meta(), fields);
             // Refused: another process was first. Look again.
             self.unfenced(empty).await?;
         }
+    }
+
+    /// Gives a store that was made before stores had one an identity.
+    fn name(&self, version: u64) -> Commit {
+        let meta = self.keys().meta();
+        Commit::default().version(meta.clone(), version).merge(meta, [("identity", self.fresh_token())])
     }
 
     /// INVARIANT: no commit is sent, and no answer believed, over a connection for which the witness was not asked.

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use super::server_url::{Form, ServerUrl, without_password};
 use crate::error::{Error, Result};
+use crate::vocabulary::{Keys, TenantId};
 
 /// Where shared state lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,10 +13,8 @@ pub enum StoreUrl {
     Memory,
     /// `sqlite:PATH`.
     Sqlite(PathBuf),
-    /// `redis://HOST:PORT[/DB]`.
-    Redis(String),
-    /// `redis+unix:///PATH`.
-    RedisUnix(String),
+    /// `redis://HOST:PORT[/DB]` and its relatives.
+    Redis(ServerUrl),
 }
 
 impl StoreUrl {
@@ -27,15 +27,36 @@ impl StoreUrl {
                 // `sqlite:///absolute` and `sqlite://relative` are what other tools write.
                 Ok(Self::Sqlite(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest))))
             }
-            "redis" if rest.len() > 2 && rest.starts_with("//") => Ok(Self::Redis(text.to_owned())),
-            "redis+unix" if rest.len() > 3 && rest.starts_with("///") => Ok(Self::RedisUnix(text.to_owned())),
+            _ if ServerUrl::knows(scheme) => ServerUrl::parse(text).map(Self::Redis),
             _ => Err(Error::invalid(
                 "unknown_store_url",
                 format!(
-                    "`{}` is not a store this build knows: use `sqlite:PATH`, `redis://HOST:PORT`, `redis+unix:///PATH/TO/SOCKET` or `memory:`",
+                    "`{}` is not a store this build knows: use `sqlite:PATH`, `redis://HOST:PORT`, `redis+unix:///PATH/TO/SOCKET`, \
+                     `redis-cluster://HOST:PORT,…`, `redis-sentinel://HOST:PORT,…/MASTER` or `memory:`",
                     without_password(text)
                 ),
             )),
+        }
+    }
+}
+
+impl StoreUrl {
+    /// A tenant's keys there. On a cluster every tenant has a prefix, which keeps it on one slot.
+    #[must_use]
+    pub fn keys(&self, tenant: &TenantId) -> Keys {
+        Keys::of(tenant, matches!(self, Self::Redis(url) if url.form == Form::Cluster))
+    }
+
+    /// The names under which the same state may be met again, without anything secret; none for what ends with its process. ADR 8.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<String> {
+        match self {
+            Self::Memory => Vec::new(),
+            Self::Sqlite(path) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                vec![format!("sqlite:{}", path.display())]
+            }
+            Self::Redis(url) => url.addresses(),
         }
     }
 }
@@ -45,16 +66,8 @@ impl std::fmt::Display for StoreUrl {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Redis(url) | Self::RedisUnix(url) => f.write_str(&without_password(url)),
+            Self::Redis(url) => write!(f, "{url}"),
         }
-    }
-}
-
-fn without_password(url: &str) -> String {
-    let shown: String = url.chars().take(200).collect();
-    match (shown.find("://"), shown.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}://…{}", &shown[..scheme], &shown[at..]),
-        _ => shown.escape_default().to_string(),
     }
 }
 
@@ -67,15 +80,24 @@ mod tests {
         assert_eq!(StoreUrl::parse("memory:").unwrap(), StoreUrl::Memory);
         assert_eq!(StoreUrl::parse("sqlite:a/b.db").unwrap(), StoreUrl::Sqlite("a/b.db".into()));
         assert_eq!(StoreUrl::parse("sqlite:///a.db").unwrap(), StoreUrl::Sqlite("/a.db".into()));
-        assert!(matches!(StoreUrl::parse("redis+unix:///run/r.sock").unwrap(), StoreUrl::RedisUnix(_)));
+        assert!(matches!(StoreUrl::parse("redis+unix:///run/r.sock").unwrap(), StoreUrl::Redis(url) if url.socket.is_some()));
     }
 
     #[test]
     fn an_unknown_url_says_what_is_known_and_never_shows_a_password() {
-        for bad in ["", "mysql://x", "sqlite:", "redis:", "redis+unix://", "http://user:secret@host"] {
+        for bad in ["", "mysql://x", "sqlite:", "http://user:secret@host", "redisx://user:secret@host"] {
             let message = StoreUrl::parse(bad).unwrap_err().to_string();
             assert!(message.contains("sqlite:PATH") && !message.contains("secret"), "{message}");
         }
-        assert!(!StoreUrl::parse("redis://:secret@h:1").unwrap().to_string().contains("secret"));
+        let shown = StoreUrl::parse("redis://:secret@h:1").unwrap();
+        assert!(!format!("{shown} {shown:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_tenant_on_a_cluster_always_has_a_prefix() {
+        let prefix = |url, tenant: &TenantId| StoreUrl::parse(url).unwrap().keys(tenant).prefix().to_owned();
+        assert_eq!(prefix("redis://h:1", &TenantId::default()), "");
+        assert_eq!(prefix("redis-cluster://h:1", &TenantId::default()), "{default}:");
+        assert_eq!(prefix("redis-sentinel://h:1/m", &TenantId::new("acme").unwrap()), "{acme}:");
     }
 }

@@ -318,8 +318,10 @@ pub mod ttl {
     pub const HEARTBEAT: Duration = Duration::from_secs(90);
     /// A pipeline's token.
     pub const TOKEN: Duration = Duration::from_secs(2 * 60 * 60);
-    /// How long an accepted commit's answer is remembered.
-    pub const ANSWER: Duration = Duration::from_secs(600);
+    /// For how long at most a call to the store is repeated, whatever its deadline. ADR 7.
+    pub const RETRY: Duration = Duration::from_secs(60);
+    /// How long an accepted commit's answer is remembered: twice as long as it can be asked for again. `commit.lua` says the same.
+    pub const ANSWER: Duration = Duration::from_secs(2 * RETRY.as_secs());
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ local byte, sub, find, format, gmatch = string.byte, string.sub, string.find, st
 local concat, unpack = table.concat, table.unpack or unpack
 local time = call('TIME')
 local now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
-local at, forgotten = format('%d', now), format('%d', now + 600000)
+local at, forgotten = format('%d', now), format('%d', now + 120000)
 
 -- Whether a hash is a state: a table that has a field `version` has that field's version, too.
 local function is_state(key)

@@ -2,6 +2,11 @@
 //!
 //! The commit script publishes one empty message on `KEY:wake` for each key that it wrote. A message only wakes; the state is the truth.
 //! When the connection was lost, everyone is woken, so that nothing is slept through.
+//!
+//! On a cluster these are plain messages, not sharded ones: plain ones come through the cluster from every node to every node, so nothing
+//! is lost while a slot moves, and the script stays the same on servers that know no others (Redis before 7, Dragonfly). The
+//! connection goes to the slot's node, where messages are made, so they take no way around; that each also travels to the other nodes is
+//! the price.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -17,6 +22,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::address::Address;
 use super::line::Line;
+use super::route;
 use crate::error::Result;
 use crate::store::hub::Hub;
 use crate::store::{Signals, Watch};
@@ -25,6 +31,8 @@ use crate::vocabulary::{Key, Kind};
 const WAKE: &str = ":wake";
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// After so long without a message, the server is asked whether it is still there.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Hears what others do.
 pub(super) struct Ear {
@@ -72,7 +80,7 @@ impl Ear {
     }
 
     async fn connect(self: &Arc<Self>, heard: &mut Heard) -> Result<Arc<Line>> {
-        let line = Arc::new(Line::open(&self.address, 0, RespVersion::RESP3).await?);
+        let line = Arc::new(route::open(&self.address, 0, RespVersion::RESP3).await?);
         let messages = line.client.message_rx();
         let again: Vec<String> = heard.channels.iter().cloned().collect();
         if !again.is_empty() {
@@ -113,6 +121,12 @@ async fn subscribe(line: &Line, channels: Vec<String>) -> Result<(), FredError> 
     line.ask("PING", Vec::new()).await.map(drop)
 }
 
+/// Whether the server answers, and is still the one in charge.
+async fn is_well(line: &Line) -> bool {
+    let asked = line.ask("EXISTS", vec![line.address.anchor.as_str().into()]);
+    matches!(tokio::time::timeout(QUIET, asked).await, Ok(Ok(_)))
+}
+
 /// Passes messages on until the line ends, then opens another. Ends with the ear.
 fn listen(ear: Weak<Ear>, line: Arc<Line>, mut messages: Receiver<Message>) -> BoxFuture<'static, ()> {
     Box::pin(async move {
@@ -120,6 +134,13 @@ fn listen(ear: Weak<Ear>, line: Arc<Line>, mut messages: Receiver<Message>) -> B
             let message = tokio::select! {
                 message = messages.recv() => message,
                 () = line.closed() => break,
+                () = tokio::time::sleep(QUIET) => {
+                    // Silence can also mean that nothing comes through, or that others do the talking now.
+                    if !is_well(&line).await {
+                        line.hang_up();
+                    }
+                    continue;
+                }
             };
             let Some(ear) = ear.upgrade() else { return };
             match message {

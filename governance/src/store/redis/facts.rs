@@ -50,8 +50,10 @@ impl Facts {
                 Durability::None
             }
         };
-        let name = format!("redis ({} {})", self.product, self.version);
-        Description { name: name.replace(" )", ")"), shared: true, durable, warnings }
+        let name = format!("redis ({} {})", self.product, self.version).replace(" )", ")");
+        let (form, tls) = (Some(line.address.url.form), line.address.url.tls);
+        let (eviction, lua) = (setting(line, "maxmemory-policy").await, lua(line).await);
+        Description { name, shared: true, durable, form, tls, eviction, lua, warnings }
     }
 }
 
@@ -73,6 +75,11 @@ async fn setting(line: &Line, name: &'static str) -> Option<String> {
         Resp3Frame::Array { data, .. } => text(data.get(1)?),
         _ => None,
     }
+}
+
+/// The language of the server's scripts, as its interpreter calls itself.
+async fn lua(line: &Line) -> Option<String> {
+    text(&line.ask("EVAL", vec!["return _VERSION".into(), 0.into()]).await.ok()?)
 }
 
 fn text(frame: &Resp3Frame) -> Option<String> {

@@ -7,12 +7,13 @@ use std::time::Duration;
 use fred::clients::Client;
 use fred::error::{Error as FredError, ErrorKind as Trouble};
 use fred::interfaces::ClientLike;
-use fred::types::{ClusterHash, CustomCommand, Resp3Frame, RespVersion, Value};
+use fred::types::{ClusterHash, CustomCommand, Resp3Frame, Value};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::address::Address;
 use super::queue::Queue;
+use super::route::is_displaced;
 use super::script::Script;
 use crate::error::Result;
 
@@ -34,8 +35,7 @@ pub(super) struct Line {
 
 impl Line {
     /// Opens a connection.
-    pub async fn open(address: &Arc<Address>, number: u64, version: RespVersion) -> Result<Self> {
-        let client = address.client(version);
+    pub async fn open(address: &Arc<Address>, client: Client, number: u64) -> Result<Self> {
         // In a task of its own: who stops waiting half-way leaves no connection behind.
         let greeting = tokio::spawn({
             let client = client.clone();
@@ -115,11 +115,16 @@ impl Line {
             () = self.closed.cancelled() => Err(FredError::new(Trouble::IO, "the connection was closed")),
         };
         std::mem::forget(doubt);
-        match reply? {
-            Resp3Frame::SimpleError { data, .. } => Err(FredError::new(Trouble::Unknown, data.to_string())),
-            Resp3Frame::BlobError { data, .. } => Err(FredError::new(Trouble::Unknown, String::from_utf8_lossy(&data).into_owned())),
-            frame => Ok(frame),
+        let refused = match reply? {
+            Resp3Frame::SimpleError { data, .. } => FredError::new(Trouble::Unknown, data.to_string()),
+            Resp3Frame::BlobError { data, .. } => FredError::new(Trouble::Unknown, String::from_utf8_lossy(&data).into_owned()),
+            frame => return Ok(frame),
+        };
+        // The server has lost its place: the next line finds who has it.
+        if is_displaced(&refused) {
+            self.hang_up();
         }
+        Err(refused)
     }
 
     /// Somebody gave up waiting: asks for a sign of life, and ends a connection that gives none, as a half-open one does.

@@ -11,8 +11,10 @@ use super::RedisOptions;
 use super::address::Address;
 use super::facts::Facts;
 use super::line::Line;
+use super::promised::Promised;
+use super::route;
 use crate::error::Result;
-use crate::vocabulary::Ports;
+use crate::vocabulary::{Keys, Ports};
 
 /// For how long after a failed attempt nobody else tries.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -20,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The line in use.
 pub(super) struct Lines {
     pub address: Arc<Address>,
+    pub promised: Promised,
+    keys: Keys,
     options: RedisOptions,
     ports: Ports,
     current: RwLock<Option<Arc<Line>>>,
@@ -29,8 +33,22 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub fn new(address: Arc<Address>, options: RedisOptions, ports: Ports) -> Self {
-        Self { address, options, ports, current: RwLock::default(), number: AtomicU64::new(0), opening: Mutex::default() }
+    pub fn new(address: Arc<Address>, keys: &Keys, options: RedisOptions, ports: Ports) -> Self {
+        Self {
+            address,
+            promised: Promised::default(),
+            keys: keys.clone(),
+            options,
+            ports,
+            current: RwLock::default(),
+            number: AtomicU64::new(0),
+            opening: Mutex::default(),
+        }
+    }
+
+    /// The machine's time, for what was accepted when.
+    pub fn elapsed(&self) -> Duration {
+        self.ports.clock.elapsed()
     }
 
     /// The number of the newest line.
@@ -75,8 +93,11 @@ impl Lines {
     }
 
     async fn open(&self) -> Result<Arc<Line>> {
-        let line = Line::open(&self.address, self.number() + 1, RespVersion::RESP2).await?;
+        let line = route::open(&self.address, self.number() + 1, RespVersion::RESP2).await?;
         let facts = Facts::of(&line).await?;
-        Ok(Arc::new(line.teach(facts.knows_flags(), self.options.refuse_undeclared_keys).await?))
+        let line = line.teach(facts.knows_flags(), self.options.refuse_undeclared_keys).await?;
+        // INVARIANT: nobody uses a line whose server was not asked for what it must have.
+        self.promised.demand(&line, &self.keys, self.elapsed()).await?;
+        Ok(Arc::new(line))
     }
 }

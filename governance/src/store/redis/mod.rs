@@ -13,9 +13,12 @@ mod line;
 mod lines;
 mod options;
 mod program;
+mod promised;
 mod question;
 mod queue;
+mod route;
 mod script;
+mod tls;
 
 use std::sync::Arc;
 
@@ -46,11 +49,16 @@ pub struct Redis {
 impl Redis {
     /// Connects to a server.
     pub async fn open(url: &StoreUrl, keys: &Keys, ports: Ports, options: RedisOptions) -> Result<Arc<Self>> {
-        let address = Arc::new(Address::of(url)?);
-        let redis = Self { lines: Lines::new(address.clone(), options, ports), ear: Ear::new(address), keys: keys.clone() };
+        let address = Arc::new(Address::of(url, keys)?);
+        let strict = options.strict || address.url.strict;
+        let redis = Self {
+            lines: Lines::new(address.clone(), keys, options, ports),
+            ear: Ear::new(address),
+            keys: keys.clone(),
+        };
         let line = redis.lines.line().await?;
         if let Some(warning) = eviction(&line).await {
-            if options.strict {
+            if strict {
                 return Err(Error::new(ErrorKind::Denied, "store_evicts", warning));
             }
             tracing::warn!("{warning}");
@@ -97,7 +105,15 @@ impl Backend for Redis {
             line.load(script).await.map_err(|error| line.address.trouble(&error))?;
             reply = self.send(&line, commit).await?;
         }
-        program::outcome(commit, &reply.map_err(|error| line.address.trouble(&error))?)
+        let outcome = program::outcome(commit, &reply.map_err(|error| line.address.trouble(&error))?)?;
+        if let Outcome::Accepted(accepted) = &outcome {
+            self.lines.promised.remember(commit, accepted, self.lines.elapsed());
+            if line.is_closed() {
+                // The next line may have been asked already, without this one: it was promised to nobody, and asking again tells.
+                return Err(Error::unavailable("store_reconnected", format!("the connection to `{}` has ended", line.address)));
+            }
+        }
+        Ok(outcome)
     }
 
     async fn read(&self, queries: &[Query]) -> Result<Vec<Answer>> {

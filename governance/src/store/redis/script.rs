@@ -50,3 +50,14 @@ fn compact(body: &str) -> String {
 pub(super) fn guarded(body: &str) -> String {
     format!("{GUARD}{body}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::ttl;
+
+    #[test]
+    fn an_answer_is_remembered_as_long_on_a_server_as_elsewhere() {
+        assert!(COMMIT.contains(&format!("'PX', '{}')", ttl::ANSWER.as_millis())));
+    }
+}

@@ -164,6 +164,6 @@ impl Backend for Sqlite {
                 .into(),
         ];
         let name = format!("sqlite {} ({})", rusqlite::version(), self.path.display());
-        Ok(Description { name, shared: true, durable: Durability::Snapshot, warnings })
+        Ok(Description::embedded(name, true, Durability::Snapshot, warnings))
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::commits::{accepted, key, record, refused};
 use crate::store::{Cell, Check, Commit, Event, Outcome, Refused, Store, Write};
 use crate::testing::Subject;
-use crate::vocabulary::{Key, Keys, Kind, TenantId};
+use crate::vocabulary::{Key, Keys, Kind, Ports, TenantId};
 
 pub async fn a_value_of_any_bytes_comes_back(subject: &Subject) {
     let store = subject.store().await;
@@ -216,7 +216,9 @@ pub async fn a_scan_finds_every_key_of_the_tenant_and_no_other(subject: &Subject
     accepted(&store, writes).await;
     let other = Keys::of(&TenantId::new("somebody-else").unwrap(), false);
     let elsewhere = Key::new(format!("{}scan:99", other.prefix()), Kind::Record);
-    accepted(&store, Commit::default().put(elsewhere, "x")).await;
+    // By a handle of its own: on a cluster another tenant can be on another server.
+    let stranger = Store::new(subject.rig.open(&other).await.unwrap(), other, Ports::default()).await.unwrap();
+    accepted(&stranger, Commit::default().put(elsewhere, "x")).await;
     let prefix = format!("{}scan:", subject.keys().prefix());
     let found = store.scan(&prefix).await.unwrap();
     assert_eq!(found, (0..30).map(|n| format!("{prefix}{n:02}")).collect::<Vec<_>>());

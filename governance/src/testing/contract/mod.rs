@@ -13,10 +13,11 @@ macro_rules! cases {
         /// Every case.
         pub const CASES: &[Case] = &[$($(Case { name: stringify!($name), body: |s| Box::pin($module::$name(s)) }),+),+];
 
-        /// One test per case, and one more per case with faults, for a backend whose rig the given function makes.
+        /// One test per case, and one more per case with faults, for a backend whose rig the given function makes. With `, sampled` the
+        /// faults strike one call each, not all.
         #[macro_export]
         macro_rules! contract {
-            ($d rig:path) => {
+            ($d rig:path $d(, $d sampled:ident)?) => {
                 $($(#[test]
                 fn $name() {
                     $crate::testing::check($d rig(), $crate::testing::contract::case(stringify!($name)));
@@ -25,7 +26,8 @@ macro_rules! cases {
                 mod with_faults {
                     $($(#[test]
                     fn $name() {
-                        $crate::testing::check_with_faults($d rig(), $crate::testing::contract::case(stringify!($name)));
+                        let sampled = stringify!($d($d sampled)?) == "sampled";
+                        $crate::testing::check_with_faults($d rig(), $crate::testing::contract::case(stringify!($name)), sampled);
                     })+)+
                 }
             };
