@@ -245,7 +245,7 @@ class Governance:
     def open(*, home: Union[str, os.PathLike[str], None] = None, store: Optional[str] = None) -> Governance:
         """Opens what the arguments, the environment and the home directory's `config.toml` say, and makes what is not there yet.
 
-        `store` is `sqlite:PATH`, `redis://HOST:PORT`, `redis+unix:///PATH` or `memory:`; a file in the home directory if nothing says
+        `store` is `sqlite:PATH`, `redis://HOST:PORT`, another form of docs/stores.md, or `memory:`; a file in the home directory if nothing says
         otherwise.
         """
 

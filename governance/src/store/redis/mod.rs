@@ -109,7 +109,8 @@ impl Backend for Redis {
         if let Outcome::Accepted(accepted) = &outcome {
             self.lines.promised.remember(commit, accepted, self.lines.elapsed());
             if line.is_closed() {
-                // The next line may have been asked already, without this one: it was promised to nobody, and asking again tells.
+                // The next line may have been asked without it: then it is promised to nobody, and asking again tells.
+                self.lines.promised.withdraw(commit);
                 return Err(Error::unavailable("store_reconnected", format!("the connection to `{}` has ended", line.address)));
             }
         }

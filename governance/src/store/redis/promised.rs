@@ -43,6 +43,12 @@ impl Promised {
         state.accepted.push_back((now, token.clone()));
     }
 
+    /// Forgets a commit whose answer was told to nobody.
+    pub fn withdraw(&self, commit: &Commit) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.accepted.retain(|(_, token)| Some(token) != commit.token.as_ref());
+    }
+
     /// Asks the server of a new line for what was accepted over the others. If anything is missing, and the store was not recovered
     /// since, the store's generation is taken away: from then on it answers `RolledBack` to everybody, until it is recovered.
     pub async fn demand(&self, line: &Line, keys: &Keys, now: Duration) -> Result<()> {
