@@ -4,12 +4,15 @@
 //!   Admissions        begins a pipeline, an agent       raises its epoch
 //!   RevocationEngine  ends them                         raises it again: nothing written with the old one lands
 //!   ErrorBudget       counts faults and spending        never overshoots, revokes when exceeded
+//!   Breaker           refuses calls of what keeps failing, in every process at once
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
 //! ```
 
 mod admission;
 mod allowance;
+mod breaker;
 mod budget;
+mod circuit;
 mod faults;
 mod recorder;
 mod reservation;
@@ -18,7 +21,9 @@ mod triggers;
 
 pub use admission::{Admissions, Agent, Role};
 pub use allowance::Allowance;
+pub use breaker::{Breaker, Interrupted};
 pub use budget::{ErrorBudget, Spend, Unit, Usage};
+pub use circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass, Trial};
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
 pub use recorder::{Recorded, Recorder};
 pub use reservation::{Reservation, Settled};

@@ -218,6 +218,8 @@ keys! {
     caretaker() -> Record "caretaker";
     /// The caretaker's fence.
     caretaker_fence() -> Epoch "caretaker:fence";
+    /// A circuit breaker, shared by every process.
+    breaker(name: str) -> Record "breaker:{}";
     /// An agent's state.
     agent_state(id: AgentId) -> State "agent:{}:state";
     /// An agent's execution lock.
