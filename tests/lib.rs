@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+pub mod llmock;
+pub mod model_server;
 pub mod models;
 pub mod program;
 pub mod proxy;

@@ -40,6 +40,9 @@ pub fn main() -> ExitCode {
         }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("GOVERNANCE_LOG").unwrap_or_else(|_| "warn".into());
+    // It writes what a server sent into its log, whatever that holds; what matters of it is in our errors.
+    let filter =
+        "async_openai=off".parse().map_or_else(|_| tracing_subscriber::EnvFilter::new("warn"), |silent| filter.add_directive(silent));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     log.init();
     let printer = Printer::new(args.json);

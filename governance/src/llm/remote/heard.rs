@@ -59,12 +59,17 @@ impl Heard {
         }
     }
 
-    /// What it cost: what the server says, or a guess where it does not.
-    pub fn charge(&self, asked: u64) -> Charge {
+    /// What it cost: what the server says, or a guess where it does not, which is never above the most that was asked for.
+    pub fn charge(&self, asked: u64, most: u64) -> Charge {
         match self.told {
             Some(told) => told,
             None if !self.asked => Charge::default(),
-            None => Charge { input_tokens: asked, output_tokens: self.pieces.max(self.text.len() as u64 / 4), cost: None, estimated: true },
+            None => Charge {
+                input_tokens: asked,
+                output_tokens: self.pieces.max(self.text.len() as u64 / 4).min(most),
+                cost: None,
+                estimated: true,
+            },
         }
     }
 }
@@ -121,11 +126,11 @@ mod tests {
         let mut heard = Heard::default();
         heard.asked();
         heard.take(content("abcdefgh")).unwrap();
-        assert_eq!(heard.charge(100), Charge { input_tokens: 100, output_tokens: 2, cost: None, estimated: true });
+        assert_eq!(heard.charge(100, 64), Charge { input_tokens: 100, output_tokens: 2, cost: None, estimated: true });
         heard
             .take(piece(serde_json::json!({"choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3, "cost": 0.0000421}})))
             .unwrap();
-        assert_eq!(heard.charge(100), Charge { input_tokens: 9, output_tokens: 3, cost: Some(43), estimated: false });
-        assert_eq!(Heard::default().charge(100), Charge::default());
+        assert_eq!(heard.charge(100, 64), Charge { input_tokens: 9, output_tokens: 3, cost: Some(43), estimated: false });
+        assert_eq!(Heard::default().charge(100, 64), Charge::default());
     }
 }

@@ -88,10 +88,11 @@ impl RemoteModel {
             let message = format!("the question takes about {asked} tokens and {} may be spent on it with its answer", call.tokens);
             return Err(Error::new(ErrorKind::Exhausted, "budget_exhausted", message));
         }
-        let request = Request::new(&self.model, prompt::SYSTEM, &words, left.min(MAX_TOKENS), schema, self.costs);
+        let most = left.min(MAX_TOKENS);
+        let request = Request::new(&self.model, prompt::SYSTEM, &words, most, schema, self.costs);
         let mut heard = Heard::default();
         let listened = tokio::time::timeout(call.deadline, self.listen(&request, call, &mut heard)).await;
-        let charge = heard.charge(asked);
+        let charge = heard.charge(asked, most);
         let done = match listened {
             Ok(done) => done.and_then(|()| heard.whole()),
             Err(_) => {

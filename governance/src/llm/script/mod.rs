@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::scenario::{Act, Failure, Nonsense};
+use self::scenario::{Act, Failure, Unusable};
 use super::remote::{ANALYSIS, EVALUATION, SOLUTION, Schema, read, too_large};
 use super::retry::RETRY_AFTER;
 use super::{Analysis, Call, CallKind, Evaluation, Idea, Model, Said, Scored};
@@ -82,14 +82,14 @@ impl ScriptedModel {
 
     /// An answer as it is, or what is staged in its place, read as a model's own would be.
     fn instead<T: Serialize + DeserializeOwned>(act: Option<&Act>, schema: &Schema, said: Said<T>) -> Result<Said<T>> {
-        let Some(Act::Answer(nonsense)) = act else { return Ok(said) };
+        let Some(Act::Answer(unusable)) = act else { return Ok(said) };
         let right = serde_json::to_string(&said.answer).map_err(|e| Error::internal("an answer is not JSON").because(e))?;
-        let text = match nonsense {
-            Nonsense::Nonsense => "The moon is a fine place for it.",
-            Nonsense::HalfJson => right.get(..right.len() / 2).unwrap_or("{"),
-            Nonsense::Empty => "",
-            Nonsense::WrongShape => r#"{"answer": 42}"#,
-            Nonsense::TooLarge => return Err(too_large()),
+        let text = match unusable {
+            Unusable::Nonsense => "The moon is a fine place for it.",
+            Unusable::HalfJson => right.get(..right.len() / 2).unwrap_or("{"),
+            Unusable::Empty => "",
+            Unusable::WrongShape => r#"{"answer": 42}"#,
+            Unusable::TooLarge => return Err(too_large()),
         };
         Ok(Said { answer: read(schema, text)?, charge: said.charge })
     }

@@ -62,7 +62,7 @@ pub(super) enum Act {
     /// Answers late.
     Slow(Late),
     /// Answers what cannot be used.
-    Answer(Nonsense),
+    Answer(Unusable),
     /// Gives all to its own solution and nothing to any other.
     Deadlock,
     /// The agent dies.
@@ -88,7 +88,7 @@ pub(super) enum Failure {
 /// What cannot be used as an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Nonsense {
+pub(super) enum Unusable {
     /// Words that are no JSON.
     Nonsense,
     /// The first half of the right answer.
@@ -107,6 +107,9 @@ impl Scenario {
         let bad = |line: u64, what: &str| Error::invalid("bad_script", format!("`{name}`, line {line}: {what}"));
         if text.len() > MAX_SCRIPT {
             return Err(bad(1, &format!("it has more than {MAX_SCRIPT} bytes, which is the most")));
+        }
+        if text.trim().is_empty() {
+            return Err(bad(1, "it is empty: it takes `version: 1` and `steps`"));
         }
         let written: Written = serde_saphyr::from_str(text).map_err(|error| {
             let line = error.location().map_or(1, |at| at.line());
