@@ -14,6 +14,7 @@ mod stop;
 mod store;
 
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -50,10 +51,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return printer.fail(&Error::internal("the runtime cannot be started").because(error)),
     };
-    let done = runtime.block_on(command(args, &printer));
-    // What still waits for a terminal or a child must not hold the program.
+    let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(command(args, &printer))));
+    // What still waits for a terminal or a child must not hold the program, nor a program that a defect ends.
     runtime.shutdown_background();
-    match done {
+    match done.unwrap_or_else(|defect| resume_unwind(defect)) {
         Ok(code) => code,
         // Whoever reads our output has read enough.
         Err(error) if error.code() == printer::CLOSED => ExitCode::SUCCESS,
