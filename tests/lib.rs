@@ -11,8 +11,10 @@
 
 pub mod certificates;
 pub mod clusters;
+pub mod llmock;
 pub mod load;
 pub mod lua54;
+pub mod model_server;
 pub mod models;
 pub mod program;
 pub mod proxy;

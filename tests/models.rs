@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use governance::error::Result;
-use governance::llm::{Analysis, Evaluation, Idea, LocalModel, Model};
-use governance::vocabulary::AgentRole;
+use governance::llm::{self, Analysis, Evaluation, Idea, LocalModel, Model, Said, Scored};
+use governance::vocabulary::{AgentRole, GammaReason};
 use tokio::sync::Semaphore;
 
 /// A kind of call.
@@ -70,23 +70,27 @@ impl Model for Held {
         "held"
     }
 
-    async fn analyse(&self, objective: &str) -> Result<Analysis> {
+    async fn analyse(&self, call: &llm::Call<'_>, objective: &str) -> Result<Said<Analysis>> {
         self.hold(Call::Analyse).await;
-        LocalModel.analyse(objective).await
+        LocalModel.analyse(call, objective).await
     }
 
-    async fn propose(&self, role: AgentRole, objective: &str, others: &[Idea]) -> Result<Idea> {
-        self.hold(Call::Propose(role)).await;
-        LocalModel.propose(role, objective, others).await
+    async fn propose(&self, call: &llm::Call<'_>, objective: &str, others: &[Idea]) -> Result<Said<Vec<Idea>>> {
+        self.hold(Call::Propose(call.role)).await;
+        LocalModel.propose(call, objective, others).await
     }
 
-    async fn evaluate(&self, role: AgentRole, objective: &str, idea: &Idea) -> Result<Evaluation> {
-        self.hold(Call::Evaluate(role)).await;
-        LocalModel.evaluate(role, objective, idea).await
+    async fn evaluate(&self, call: &llm::Call<'_>, objective: &str, idea: &Idea) -> Result<Said<Evaluation>> {
+        self.hold(Call::Evaluate(call.role)).await;
+        LocalModel.evaluate(call, objective, idea).await
     }
 
-    async fn combine(&self, objective: &str, ideas: &[Idea]) -> Result<Idea> {
+    async fn combine(&self, call: &llm::Call<'_>, objective: &str, ideas: &[Idea]) -> Result<Said<Idea>> {
         self.hold(Call::Combine).await;
-        LocalModel.combine(objective, ideas).await
+        LocalModel.combine(call, objective, ideas).await
+    }
+
+    async fn mediate(&self, call: &llm::Call<'_>, objective: &str, proposals: &[Scored], reason: GammaReason) -> Result<Said<Idea>> {
+        LocalModel.mediate(call, objective, proposals, reason).await
     }
 }

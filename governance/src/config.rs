@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ledger::Durability;
+use crate::llm::{Mode, ModelSettings};
 use crate::vocabulary::TenantId;
 
 /// The home directory, unless told otherwise.
 pub const DEFAULT_HOME: &str = ".governance";
 /// How long a run may take, unless told otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The longest that one call of the model may be given.
+const MAX_CALL: Duration = Duration::from_secs(60 * 60);
 
 /// Everything that opening [`Governance`](crate::Governance) needs to know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Config {
     pub auto_orchestrate: bool,
     /// How long a run may take.
     pub timeout: Duration,
+    /// Which model thinks.
+    pub model: ModelSettings,
 }
 
 impl Default for Config {
@@ -40,6 +45,7 @@ impl Default for Config {
             durability: Durability::Process,
             auto_orchestrate: true,
             timeout: DEFAULT_TIMEOUT,
+            model: ModelSettings::default(),
         }
     }
 }
@@ -53,6 +59,10 @@ struct File {
     durability: Option<Durability>,
     auto_orchestrate: Option<bool>,
     timeout_seconds: Option<u64>,
+    mode: Option<Mode>,
+    model: Option<String>,
+    base_url: Option<String>,
+    call_timeout_seconds: Option<u64>,
 }
 
 /// What a command line says; everything else is looked up.
@@ -68,6 +78,14 @@ pub struct Flags {
     pub auto_orchestrate: Option<bool>,
     /// `--timeout`.
     pub timeout: Option<Duration>,
+    /// `--mode`.
+    pub mode: Option<Mode>,
+    /// `--model`.
+    pub model: Option<String>,
+    /// `--base-url`.
+    pub base_url: Option<String>,
+    /// `--call-timeout`.
+    pub call_timeout: Option<Duration>,
 }
 
 impl Config {
@@ -87,7 +105,20 @@ impl Config {
         let switch = |name: &str| set(name).map(|value| truth(name, &value)).transpose();
         let seconds = parsed("ORCHESTRATION_TIMEOUT")?.or(file.timeout_seconds).map(Duration::from_secs);
         let durable = set("GOVERNANCE_DURABILITY").map(|value| value.parse()).transpose()?;
+        let mode = set("GOVERNANCE_MODE").map(|value| mode("GOVERNANCE_MODE", &value)).transpose()?;
+        let attempt = parsed("GOVERNANCE_CALL_TIMEOUT")?.or(file.call_timeout_seconds).map(Duration::from_secs);
+        let model = ModelSettings {
+            mode: flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode),
+            model: flags.model.or_else(|| set("OPENROUTER_MODEL")).or(file.model).unwrap_or(default.model.model),
+            base_url: flags.base_url.or_else(|| set("OPENROUTER_BASE_URL")).or(file.base_url).unwrap_or(default.model.base_url),
+            deadline: flags.call_timeout.or(attempt).unwrap_or(default.model.deadline),
+            script: None,
+        };
+        if model.deadline.is_zero() || model.deadline > MAX_CALL {
+            return Err(Error::invalid("bad_value", format!("a call of the model may take 1 to {} seconds", MAX_CALL.as_secs())));
+        }
         Ok(Self {
+            model,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
             tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),
             durability: flags.durability.or(durable).or(file.durability).unwrap_or(default.durability),
@@ -136,6 +167,11 @@ fn truth(name: &str, value: &str) -> Result<bool> {
     }
 }
 
+fn mode(name: &str, value: &str) -> Result<Mode> {
+    let names: Vec<_> = Mode::ALL.iter().map(|mode| mode.as_str()).collect();
+    value.parse().map_err(|_| bad_value(name, value, &names.join(" or ")))
+}
+
 fn bad_value(name: &str, value: &str, wanted: &str) -> Error {
     Error::invalid("bad_value", format!("{name} is `{}`: it takes {wanted}", value.escape_default()))
 }
@@ -166,5 +202,28 @@ mod tests {
         std::fs::write(home.path().join("config.toml"), "stoer = \"x\"").unwrap();
         let unknown = Config::load(flags, |_| None).unwrap_err().to_string();
         assert!(unknown.contains("stoer") && unknown.contains("line 1"), "{unknown}");
+    }
+
+    #[test]
+    fn the_model_is_chosen_by_flag_environment_and_file_in_that_order() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::write(home.path().join("config.toml"), "mode = \"openrouter\"\nmodel = \"file\"\ncall_timeout_seconds = 9\n").unwrap();
+        let flags = Flags { home: Some(home.path().into()), model: Some("flag".into()), ..Flags::default() };
+        let env = |name: &str| match name {
+            "OPENROUTER_MODEL" => Some("env".to_owned()),
+            "OPENROUTER_BASE_URL" => Some("http://127.0.0.1:8000/v1".to_owned()),
+            _ => None,
+        };
+        let model = Config::load(flags.clone(), env).unwrap().model;
+        assert_eq!((model.model.as_str(), model.base_url.as_str()), ("flag", "http://127.0.0.1:8000/v1"));
+        assert_eq!((model.mode, model.deadline), (Mode::OpenRouter, Duration::from_secs(9)));
+        let model = Config::load(Flags { model: None, ..flags.clone() }, env).unwrap().model;
+        assert_eq!(model.model, "env");
+        let model = Config::load(Flags { model: None, mode: Some(Mode::Local), ..flags.clone() }, |_| None).unwrap().model;
+        assert_eq!((model.model.as_str(), model.mode), ("file", Mode::Local));
+        for (name, value, says) in [("GOVERNANCE_MODE", "cloud", "openrouter or local"), ("GOVERNANCE_CALL_TIMEOUT", "0", "1 to 3600")] {
+            let bad = Config::load(flags.clone(), |asked| (asked == name).then(|| value.to_owned())).unwrap_err();
+            assert!(bad.to_string().contains(says), "{bad}");
+        }
     }
 }

@@ -5,8 +5,8 @@
 //!
 //! The rooms, from the ground up: [`vocabulary`]; [`store`], [`ledger`], [`llm`]; [`coordination`]; [`guard`]; [`agent`]; [`orchestrator`].
 //!
-//! Features: `redis` (Redis, Valkey, Dragonfly), `cli` (the command line), `testing` (the contract suite for backends). The default is the
-//! embedded library on SQLite.
+//! Features: `redis` (Redis, Valkey, Dragonfly), `llm` (models on servers, and scenarios), `cli` (the command line, with `llm`), `testing` (the
+//! contract suite for backends). The default is the embedded library on SQLite.
 #![warn(missing_docs)]
 
 pub mod agent;

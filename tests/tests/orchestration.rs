@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use governance::Governance;
 use governance::coordination::Choice;
-use governance::error::{ErrorKind, Result};
+use governance::error::ErrorKind;
 use governance::ledger::{Action, EntryKind, Filter};
-use governance::llm::{Analysis, Evaluation, Idea, LocalModel, Model, Traits};
+use governance::llm::{Idea, LocalModel, Model, Scenario, ScriptedModel, Traits};
 use governance::orchestrator::{AgentRuntime, RunOptions, RunOutcome};
-use governance::vocabulary::{AgentId, AgentRole, AgentStatus, ExitCode, PipelineId, PipelineStatus, RevocationType, Section};
+use governance::vocabulary::{AgentId, AgentRole, AgentStatus, ExitCode, PipelineId, PipelineStatus, RevocationType, Section, System};
 use governance_tests::models::{Call, Held};
 use governance_tests::program::User;
 use governance_tests::servers::{Product, Server};
@@ -21,7 +21,7 @@ const CACHE: &str = "Design a caching strategy";
 
 fn options(model: Arc<dyn Model>, timeout: Duration) -> RunOptions {
     let (runtime, interrupt) = (AgentRuntime::BuiltIn, tokio_util::sync::CancellationToken::new());
-    RunOptions { model, runtime, auto_continue: true, timeout, observer: None, interrupt }
+    RunOptions { model, call_deadline: governance::llm::DEFAULT_DEADLINE, runtime, auto_continue: true, timeout, observer: None, interrupt }
 }
 
 /// A run that goes on beside its test until the model is reached.
@@ -203,38 +203,13 @@ async fn promise_02_a_store_that_dies_half_way_ends_the_run_and_nothing_more_is_
     user.verified();
 }
 
-/// Panics where BETA proposes.
-struct Panics;
-
-#[async_trait::async_trait]
-impl Model for Panics {
-    fn name(&self) -> &str {
-        "panics"
-    }
-
-    async fn analyse(&self, objective: &str) -> Result<Analysis> {
-        LocalModel.analyse(objective).await
-    }
-
-    async fn propose(&self, role: AgentRole, objective: &str, others: &[Idea]) -> Result<Idea> {
-        assert_ne!(role, AgentRole::Beta, "a drill");
-        LocalModel.propose(role, objective, others).await
-    }
-
-    async fn evaluate(&self, role: AgentRole, objective: &str, idea: &Idea) -> Result<Evaluation> {
-        LocalModel.evaluate(role, objective, idea).await
-    }
-
-    async fn combine(&self, objective: &str, ideas: &[Idea]) -> Result<Idea> {
-        LocalModel.combine(objective, ideas).await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_panics_is_gone_at_once_and_its_partner_goes_on() {
     let user = User::default();
     let governance = opened(&user).await;
-    let outcome = governance.orchestrator().run(CACHE, options(Arc::new(Panics), Duration::from_secs(60))).await.unwrap();
+    let crash = Scenario::parse("crash", "version: 1\nsteps: [{agent: beta, on: propose, do: crash}]").unwrap();
+    let model = ScriptedModel::new(crash, Arc::new(LocalModel), Arc::new(System));
+    let outcome = governance.orchestrator().run(CACHE, options(Arc::new(model), Duration::from_secs(60))).await.unwrap();
     assert_eq!(outcome.status, PipelineStatus::Completed, "{outcome:?}");
     assert!(outcome.reason.unwrap().contains("panicked"));
     assert_eq!(outcome.decision.unwrap().proposal.as_str().split('-').next(), Some("alpha"));

@@ -90,7 +90,15 @@ async fn followed_live(user: User) {
 
 fn options(model: Arc<Held>) -> RunOptions {
     let (timeout, interrupt) = (Duration::from_secs(60), tokio_util::sync::CancellationToken::new());
-    RunOptions { model, runtime: AgentRuntime::BuiltIn, auto_continue: true, timeout, observer: None, interrupt }
+    RunOptions {
+        model,
+        call_deadline: governance::llm::DEFAULT_DEADLINE,
+        runtime: AgentRuntime::BuiltIn,
+        auto_continue: true,
+        timeout,
+        observer: None,
+        interrupt,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

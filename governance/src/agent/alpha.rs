@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::{Desk, Worker};
 use crate::error::Result;
+use crate::llm::CallKind;
 use crate::vocabulary::{AgentPhase, Section};
 
 /// The built-in researcher.
@@ -14,7 +15,7 @@ pub struct Alpha;
 impl Worker for Alpha {
     async fn work(&self, desk: &Desk) -> Result<()> {
         desk.enter(AgentPhase::Plan).await?;
-        let analysis = desk.ask("analyse", desk.model().analyse(desk.objective())).await?;
+        let analysis = desk.analyse().await?;
         desk.post_once(Section::Problem, "analysis", &analysis).await?;
         desk.enter(AgentPhase::Execute).await?;
         desk.propose_own().await?;
@@ -22,6 +23,6 @@ impl Worker for Alpha {
     }
 
     async fn evaluate(&self, desk: &Desk) -> Result<()> {
-        desk.judge_all("evaluation").await.map(drop)
+        desk.judge_all(CallKind::Evaluate, "evaluation").await.map(drop)
     }
 }

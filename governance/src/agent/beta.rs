@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::{Desk, Worker};
 use crate::error::Result;
+use crate::llm::CallKind;
 use crate::vocabulary::{AgentPhase, Section};
 
 /// The name of the joint solution on the blackboard.
@@ -23,11 +24,11 @@ impl Worker for Beta {
     }
 
     async fn evaluate(&self, desk: &Desk) -> Result<()> {
-        desk.judge_all("evaluation").await?;
+        desk.judge_all(CallKind::Evaluate, "evaluation").await?;
         let proposed = desk.proposals().await?;
         let ideas: Vec<_> = proposed.into_iter().filter(|p| p.name.as_str() != COMBINED).map(|p| p.idea).collect();
         if ideas.len() > 1 {
-            let combined = desk.ask("combine", desk.model().combine(desk.objective(), &ideas)).await?;
+            let combined = desk.combine(&ideas).await?;
             desk.post_once(Section::Solutions, COMBINED, &combined).await?;
         }
         Ok(())

@@ -2,25 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::GovernedModel;
 use crate::coordination::{Blackboard, Cast, Choice, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Allowance, ErrorBudget, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Spend, Unit};
+use crate::guard::{ErrorBudget, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
 use crate::ledger::Action;
-use crate::llm::{Evaluation, Idea, Model};
+use crate::llm::{Analysis, CallKind, Evaluation, Idea, Model, Scored};
 use crate::store::{Actor, Store};
 use crate::vocabulary::{
-    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, EntryName, PipelineId, ProposalId, Section, get_output_type_for_phase,
-    may_follow,
+    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, EntryName, GammaReason, PipelineId, ProposalId, Section,
+    get_output_type_for_phase, may_follow,
 };
-
-/// How many calls are reserved at once, and for how long.
-const CALLS: (u64, Duration) = (8, Duration::from_secs(60));
 
 /// An agent's own view of its pipeline. Everything it does through it is fenced by its epoch, charged to its budget, and recorded.
 pub struct Desk {
@@ -32,9 +29,8 @@ pub struct Desk {
     board: Blackboard,
     consensus: Consensus,
     budget: ErrorBudget,
-    calls: Allowance,
     recorder: Recorder,
-    model: Arc<dyn Model>,
+    model: GovernedModel,
 }
 
 /// A solution on the blackboard.
@@ -58,15 +54,15 @@ impl Desk {
         let board = Blackboard::open(store, &task, &actor);
         let asked = board.entry(Section::Problem, "objective").await?.ok_or_else(orphan)?;
         let budget = ErrorBudget::open(store, &actor).recorded(recorder);
+        let role = state.field("role").parse()?;
         Ok(Self {
-            role: state.field("role").parse()?,
+            model: GovernedModel::new(store, &actor, role, &budget, recorder, model).await?,
+            role,
             objective: asked.content.as_str().unwrap_or_default().to_owned(),
             board,
             consensus: Consensus::open(store, &task, &actor),
-            calls: budget.allowance(Unit::Calls, CALLS.0, CALLS.1),
             budget,
             recorder: recorder.clone(),
-            model,
             store: store.clone(),
             pipeline,
             actor,
@@ -91,10 +87,17 @@ impl Desk {
         &self.objective
     }
 
-    /// What thinks. Call it through [`ask`](Self::ask).
+    /// What thinks for this agent, governed.
     #[must_use]
-    pub fn model(&self) -> &dyn Model {
-        &*self.model
+    pub fn model(&self) -> &GovernedModel {
+        &self.model
+    }
+
+    /// The same desk, with a model that is called otherwise: other retries, another deadline, somebody who watches.
+    #[must_use]
+    pub fn with_model(mut self, change: impl FnOnce(GovernedModel) -> GovernedModel) -> Self {
+        self.model = change(self.model);
+        self
     }
 
     /// The blackboard.
@@ -120,14 +123,22 @@ impl Desk {
         Heartbeat::start(&self.store, &self.actor, HEARTBEAT_INTERVAL).await
     }
 
-    /// One call of the model: drawn from the budget before, recorded before and after.
-    pub async fn ask<T>(&self, what: &str, call: impl Future<Output = Result<T>>) -> Result<T> {
-        if let Spend::Exhausted { remaining, .. } = self.calls.draw(1).await? {
-            let spent = format!("`{}` has no calls left in its budget ({remaining} remain)", self.actor.id);
-            return Err(Error::new(ErrorKind::Exhausted, "budget_exhausted", spent));
-        }
-        let payload = json!({"model": self.model.name(), "call": what});
-        self.recorder.record(&self.store, Action::ModelCall, self.subject(), &payload, async |_| call.await).await
+    /// What the objective is about.
+    pub async fn analyse(&self) -> Result<Analysis> {
+        let asked = |call| async move { self.model.port().analyse(&call, &self.objective).await };
+        self.model.ask(CallKind::Analyse, asked).await
+    }
+
+    /// One solution out of several.
+    pub async fn combine(&self, ideas: &[Idea]) -> Result<Idea> {
+        let asked = |call| async move { self.model.port().combine(&call, &self.objective, ideas).await };
+        self.model.ask(CallKind::Combine, asked).await
+    }
+
+    /// A solution that reconciles what was proposed and judged.
+    pub async fn mediate(&self, proposals: &[Scored], reason: GammaReason) -> Result<Idea> {
+        let asked = |call| async move { self.model.port().mediate(&call, &self.objective, proposals, reason).await };
+        self.model.ask(CallKind::Mediate, asked).await
     }
 
     /// Enters the next phase of the agent's life. A skipped PACKAGE, or a step back, is refused.
@@ -164,23 +175,28 @@ impl Desk {
         }
     }
 
-    /// Proposes this agent's own solution, under its name.
+    /// Proposes this agent's own solution, under its name, and the rivals that it cannot rule out, as `{agent}-rival-{n}`.
     pub async fn propose_own(&self) -> Result<()> {
-        let idea = self.ask("propose", self.model.propose(self.role, &self.objective, &[])).await?;
-        let payload = json!({"title": idea.title});
-        self.recorder
-            .record(&self.store, Action::Proposal, self.subject(), &payload, async |_| {
-                self.post_once(Section::Solutions, self.actor.id.as_str(), &idea).await
-            })
-            .await
+        let asked = |call| async move { self.model.port().propose(&call, &self.objective, &[]).await };
+        let ideas = self.model.ask(CallKind::Propose, asked).await?;
+        for (number, idea) in ideas.iter().enumerate() {
+            let name = if number == 0 { self.actor.id.to_string() } else { format!("{}-rival-{number}", self.actor.id) };
+            let payload = json!({"title": idea.title});
+            self.recorder
+                .record(&self.store, Action::Proposal, self.subject(), &payload, async |_| {
+                    self.post_once(Section::Solutions, &name, idea).await
+                })
+                .await?;
+        }
+        Ok(())
     }
 
     /// Verifies the own proposal, bundles it as the agent's output, and reports.
     pub async fn hand_in(&self) -> Result<()> {
         self.enter(AgentPhase::Verify).await?;
-        let own = self.proposals().await?.into_iter().find(|p| p.author == self.actor.id);
+        let own = self.proposals().await?.into_iter().find(|p| p.name.as_str() == self.actor.id.as_str());
         let own = own.ok_or_else(|| Error::internal("an agent hands in before it proposed"))?;
-        let judged = self.judge(&own).await?;
+        let judged = self.judge(CallKind::Evaluate, &own).await?;
         self.enter(AgentPhase::Package).await?;
         let output = self.output(&own.idea, AgentPhase::Package)?;
         self.post_once(Section::Progress, &format!("output-{}", self.actor.id), &output).await?;
@@ -202,15 +218,16 @@ impl Desk {
     }
 
     /// This agent's judgement of a solution.
-    pub async fn judge(&self, proposed: &Proposed) -> Result<Evaluation> {
-        self.ask("evaluate", self.model.evaluate(self.role, &self.objective, &proposed.idea)).await
+    pub async fn judge(&self, kind: CallKind, proposed: &Proposed) -> Result<Evaluation> {
+        let asked = |call| async move { self.model.port().evaluate(&call, &self.objective, &proposed.idea).await };
+        self.model.ask(kind, asked).await
     }
 
     /// Judges every solution, and puts the judgements on the blackboard as `{what}-{agent}`.
-    pub async fn judge_all(&self, what: &str) -> Result<BTreeMap<EntryName, Evaluation>> {
+    pub async fn judge_all(&self, kind: CallKind, what: &str) -> Result<BTreeMap<EntryName, Evaluation>> {
         let mut judgements = BTreeMap::new();
         for proposed in self.proposals().await? {
-            let judged = self.judge(&proposed).await?;
+            let judged = self.judge(kind, &proposed).await?;
             judgements.insert(proposed.name, judged);
         }
         self.post_once(Section::Progress, &format!("{what}-{}", self.actor.id), &judgements).await?;
@@ -227,7 +244,7 @@ impl Desk {
 
     /// Gives back what was reserved and not used.
     pub async fn clear(&self) -> Result<()> {
-        self.calls.close().await
+        self.model.clear().await
     }
 
     fn output(&self, content: &Idea, phase: AgentPhase) -> Result<AgentOutput> {

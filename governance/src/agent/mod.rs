@@ -12,6 +12,7 @@ mod alpha;
 mod beta;
 mod desk;
 mod life;
+mod model;
 mod protocol;
 mod worker;
 
@@ -19,5 +20,6 @@ pub use alpha::Alpha;
 pub use beta::Beta;
 pub use desk::{Desk, Proposed};
 pub use life::{GOVERNOR, live};
+pub use model::GovernedModel;
 pub use protocol::{Instruction, Report, Said, Stage};
 pub use worker::{Worker, built_in};

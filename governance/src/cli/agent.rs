@@ -1,7 +1,6 @@
 //! `governance agent`: an agent in a process of its own, started by a run. Who it is comes privately, by its standard input.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
 
@@ -9,8 +8,8 @@ use crate::agent::{Desk, built_in, live};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::governance::Governance;
-use crate::llm::LocalModel;
 use crate::orchestrator::Seat;
+use crate::vocabulary::Ports;
 
 /// Sits down as the agent that standard input names, and lives until told to leave, revoked, or until that input closes.
 pub async fn agent() -> Result<ExitCode> {
@@ -25,7 +24,9 @@ pub async fn agent() -> Result<ExitCode> {
         .map_err(|e| Error::invalid("no_seat", "`governance agent` is started by a run, which tells it who it is").because(e))?;
     let config = Config { home: seat.address.home, store: Some(seat.address.store_url), ..Config::default() };
     let governance = Governance::open(config).await?;
-    let desk = Desk::new(governance.store(), seat.actor, governance.recorder(), Arc::new(LocalModel)).await?;
+    let model = seat.model.open(&Ports::default(), |name| std::env::var(name).ok())?;
+    let desk = Desk::new(governance.store(), seat.actor, governance.recorder(), model).await?;
+    let desk = desk.with_model(|model| model.within(seat.model.deadline));
     let worker = built_in(seat.role)?;
     let alone = async {
         let mut rest = [0; 64];

@@ -7,13 +7,15 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
 use crate::ledger::Durability;
+use crate::llm::Mode;
 use crate::vocabulary::RevocationType;
 
 const AFTER: &str = "\
 Exit codes: 0 success, 1 error, 2 votes closed without a decision, 3 aborted or stopped.
 
 Configuration: flags first, then the environment (GOVERNANCE_HOME, GOVERNANCE_STORE, GOVERNANCE_DURABILITY, AUTO_ORCHESTRATE,
-ORCHESTRATION_TIMEOUT), then config.toml in the home directory.
+ORCHESTRATION_TIMEOUT, GOVERNANCE_MODE, OPENROUTER_MODEL, OPENROUTER_BASE_URL, GOVERNANCE_CALL_TIMEOUT; the model's key only there:
+OPENROUTER_API_KEY), then config.toml in the home directory.
 
 Examples:
   governance run \"Design a caching strategy\" --out solution.md
@@ -43,11 +45,17 @@ pub struct Args {
 
 impl Args {
     pub fn flags(&self) -> Flags {
-        let (timeout, auto_orchestrate) = match &self.command {
-            Command::Run(run) => (run.timeout, run.auto_orchestrate),
-            _ => (None, None),
-        };
-        Flags { home: self.home.clone(), store: self.store.clone(), durability: self.durability, auto_orchestrate, timeout }
+        let common = Flags { home: self.home.clone(), store: self.store.clone(), durability: self.durability, ..Flags::default() };
+        let Command::Run(run) = &self.command else { return common };
+        Flags {
+            timeout: run.timeout,
+            auto_orchestrate: run.auto_orchestrate,
+            mode: run.model.mode,
+            model: run.model.model.clone(),
+            base_url: run.model.base_url.clone(),
+            call_timeout: run.model.call_timeout,
+            ..common
+        }
     }
 }
 
@@ -118,6 +126,29 @@ pub struct Run {
     /// What runs the agents
     #[arg(long, value_enum, default_value_t = Agents::BuiltIn)]
     pub agents: Agents,
+    #[command(flatten)]
+    pub model: Model,
+}
+
+/// Which model thinks for the agents.
+#[derive(Debug, Arguments)]
+#[command(next_help_heading = "Model")]
+pub struct Model {
+    /// Where agents get their thoughts from [default: local, or GOVERNANCE_MODE]
+    #[arg(long, value_name = "openrouter|local")]
+    pub mode: Option<Mode>,
+    /// Which model, where there are several [default: anthropic/claude-sonnet-4, or OPENROUTER_MODEL]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Any server that speaks the OpenAI protocol [default: https://openrouter.ai/api/v1, or OPENROUTER_BASE_URL]
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Seconds that one call of the model may take [default: 60, or GOVERNANCE_CALL_TIMEOUT]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub call_timeout: Option<Duration>,
+    /// Stage what can go wrong: conflicts, silence, errors, crashes. See docs/scenarios.md
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

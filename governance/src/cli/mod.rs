@@ -14,6 +14,7 @@ mod stop;
 mod store;
 
 use std::io::IsTerminal;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,6 +41,9 @@ pub fn main() -> ExitCode {
         }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("GOVERNANCE_LOG").unwrap_or_else(|_| "warn".into());
+    // It writes what a server sent into its log, whatever that holds; what matters of it is in our errors.
+    let filter =
+        "async_openai=off".parse().map_or_else(|_| tracing_subscriber::EnvFilter::new("warn"), |silent| filter.add_directive(silent));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
     log.init();
     let printer = Printer::new(args.json);
@@ -47,10 +51,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return printer.fail(&Error::internal("the runtime cannot be started").because(error)),
     };
-    let done = runtime.block_on(command(args, &printer));
-    // What still waits for a terminal or a child must not hold the program.
+    let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(command(args, &printer))));
+    // What still waits for a terminal or a child must not hold the program, nor a program that a defect ends.
     runtime.shutdown_background();
-    match done {
+    match done.unwrap_or_else(|defect| resume_unwind(defect)) {
         Ok(code) => code,
         // Whoever reads our output has read enough.
         Err(error) if error.code() == printer::CLOSED => ExitCode::SUCCESS,

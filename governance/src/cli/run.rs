@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
@@ -13,12 +12,16 @@ use super::progress::Progress;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::governance::Governance;
-use crate::llm::LocalModel;
+use crate::llm::{MAX_SCRIPT, ScriptText};
 use crate::orchestrator::{AgentRuntime, MAX_OBJECTIVE, RunOptions, RunOutcome, markdown};
-use crate::vocabulary::PipelineStatus;
+use crate::vocabulary::{PipelineStatus, Ports};
 
-pub async fn run(config: Config, args: Run, printer: &Printer) -> Result<ExitCode> {
+pub async fn run(mut config: Config, args: Run, printer: &Printer) -> Result<ExitCode> {
     let objective = objective(&args)?;
+    config.model.script = args.model.script.as_deref().map(script).transpose()?;
+    // A wrong scenario or a missing key is told before anything is begun.
+    let settings = config.model.clone();
+    let model = settings.open(&Ports::default(), |name| std::env::var(name).ok())?;
     if let Some(out) = &args.out {
         writable(out)?;
     }
@@ -27,14 +30,15 @@ pub async fn run(config: Config, args: Run, printer: &Printer) -> Result<ExitCod
         Agents::BuiltIn => AgentRuntime::BuiltIn,
         Agents::Process => {
             let own = std::env::current_exe().map_err(|e| Error::internal("this program does not know where it is").because(e))?;
-            AgentRuntime::Process(own)
+            AgentRuntime::Process { program: own, model: settings.clone() }
         }
     };
     let governance = Governance::open(config).await?;
     let progress = Progress::new(*printer);
     let interrupt = CancellationToken::new();
     let options = RunOptions {
-        model: Arc::new(LocalModel),
+        model,
+        call_deadline: settings.deadline,
         runtime,
         auto_continue,
         timeout,
@@ -103,6 +107,15 @@ fn objective(args: &Run) -> Result<String> {
         }
         (None, None) => Err(Error::invalid("empty_objective", "the objective is empty: say what is to be decided")),
     }
+}
+
+fn script(path: &Path) -> Result<ScriptText> {
+    let name = path.display().to_string();
+    let unreadable = |error| Error::invalid("script_unreadable", format!("the script `{name}` cannot be read")).because(error);
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_SCRIPT as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
+    Ok(ScriptText { name, text })
 }
 
 /// A product that cannot be written is told before the work is done, not after.

@@ -50,9 +50,7 @@ async fn check(config: Config, printer: &Printer) -> Result<ExitCode> {
             lines.push(format!("  form: {form}, tls: {}", if described.tls { "yes" } else { "no" }));
             lines.push(format!("  when its memory is full: {}, scripts: {}", known(&described.eviction), known(&described.lua)));
         }
-        lines.extend([
-            format!("  ledger {}, generation {}, lineage {lineage}", governance.ledger().id(), store.seen()),
-        ]);
+        lines.extend([format!("  ledger {}, generation {}, lineage {lineage}", governance.ledger().id(), store.seen())]);
         lines.extend(kept(&house, now));
         if unsequenced > 0 {
             lines.push(format!("  not in the record yet: {unsequenced} entries"));

@@ -5,14 +5,17 @@
 //!   RevocationEngine  ends them                         raises it again: nothing written with the old one lands
 //!   ErrorBudget       counts faults and spending        never overshoots, revokes when exceeded
 //!   Heartbeat         shows that an agent lives          who stops is revoked by the caretaker
+//!   Breaker           refuses calls of what keeps failing, in every process at once
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
 //!   care              what the caretaker does here
 //! ```
 
 mod admission;
 mod allowance;
+mod breaker;
 mod budget;
 pub mod care;
+mod circuit;
 mod faults;
 mod heartbeat;
 mod recorder;
@@ -22,7 +25,9 @@ mod triggers;
 
 pub use admission::{Admissions, Agent, Role};
 pub use allowance::Allowance;
+pub use breaker::{Breaker, Interrupted};
 pub use budget::{ErrorBudget, Spend, Unit, Usage};
+pub use circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass, Trial};
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
 pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock};
 pub use recorder::{Recorded, Recorder};

@@ -90,7 +90,7 @@ impl Recorder {
     /// The highest generation that the ledger knows to be acknowledged; none where there is no ledger.
     pub async fn acknowledged(&self) -> Result<Option<u64>> {
         match &self.ledger {
-            Some(bound) => Ok(Some(bound.ledger.witness(&bound.store_url).generation().await?)),
+            Some(bound) => Ok(Some(bound.ledger.witness(bound.store.clone()).generation().await?)),
             None => Ok(None),
         }
     }

@@ -67,3 +67,21 @@ pub struct Evaluation {
     /// What is not.
     pub concerns: Vec<String>,
 }
+
+/// A solution with what its judges gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scored {
+    /// The solution.
+    pub idea: Idea,
+    /// 0 to 1,000 each; none if nobody judged it yet.
+    pub scores: Vec<u32>,
+}
+
+impl Scored {
+    /// The mean of its scores; 0 if nobody judged it yet.
+    #[must_use]
+    pub fn mean(&self) -> u32 {
+        let sum: u64 = self.scores.iter().map(|score| u64::from(*score)).sum();
+        u32::try_from(sum / self.scores.len().max(1) as u64).unwrap_or(u32::MAX)
+    }
+}

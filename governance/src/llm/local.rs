@@ -6,10 +6,11 @@ use std::sync::LazyLock;
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::mediation::reconcile;
 use super::words::{significant, stem};
-use super::{Analysis, Evaluation, Idea, Model, Traits};
+use super::{Analysis, Call, Evaluation, Idea, Model, Said, Scored, Traits};
 use crate::error::{Error, Result};
-use crate::vocabulary::AgentRole;
+use crate::vocabulary::{AgentRole, GammaReason};
 
 #[derive(Deserialize)]
 struct Field {
@@ -80,7 +81,12 @@ fn score(role: AgentRole, terms: &[String], idea: &Idea) -> u32 {
     (got * 80 / total.max(1) + coverage * 12 + length * 8).min(1_000)
 }
 
-fn best_of<'a>(role: AgentRole, terms: &[String], ideas: impl Iterator<Item = &'a Idea>) -> Option<&'a Idea> {
+/// The approach that suits best, of those that the field knows.
+pub(super) fn approach(role: AgentRole, terms: &[String]) -> Result<Idea> {
+    best_of(role, terms, field_of(terms).approaches.iter()).cloned().ok_or_else(|| Error::internal("a field without approaches"))
+}
+
+pub(super) fn best_of<'a>(role: AgentRole, terms: &[String], ideas: impl Iterator<Item = &'a Idea>) -> Option<&'a Idea> {
     // Of equals the first by title, so that the order in which they came does not decide.
     ideas.max_by_key(|idea| (score(role, terms, idea), std::cmp::Reverse(idea.title.clone())))
 }
@@ -97,40 +103,56 @@ fn about(mut idea: Idea, terms: &[String], objective: &str) -> Idea {
     idea
 }
 
+/// One solution out of a base and others: the step of each that says most that is not said yet.
+pub(super) fn join<'a>(base: &Idea, others: impl Iterator<Item = &'a Idea>) -> Idea {
+    let mut combined = base.clone();
+    for other in others {
+        combined.title = format!("{} + {}", combined.title, other.title);
+        combined.summary = format!("{} Joined with: {}", base.summary, other.summary);
+        let own = significant(&combined.steps.join(" "));
+        let adds = |step: &&String| significant(step).iter().filter(|word| !own.contains(word)).count();
+        if let Some(step) = other.steps.iter().max_by_key(adds) {
+            combined.steps.push(step.clone());
+        }
+        combined.traits = joined(combined.traits, other.traits);
+    }
+    combined
+}
+
 #[async_trait]
 impl Model for LocalModel {
     fn name(&self) -> &str {
         "local"
     }
 
-    async fn analyse(&self, objective: &str) -> Result<Analysis> {
+    async fn analyse(&self, _call: &Call<'_>, objective: &str) -> Result<Said<Analysis>> {
         let terms = significant(objective);
         let mut weighed: Vec<_> = weights(AgentRole::Gamma, &terms).to_vec();
         weighed.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
         let asked = |name: &str| weighed.iter().any(|(trait_name, weight)| *trait_name == name && *weight > 2);
         let questions =
             PRIORITIES.iter().filter(|(name, _)| !asked(name)).take(2).map(|(name, _)| format!("how much does {name} matter here?"));
-        Ok(Analysis {
+        Ok(Said::free(Analysis {
             field: field_of(&terms).field.clone(),
             priorities: weighed.iter().take(3).map(|(name, _)| (*name).to_owned()).collect(),
             questions: questions.collect(),
             terms,
-        })
+        }))
     }
 
-    async fn propose(&self, role: AgentRole, objective: &str, others: &[Idea]) -> Result<Idea> {
+    async fn propose(&self, call: &Call<'_>, objective: &str, others: &[Idea]) -> Result<Said<Vec<Idea>>> {
         let terms = significant(objective);
         let taken = |idea: &Idea| others.iter().any(|other| other.title == idea.title);
         let field = field_of(&terms);
         // Synthesis looks for an alternative to what research would propose, also while both work at the same time.
-        let research = best_of(AgentRole::Alpha, &terms, field.approaches.iter()).filter(|_| role != AgentRole::Alpha);
+        let research = best_of(AgentRole::Alpha, &terms, field.approaches.iter()).filter(|_| call.role != AgentRole::Alpha);
         let apart = |idea: &&Idea| !taken(idea) && research.is_none_or(|other| other.title != idea.title);
-        let fresh = best_of(role, &terms, field.approaches.iter().filter(apart));
-        let chosen = fresh.or_else(|| best_of(role, &terms, field.approaches.iter()));
-        chosen.map(|idea| about(idea.clone(), &terms, objective)).ok_or_else(|| Error::internal("a field without approaches"))
+        let fresh = best_of(call.role, &terms, field.approaches.iter().filter(apart)).cloned();
+        let chosen = fresh.map_or_else(|| approach(call.role, &terms), Ok)?;
+        Ok(Said::free(vec![about(chosen, &terms, objective)]))
     }
 
-    async fn evaluate(&self, role: AgentRole, objective: &str, idea: &Idea) -> Result<Evaluation> {
+    async fn evaluate(&self, call: &Call<'_>, objective: &str, idea: &Idea) -> Result<Said<Evaluation>> {
         let terms = significant(objective);
         let mut strengths: Vec<String> =
             idea.traits.named().iter().filter(|(_, v)| *v >= 8).map(|(name, _)| format!("strong on {name}")).collect();
@@ -144,27 +166,18 @@ impl Model for LocalModel {
         if idea.steps.is_empty() {
             concerns.push("names no steps".to_owned());
         }
-        Ok(Evaluation { score: score(role, &terms, idea), strengths, concerns })
+        Ok(Said::free(Evaluation { score: score(call.role, &terms, idea), strengths, concerns }))
     }
 
-    async fn combine(&self, objective: &str, ideas: &[Idea]) -> Result<Idea> {
+    async fn combine(&self, _call: &Call<'_>, objective: &str, ideas: &[Idea]) -> Result<Said<Idea>> {
         let terms = significant(objective);
-        let Some(base) = best_of(AgentRole::Gamma, &terms, ideas.iter()) else {
-            return Err(Error::invalid("nothing_to_combine", "there is no proposal to combine"));
-        };
-        let mut combined = base.clone();
-        for other in ideas.iter().filter(|idea| idea.title != base.title) {
-            combined.title = format!("{} + {}", combined.title, other.title);
-            combined.summary = format!("{} Joined with: {}", base.summary, other.summary);
-            let own = significant(&combined.steps.join(" "));
-            // The one step of the other that says most that is not said yet.
-            let adds = |step: &&String| significant(step).iter().filter(|word| !own.contains(word)).count();
-            if let Some(step) = other.steps.iter().max_by_key(adds) {
-                combined.steps.push(step.clone());
-            }
-            combined.traits = joined(combined.traits, other.traits);
-        }
-        Ok(combined)
+        let nothing = || Error::invalid("nothing_to_combine", "there is no proposal to combine");
+        let base = best_of(AgentRole::Gamma, &terms, ideas.iter()).ok_or_else(nothing)?;
+        Ok(Said::free(join(base, ideas.iter().filter(|idea| idea.title != base.title))))
+    }
+
+    async fn mediate(&self, _call: &Call<'_>, objective: &str, proposals: &[Scored], reason: GammaReason) -> Result<Said<Idea>> {
+        reconcile(objective, proposals, reason).map(Said::free)
     }
 }
 
@@ -183,10 +196,17 @@ fn joined(one: Traits, other: Traits) -> Traits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::llm::CallKind;
+    use crate::vocabulary::AgentId;
+
+    async fn propose(role: AgentRole, objective: &str, others: &[Idea]) -> Idea {
+        let agent = AgentId::new(role.as_str()).unwrap();
+        LocalModel.propose(&Call::new(CallKind::Propose, &agent, role), objective, others).await.unwrap().answer.remove(0)
+    }
 
     async fn proposals(objective: &str) -> (Idea, Idea) {
-        let alpha = LocalModel.propose(AgentRole::Alpha, objective, &[]).await.unwrap();
-        let beta = LocalModel.propose(AgentRole::Beta, objective, std::slice::from_ref(&alpha)).await.unwrap();
+        let alpha = propose(AgentRole::Alpha, objective, &[]).await;
+        let beta = propose(AgentRole::Beta, objective, std::slice::from_ref(&alpha)).await;
         (alpha, beta)
     }
 
@@ -198,7 +218,9 @@ mod tests {
             ("zero-downtime deployment to the cluster", "delivery"),
             ("organise a picnic", "work in general"),
         ] {
-            assert_eq!(LocalModel.analyse(objective).await.unwrap().field, field, "{objective}");
+            let agent = AgentId::new("alpha").unwrap();
+            let call = Call::new(CallKind::Analyse, &agent, AgentRole::Alpha);
+            assert_eq!(LocalModel.analyse(&call, objective).await.unwrap().answer.field, field, "{objective}");
         }
     }
 
@@ -213,7 +235,9 @@ mod tests {
         let (idea, _) = proposals("Design a caching strategy").await;
         let worse = Idea { traits: Traits::default(), steps: Vec::new(), ..idea.clone() };
         for role in AgentRole::ALL {
-            let score = async |idea: &Idea| LocalModel.evaluate(*role, "Design a caching strategy", idea).await.unwrap().score;
+            let agent = AgentId::new(role.as_str()).unwrap();
+            let call = Call::new(CallKind::Evaluate, &agent, *role);
+            let score = async |idea: &Idea| LocalModel.evaluate(&call, "Design a caching strategy", idea).await.unwrap().answer.score;
             assert!(score(&idea).await > score(&worse).await);
         }
     }

@@ -115,7 +115,7 @@ impl Driver {
         Ok(Self {
             inbox: Inbox::open(&bus),
             stops: parts.store.signals(&parts.store.keys().ws_broadcast()).await?,
-            crew: Crew::new(options.runtime.clone(), parts, options.model.clone()),
+            crew: Crew::new(parts, &options),
             run: Run::new([], options.auto_continue),
             bus,
             pipeline: pipeline.clone(),

@@ -17,6 +17,8 @@ pub type Observer = Arc<dyn Fn(&Broadcast) + Send + Sync>;
 pub struct RunOptions {
     /// What thinks.
     pub model: Arc<dyn Model>,
+    /// How long one call of it may take.
+    pub call_deadline: Duration,
     /// What runs the agents.
     pub runtime: AgentRuntime,
     /// Whether it goes on from REPORT by itself.

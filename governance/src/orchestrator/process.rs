@@ -9,6 +9,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::parts::Address;
 use crate::error::{Error, Result};
+use crate::llm::ModelSettings;
 use crate::store::Actor;
 use crate::vocabulary::AgentRole;
 
@@ -22,6 +23,8 @@ pub struct Seat {
     pub actor: Actor,
     /// What for.
     pub role: AgentRole,
+    /// Which model thinks for it. Its key comes from the environment.
+    pub model: ModelSettings,
 }
 
 pub(super) struct Running {

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::{Id, JoinSet};
 
+use super::options::RunOptions;
 use super::parts::Parts;
 use super::process::{self, Seat};
 use crate::agent::{Desk, built_in, live};
 use crate::error::{Error, Result};
-use crate::llm::Model;
+use crate::llm::{Model, ModelSettings};
 use crate::store::Actor;
 use crate::vocabulary::{AgentId, AgentRole};
 
@@ -21,7 +23,12 @@ pub enum AgentRuntime {
     #[default]
     BuiltIn,
     /// A process each: this program, told by its standard input who it is.
-    Process(PathBuf),
+    Process {
+        /// The program.
+        program: PathBuf,
+        /// Which model it asks.
+        model: ModelSettings,
+    },
 }
 
 impl AgentRuntime {
@@ -30,7 +37,7 @@ impl AgentRuntime {
     pub fn name(&self) -> &'static str {
         match self {
             Self::BuiltIn => "built-in",
-            Self::Process(_) => "process",
+            Self::Process { .. } => "process",
         }
     }
 }
@@ -43,13 +50,15 @@ pub(super) struct Crew {
     runtime: AgentRuntime,
     parts: Parts,
     model: Arc<dyn Model>,
+    deadline: Duration,
     lives: JoinSet<Result<()>>,
     ids: HashMap<Id, AgentId>,
 }
 
 impl Crew {
-    pub fn new(runtime: AgentRuntime, parts: &Parts, model: Arc<dyn Model>) -> Self {
-        Self { runtime, parts: parts.clone(), model, lives: JoinSet::new(), ids: HashMap::new() }
+    pub fn new(parts: &Parts, options: &RunOptions) -> Self {
+        let (runtime, model, deadline) = (options.runtime.clone(), options.model.clone(), options.call_deadline);
+        Self { runtime, parts: parts.clone(), model, deadline, lives: JoinSet::new(), ids: HashMap::new() }
     }
 
     /// Starts an admitted agent.
@@ -58,11 +67,14 @@ impl Crew {
         let life = match &self.runtime {
             AgentRuntime::BuiltIn => {
                 let worker = built_in(role)?;
-                let (parts, model) = (self.parts.clone(), self.model.clone());
-                self.lives.spawn(async move { live(&Desk::new(&parts.store, actor, &parts.recorder, model).await?, &*worker).await })
+                let (parts, model, deadline) = (self.parts.clone(), self.model.clone(), self.deadline);
+                self.lives.spawn(async move {
+                    let desk = Desk::new(&parts.store, actor, &parts.recorder, model).await?;
+                    live(&desk.with_model(|model| model.within(deadline)), &*worker).await
+                })
             }
-            AgentRuntime::Process(program) => {
-                let seat = Seat { address: self.parts.address.clone(), actor, role };
+            AgentRuntime::Process { program, model } => {
+                let seat = Seat { address: self.parts.address.clone(), actor, role, model: model.clone() };
                 let child = process::start(program, &seat)?;
                 self.lives.spawn(child.end())
             }

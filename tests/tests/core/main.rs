@@ -4,6 +4,7 @@
 mod admissions;
 mod allowance;
 mod blackboard;
+mod breaker;
 mod budget;
 mod bus;
 mod bus_losses;

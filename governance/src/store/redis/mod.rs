@@ -51,11 +51,7 @@ impl Redis {
     pub async fn open(url: &StoreUrl, keys: &Keys, ports: Ports, options: RedisOptions) -> Result<Arc<Self>> {
         let address = Arc::new(Address::of(url, keys)?);
         let strict = options.strict || address.url.strict;
-        let redis = Self {
-            lines: Lines::new(address.clone(), keys, options, ports),
-            ear: Ear::new(address),
-            keys: keys.clone(),
-        };
+        let redis = Self { lines: Lines::new(address.clone(), keys, options, ports), ear: Ear::new(address), keys: keys.clone() };
         let line = redis.lines.line().await?;
         if let Some(warning) = eviction(&line).await {
             if strict {

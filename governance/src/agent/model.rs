@@ -1,0 +1,255 @@
+//! The governed model: every attempt to get an answer is let through by the breaker, drawn from the budget, recorded before and after, and
+//! charged.
+//!
+//! ```text
+//!   breaker ▶ budget: 1 call, tokens reserved ▶ intent ▶ the model ▶ outcome with its cost ▶ tokens settled ▶ breaker
+//!      ▲                                                                                                        │
+//!      └────────────── Retry: again, after a while, with what was wrong ◀──────────── an error ◀────────────────┘
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::{Allowance, Breaker, ErrorBudget, Pass, Recorder, Reservation, Spend, Unit};
+use crate::ledger::{Action, OutcomeResult};
+use crate::llm::{Call, CallKind, Charge, DEFAULT_DEADLINE, Model, Retry, Said};
+use crate::store::{Actor, Store};
+use crate::vocabulary::AgentRole;
+
+/// How many calls are reserved at once, and for how long.
+const CALLS: (u64, Duration) = (8, Duration::from_secs(60));
+/// How many tokens are reserved for a call, where they are limited.
+const TOKENS: u64 = 16_384;
+/// How many millionths of a dollar are reserved for a call, where they are limited.
+const COST: u64 = 250_000;
+/// How much longer than its deadline a model is waited for: one that minds it tells what the call cost.
+const GRACE: Duration = Duration::from_millis(250);
+/// How long an answer may take to be booked after its call's deadline.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// A model as an agent may use it.
+pub struct GovernedModel {
+    model: Arc<dyn Model>,
+    role: AgentRole,
+    store: Store,
+    actor: Actor,
+    budget: ErrorBudget,
+    calls: Allowance,
+    // What is limited besides calls, because it was granted, and how much of it a call reserves.
+    limited: Vec<(Unit, u64)>,
+    recorder: Recorder,
+    breaker: Breaker,
+    retry: Retry,
+    deadline: Duration,
+    progress: Box<dyn Fn(u64) + Send + Sync>,
+}
+
+impl GovernedModel {
+    /// A model for an agent. Tokens and cost are limited where they were granted; calls always are.
+    pub async fn new(
+        store: &Store,
+        actor: &Actor,
+        role: AgentRole,
+        budget: &ErrorBudget,
+        recorder: &Recorder,
+        model: Arc<dyn Model>,
+    ) -> Result<Self> {
+        let mut limited = Vec::new();
+        for (unit, amount) in [(Unit::Tokens, TOKENS), (Unit::Cost, COST)] {
+            if budget.usage(unit).await?.is_some() {
+                limited.push((unit, amount));
+            }
+        }
+        Ok(Self {
+            breaker: Breaker::open(store, actor, model.name()),
+            calls: budget.allowance(Unit::Calls, CALLS.0, CALLS.1),
+            model,
+            role,
+            store: store.clone(),
+            actor: actor.clone(),
+            budget: budget.clone(),
+            limited,
+            recorder: recorder.clone(),
+            retry: Retry::default(),
+            deadline: DEFAULT_DEADLINE,
+            progress: Box::new(|_| {}),
+        })
+    }
+
+    /// The same, asked again otherwise.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// The same, whose attempts may take so long.
+    #[must_use]
+    pub fn within(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// The same, with somebody who hears how many tokens are streamed. It must not block.
+    #[must_use]
+    pub fn watched(mut self, progress: impl Fn(u64) + Send + Sync + 'static) -> Self {
+        self.progress = Box::new(progress);
+        self
+    }
+
+    /// What is behind it. Call it only from within [`ask`](Self::ask).
+    #[must_use]
+    pub fn port(&self) -> &dyn Model {
+        &*self.model
+    }
+
+    /// Its circuit breaker.
+    #[must_use]
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// Gets an answer, in as many attempts as [`Retry`] allows. Each is a governed action of its own.
+    pub async fn ask<'a, T, F>(&'a self, kind: CallKind, ask: impl Fn(Call<'a>) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<Said<T>>>,
+    {
+        let mut complaint = None;
+        for attempt in 1.. {
+            let call = Call {
+                kind,
+                agent: &self.actor.id,
+                role: self.role,
+                deadline: self.deadline,
+                tokens: TOKENS,
+                complaint: complaint.clone(),
+                progress: &*self.progress,
+            };
+            let error = match self.attempt(attempt, call, &ask).await? {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let chance = &*self.store.ports().chance;
+            let Some(again) = self.retry.after(attempt, complaint.is_some(), &error, chance) else { return Err(error) };
+            tracing::info!(agent = %self.actor.id, call = %kind, attempt, after = ?again.after, %error, "the model is asked again");
+            tokio::time::sleep(again.after).await;
+            complaint = again.complaint.or(complaint);
+        }
+        Err(Error::internal("attempts cannot be counted"))
+    }
+
+    /// One attempt. The outer error ends the question: it was refused, or could not be booked; the inner one is the model's.
+    async fn attempt<'a, T, F>(&'a self, number: u32, mut call: Call<'a>, ask: &impl Fn(Call<'a>) -> F) -> Result<Result<T>>
+    where
+        F: Future<Output = Result<Said<T>>>,
+    {
+        let (kind, deadline) = (call.kind, call.deadline);
+        let pass = match self.breaker.ask(deadline + SLACK).await? {
+            Ok(pass) => pass,
+            Err(interrupted) => return Err(self.breaker.refusal(interrupted)),
+        };
+        let reserved = match self.draw(deadline + SLACK).await {
+            Ok(reserved) => reserved,
+            Err(refused) => return self.give_up(pass, refused).await,
+        };
+        if let Some(tokens) = reserved.iter().find(|held| held.unit == Unit::Tokens) {
+            call.tokens = tokens.amount;
+        }
+        let payload = json!({"model": self.model.name(), "call": kind, "prompt": self.model.prompt(kind), "attempt": number});
+        let subject = (Some(&self.actor.id), self.actor.pipeline.as_ref());
+        let intent = match self.recorder.intent(&self.store, Action::ModelCall, subject.0, subject.1, &payload) {
+            Ok(intent) => intent,
+            Err(unrecorded) => return self.give_up(pass, unrecorded).await,
+        };
+        let late = || {
+            Error::new(ErrorKind::Deadline, "call_timed_out", format!("the model did not answer within {:.1} s", deadline.as_secs_f64()))
+        };
+        let done = tokio::time::timeout(deadline + GRACE, ask(call)).await.unwrap_or_else(|_| Err(late()));
+        let charge = done.as_ref().map_or_else(Charge::of, |said| said.charge);
+        let (result, told) = match &done {
+            Ok(_) => (OutcomeResult::Ok, json!({"charge": charge})),
+            Err(error) => {
+                let unknown = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Deadline);
+                let result = if unknown { OutcomeResult::Unknown } else { OutcomeResult::Error };
+                (result, json!({"charge": charge, "code": error.code(), "message": error.to_string()}))
+            }
+        };
+        self.recorder.outcome(&intent, result, &told)?;
+        self.settle(&reserved, charge).await?;
+        self.report(pass, &done).await?;
+        Ok(done.map(|said| said.answer))
+    }
+
+    /// Draws a call, and sets aside what else is limited.
+    async fn draw(&self, ttl: Duration) -> Result<Vec<Reservation>> {
+        let mut reserved = Vec::new();
+        for (unit, amount) in &self.limited {
+            match self.reserve(*unit, *amount, ttl).await {
+                Ok(held) => reserved.push(held),
+                Err(refused) => {
+                    self.settle(&reserved, Charge::default()).await?;
+                    return Err(refused);
+                }
+            }
+        }
+        let refused = match self.calls.draw(1).await {
+            Ok(Spend::Admitted { .. }) => return Ok(reserved),
+            Ok(Spend::Exhausted { remaining, .. }) => self.exhausted(Unit::Calls, remaining),
+            Err(error) => error,
+        };
+        self.settle(&reserved, Charge::default()).await?;
+        Err(refused)
+    }
+
+    /// Sets aside an amount for a call, or what is left.
+    async fn reserve(&self, unit: Unit, mut amount: u64, ttl: Duration) -> Result<Reservation> {
+        loop {
+            match self.budget.reserve(unit, amount, ttl).await? {
+                Ok(held) => return Ok(held),
+                Err(Spend::Exhausted { remaining, closed: false }) if remaining > 0 && remaining < amount => amount = remaining,
+                Err(Spend::Exhausted { remaining, .. }) => return Err(self.exhausted(unit, remaining)),
+                Err(Spend::Admitted { .. }) => return Err(Error::internal("a reservation was admitted and not made")),
+            }
+        }
+    }
+
+    fn exhausted(&self, unit: Unit, remaining: u64) -> Error {
+        let spent = format!("`{}` has no {unit} left in its budget ({remaining} remain)", self.actor.id);
+        Error::new(ErrorKind::Exhausted, "budget_exhausted", spent)
+    }
+
+    /// Books what a call really cost; more than was set aside closes that budget.
+    async fn settle(&self, reserved: &[Reservation], charge: Charge) -> Result<()> {
+        for held in reserved {
+            let used = match held.unit {
+                Unit::Tokens => charge.tokens(),
+                _ => charge.cost.unwrap_or(0),
+            };
+            self.budget.settle(held, used).await?;
+        }
+        Ok(())
+    }
+
+    /// What an attempt says about whether the service works. A wrong answer, a refused key, a full quota: it answered.
+    async fn report<T>(&self, pass: Pass, done: &Result<T>) -> Result<()> {
+        match done {
+            Ok(_) => self.breaker.succeeded(pass).await,
+            Err(error) if error.may_retry() => self.breaker.failed(pass).await,
+            Err(_) => self.breaker.abandoned(pass).await,
+        }
+    }
+
+    async fn give_up<T>(&self, pass: Pass, why: Error) -> Result<T> {
+        // The first error is the one to tell; a trial that is not given back lapses.
+        drop(self.breaker.abandoned(pass).await);
+        Err(why)
+    }
+
+    /// Gives back what was reserved and not used.
+    pub async fn clear(&self) -> Result<()> {
+        self.calls.close().await
+    }
+}
