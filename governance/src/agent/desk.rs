@@ -19,6 +19,9 @@ use crate::vocabulary::{
     get_output_type_for_phase, may_follow,
 };
 
+/// What the name of an entry begins with that tells what an earlier try failed of.
+pub const FAILURE: &str = "failure-";
+
 /// An agent's own view of its pipeline. Everything it does through it is fenced by its epoch, charged to its budget, and recorded.
 pub struct Desk {
     store: Store,
@@ -58,7 +61,7 @@ impl Desk {
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).await?,
             role,
-            objective: asked.content.as_str().unwrap_or_default().to_owned(),
+            objective: with_failures(asked.content.as_str().unwrap_or_default(), &board.entries(Section::Problem).await?),
             board,
             consensus: Consensus::open(store, &task, &actor),
             budget,
@@ -141,12 +144,13 @@ impl Desk {
         self.model.ask(CallKind::Mediate, asked).await
     }
 
-    /// Enters the next phase of the agent's life. A skipped PACKAGE, or a step back, is refused.
+    /// Enters the next phase of the agent's life; stays where it is if it was there already. A skipped PACKAGE is refused.
     pub async fn enter(&self, phase: AgentPhase) -> Result<()> {
         let key = self.store.keys().agent_state(&self.actor.id);
         let state = self.store.state(key.clone()).await?.unwrap_or_default();
         let from: AgentPhase = state.field("phase").parse()?;
-        if from == phase {
+        if phase <= from && from != AgentPhase::Revoked {
+            // It was there already, before whoever ran it died.
             return Ok(());
         }
         if !may_follow(from, phase) {
@@ -263,5 +267,14 @@ impl Desk {
 
     fn subject(&self) -> (Option<&AgentId>, Option<&PipelineId>) {
         (Some(&self.actor.id), Some(&self.pipeline))
+    }
+}
+
+/// The objective with what the last try came to grief over, if there was one.
+fn with_failures(objective: &str, problem: &[crate::coordination::BoardEntry]) -> String {
+    let failures = problem.iter().filter(|entry| entry.name.as_str().starts_with(FAILURE));
+    match failures.max_by_key(|entry| entry.at).and_then(|entry| entry.content["summary"].as_str()) {
+        Some(summary) => format!("{objective}\n\nAn earlier try failed: {summary}"),
+        None => objective.to_owned(),
     }
 }

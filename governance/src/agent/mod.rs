@@ -18,7 +18,7 @@ mod worker;
 
 pub use alpha::Alpha;
 pub use beta::Beta;
-pub use desk::{Desk, Proposed};
+pub use desk::{Desk, FAILURE, Proposed};
 pub use life::{GOVERNOR, live};
 pub use model::GovernedModel;
 pub use protocol::{Instruction, Report, Said, Stage};

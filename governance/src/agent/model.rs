@@ -167,7 +167,9 @@ impl GovernedModel {
         let late = || {
             Error::new(ErrorKind::Deadline, "call_timed_out", format!("the model did not answer within {:.1} s", deadline.as_secs_f64()))
         };
+        self.busy(deadline).await?;
         let done = tokio::time::timeout(deadline + GRACE, ask(call)).await.unwrap_or_else(|_| Err(late()));
+        self.busy(Duration::ZERO).await?;
         let charge = done.as_ref().map_or_else(Charge::of, |said| said.charge);
         let (result, told) = match &done {
             Ok(_) => (OutcomeResult::Ok, json!({"charge": charge})),
@@ -181,6 +183,12 @@ impl GovernedModel {
         self.settle(&reserved, charge).await?;
         self.report(pass, &done).await?;
         Ok(done.map(|said| said.answer))
+    }
+
+    /// Says for how long an open call counts as progress.
+    async fn busy(&self, span: Duration) -> Result<()> {
+        let state = self.store.keys().agent_state(&self.actor.id);
+        self.store.apply(self.actor.commit().merge(state, [("busy_for_ms", span.as_millis())])).await.map(drop)
     }
 
     /// Draws a call, and sets aside what else is limited.

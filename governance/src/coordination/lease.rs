@@ -108,6 +108,12 @@ impl Lease {
     }
 
     /// The same lease, held with another admission of the same holder.
+    #[must_use]
+    pub(crate) fn admitted(mut self, actor: &Actor) -> Self {
+        self.admitted_as(actor);
+        self
+    }
+
     pub(super) fn admitted_as(&mut self, actor: &Actor) {
         self.actor = actor.clone();
     }

@@ -111,6 +111,16 @@ impl Admissions {
             .await
     }
 
+    /// Admits an agent again that was begun under an earlier epoch of its pipeline; none if it was not begun yet.
+    pub async fn readmit(&self, parent: &Admission, pipeline: &PipelineId, id: &AgentId) -> Result<Option<Actor>> {
+        let keys = self.store.keys();
+        if self.agent(id).await?.is_none_or(|agent| agent.pipeline.as_ref() != Some(pipeline)) {
+            return Ok(None);
+        }
+        let epoch = self.store.number(keys.agent_epoch(id)).await?;
+        Ok(Some(Actor { id: id.clone(), pipeline: Some(pipeline.clone()), admission: parent.and(keys.agent_epoch(id), epoch) }))
+    }
+
     /// An agent as the shared state knows it.
     pub async fn agent(&self, id: &AgentId) -> Result<Option<Agent>> {
         let Some(state) = self.store.state(self.store.keys().agent_state(id)).await? else { return Ok(None) };

@@ -57,6 +57,8 @@ named! {
         Revoke = "revoke",
         /// An agent is started.
         Spawn = "spawn",
+        /// A run is taken up by another process, or goes on as its user chose.
+        Resume = "resume",
         /// An agent or a pipeline changes its phase.
         Phase = "phase",
         /// A way out that the user chose.

@@ -9,7 +9,7 @@ use super::driver::{Driver, LAST_WORDS};
 use super::outcome::RunOutcome;
 use super::run::Event;
 use crate::error::{Error, ErrorKind, Result};
-use crate::vocabulary::{AgentId, AgentStatus, PipelineStatus};
+use crate::vocabulary::{AgentStatus, PipelineStatus};
 
 /// How long agents may take to leave.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -18,10 +18,13 @@ impl Driver {
     /// Lets the agents leave, says how it ended, and gathers what came of it.
     pub async fn close(mut self, done: Result<()>) -> Result<RunOutcome> {
         if let Err(error) = done {
+            if error.code() == "superseded" {
+                return Err(error);
+            }
             self.parts.store = self.parts.store.within(LAST_WORDS);
-            let (run, effects) = self.run.clone().apply(self.ended_by(&error).await);
-            self.run = run;
-            if let Err(later) = self.carry_out_all(effects).await {
+            self.journal.within(LAST_WORDS);
+            let event = self.ended_by(&error).await;
+            if let Err(later) = self.happen(event).await {
                 // What cannot be written down is told as the error that it is.
                 tracing::debug!(error = %later, "the end of a broken run could not be written down");
                 return Err(error);
@@ -32,27 +35,27 @@ impl Driver {
         let results = json!({"decision": outcome.decision.as_ref().map(|decision| &decision.proposal)});
         let (pipeline_id, status) = (self.pipeline.clone(), outcome.status);
         self.tell(Broadcast::OrchestrationComplete { pipeline_id, status, results }).await?;
+        // A stopped run's owner may not even let go; its time is over soon.
+        drop(self.owner.release().await);
         Ok(outcome)
     }
 
     /// What an error means for the run.
-    async fn ended_by(&self, error: &Error) -> Event {
+    async fn ended_by(&mut self, error: &Error) -> Event {
         if error.kind() != ErrorKind::Revoked {
             return Event::Broken(error.to_string());
         }
-        match self.look().await {
-            Ok(Some(stopped @ Event::Stopped(_))) => stopped,
+        match self.stopped().await {
+            Ok(Some(why)) => Event::Stopped(why),
             _ => Event::Stopped("the pipeline was stopped".to_owned()),
         }
     }
 
     /// Waits for those who were told to leave. Who was stopped, or has no time left, is ended.
     async fn farewell(&mut self) -> Result<()> {
-        let mut staying: Vec<AgentId> = match self.run.status {
-            PipelineStatus::Report => Vec::new(),
-            _ => self.run.alive().cloned().collect(),
-        };
+        let mut staying = std::mem::take(&mut self.leaving);
         if !matches!(self.run.status, PipelineStatus::Stopped | PipelineStatus::Timeout) {
+            staying.retain(|id| self.crew.has(id));
             let all = async {
                 while !staying.is_empty() {
                     let (id, ended) = self.crew.ended().await;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::driver::Driver;
+use super::effects::best;
 use super::outcome::{AgentSummary, Decision, ProposalSummary, RunOutcome};
 use crate::coordination::Outcome;
 use crate::error::{Error, Result};
@@ -20,21 +21,24 @@ const SEQUENCED: Duration = Duration::from_secs(4);
 impl Driver {
     pub(super) async fn gather(&self) -> Result<RunOutcome> {
         let proposals = self.proposals().await?;
-        let votes = match &self.vote {
+        let votes = match &self.run.vote() {
             Some(vote) => self.consensus().votes(vote).await?,
             None => BTreeMap::new(),
         };
         let decision = self.decision(&proposals).await?;
+        let agents = self.agents().await?;
+        let now = self.parts.store.ports().clock.now();
         Ok(RunOutcome {
             pipeline_id: self.pipeline.clone(),
             status: self.run.status,
             reason: self.run.reason.clone(),
             objective: self.objective.clone(),
             model: self.options.model.name().to_owned(),
-            agents: self.agents().await?,
+            agents,
             proposals,
             votes,
             decision,
+            metrics: self.metrics.report(now),
             ledger_head: self.head().await?,
         })
     }
@@ -50,7 +54,7 @@ impl Driver {
         Ok(agents)
     }
 
-    async fn proposals(&self) -> Result<Vec<ProposalSummary>> {
+    pub(super) async fn proposals(&self) -> Result<Vec<ProposalSummary>> {
         let mut scores: BTreeMap<EntryName, BTreeMap<AgentId, u32>> = BTreeMap::new();
         let progress = self.board().entries(Section::Progress).await?;
         let judged = |what: &'static str| progress.iter().filter(move |e| e.name.as_str().starts_with(what));
@@ -73,11 +77,15 @@ impl Driver {
     }
 
     async fn decision(&self, proposals: &[ProposalSummary]) -> Result<Option<Decision>> {
-        let Some(vote) = &self.vote else { return Ok(None) };
-        let Some(outcome @ Outcome::Decided { .. }) = self.consensus().settled(vote).await? else { return Ok(None) };
+        if self.run.partial {
+            let won = best(proposals.to_vec());
+            return Ok(won.map(|won| Decision { proposal: won.name, solution: won.idea, outcome: None }));
+        }
+        let Some(vote) = self.run.vote() else { return Ok(None) };
+        let Some(outcome @ Outcome::Decided { .. }) = self.consensus().settled(&vote).await? else { return Ok(None) };
         let Outcome::Decided { option, .. } = &outcome else { return Ok(None) };
         let won = proposals.iter().find(|proposal| proposal.name.as_str() == option);
-        Ok(won.map(|won| Decision { proposal: won.name.clone(), solution: won.idea.clone(), outcome: outcome.clone() }))
+        Ok(won.map(|won| Decision { proposal: won.name.clone(), solution: won.idea.clone(), outcome: Some(outcome.clone()) }))
     }
 
     /// The newest signed head, once the run's own entries are in the record.

@@ -1,30 +1,45 @@
 //! Floor 4: a run, from its objective to its decision.
 //!
 //! ```text
-//!   bus, votes, clock, stops ──▶ Event ──▶ Run (pure) ──▶ Effect ──▶ Driver ──▶ bus, blackboard, votes, ledger, state
+//!   bus, votes, clock, stops, user ──▶ Event ──▶ Run (pure) ──▶ Effect ──▶ Driver ──▶ bus, blackboard, votes, ledger, state
+//!                                        │                                                            │
+//!                                        └───────────── Journal ◀── once its effects are done ────────┘
 //! ```
 //!
-//! [`Run`] decides, without I/O; the driver carries out and feeds back what happened.
+//! [`Run`] decides, without I/O; the driver carries out and feeds back what happened. A run is taken up again from its journal.
 
 mod broadcast;
+mod complexity;
+mod conflict;
+mod context;
+mod diagnosis;
 mod driver;
+mod effects;
 mod ending;
 mod gather;
 mod inbox;
+mod journal;
+mod metrics;
 mod options;
 mod outcome;
 mod parts;
 mod process;
 mod product;
+mod pulse;
+mod resume;
 mod run;
 mod runtime;
+mod transitions;
 
 pub use broadcast::Broadcast;
 pub use driver::{MAX_OBJECTIVE, Orchestrator};
-pub use options::{Observer, RunOptions};
+pub use journal::{Line, replay};
+pub use metrics::{MetricsCollector, RunMetrics};
+pub use options::{Limits, Observer, RunOptions, Wish};
 pub use outcome::{AgentSummary, Decision, ProposalSummary, RunOutcome};
 pub use parts::{Address, Parts};
 pub use process::Seat;
 pub use product::markdown;
-pub use run::{AgentRun, Effect, Event, Run};
+pub use pulse::Patience;
+pub use run::{AgentRun, Effect, Event, Run, Setup, Step};
 pub use runtime::AgentRuntime;

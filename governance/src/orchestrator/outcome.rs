@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::metrics::RunMetrics;
 use crate::coordination::{Choice, Outcome};
 use crate::ledger::Head;
 use crate::llm::Idea;
@@ -30,6 +31,8 @@ pub struct RunOutcome {
     pub votes: BTreeMap<AgentId, Option<Choice>>,
     /// What was decided, if anything was.
     pub decision: Option<Decision>,
+    /// What it took.
+    pub metrics: RunMetrics,
     /// The ledger's last signed head. Keep it elsewhere: `ledger verify --head` takes it.
     pub ledger_head: Option<Head>,
 }
@@ -69,8 +72,8 @@ pub struct Decision {
     pub proposal: EntryName,
     /// What it is.
     pub solution: Idea,
-    /// How the ballots were counted.
-    pub outcome: Outcome,
+    /// How the ballots were counted; none where the user accepted it without a decision.
+    pub outcome: Option<Outcome>,
 }
 
 impl RunOutcome {

@@ -51,8 +51,12 @@ fn write(text: &mut String, run: &RunOutcome) -> std::fmt::Result {
         };
         writeln!(text, "- {voter}: {said}")?;
     }
-    if let Some(Outcome::Decided { option, counts }) = run.decision.as_ref().map(|decision| &decision.outcome) {
-        writeln!(text, "\n`{option}` won with {} of {} votes.", counts.get(option).unwrap_or(&0), counts.values().sum::<u64>())?;
+    match run.decision.as_ref().map(|decision| (&decision.proposal, &decision.outcome)) {
+        Some((_, Some(Outcome::Decided { option, counts }))) => {
+            writeln!(text, "\n`{option}` won with {} of {} votes.", counts.get(option).unwrap_or(&0), counts.values().sum::<u64>())?;
+        }
+        Some((proposal, None)) => writeln!(text, "\n`{proposal}` was accepted by the user, without a decision.")?,
+        _ => {}
     }
     writeln!(text, "\n---\n\nRun `{}`, model `{}`.", run.pipeline_id, run.model)?;
     match &run.ledger_head {

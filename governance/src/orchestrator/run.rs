@@ -1,36 +1,90 @@
 //! The state machine of a run: pure, `(run, event) -> (run, effects)`.
 //!
 //! ```text
-//!             all ready              all settled             auto, or `continue`
-//!   SPAWN ───────────────▶ RUNNING ───────────────▶ REPORT ───────────────▶ ORCHESTRATING ──decided──▶ COMPLETED
-//!     │ one is gone           │ all failed                                       │  │
-//!     ▼                       ▼                                                  │  └─undecided─▶ ORCHESTRATING, awaiting its user (exit 2)
-//!   FAILED                  FAILED                                               └─all failed─▶ ORCHESTRATION_FAILED
+//!             all ready            all settled           auto, or `continue`
+//!   SPAWN ─────────────▶ RUNNING ─────────────▶ REPORT ─────────────▶ ORCHESTRATING ──decided, or accepted──▶ COMPLETED
+//!     │ one is lost         │ all lost                                  ▲  │  ▲   │
+//!     ▼                     ▼                                  a fallback│  │  │   ├─undecided──▶ awaits its user (exit 2) ──gives up──▶ CONSENSUS_FAILED
+//!   FAILED                FAILED                                         └──┼──┼───┘
+//!                                                                           │  └── REBOOTING ◀── all lost, one by revocation (3 times, then ABORTED)
+//!                                                                           └─all failed──▶ ORCHESTRATION_FAILED
 //!
 //!   from every state that is not final:  time up ▶ TIMEOUT    a stop ▶ STOPPED    the governor breaks ▶ FAILED, or ORCHESTRATION_ERROR
+//!   from STOPPED, once the stop is lifted:  `continue` ▶ the state before
 //! ```
+//!
+//! Within ORCHESTRATING the agents take steps together: work again (after a reboot or a rerun), evaluate, perhaps be mediated, vote.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::agent::Stage;
+use crate::agent::{Instruction, Stage};
 use crate::coordination::Outcome;
-use crate::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineStatus};
+use crate::vocabulary::{AgentId, AgentRole, AgentStatus, FallbackAction, GammaReason, PipelineId, PipelineStatus, ProposalId, Tier};
+
+/// What a run begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setup {
+    /// Whether it goes on from REPORT by itself.
+    pub auto: bool,
+    /// Whether its objective is so complex that a mediator takes it apart.
+    pub complex: bool,
+    /// From how many unresolved proposals on a mediator arbitrates.
+    pub conflicts: u32,
+    /// How often it may recover by itself.
+    pub recoveries: u32,
+}
 
 /// A run as it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
+    /// Which.
+    pub pipeline: PipelineId,
+    /// What it began with.
+    pub setup: Setup,
     /// Its state.
     pub status: PipelineStatus,
-    /// Its agents.
+    /// What its agents do together.
+    pub step: Step,
+    /// Its agents, those of earlier tries too.
     pub agents: BTreeMap<AgentId, AgentRun>,
-    /// Whether it goes on from REPORT by itself.
-    pub auto: bool,
+    /// How often agents were started anew.
+    pub tries: u32,
+    /// How far its agents are trusted.
+    pub tier: Tier,
+    /// How many votes were opened.
+    pub round: u32,
+    /// Why a mediator was called in this try.
+    pub mediated: Option<GammaReason>,
+    /// How often it recovered by itself.
+    pub recovered: u32,
     /// Whether votes closed without a decision and the user must act.
     pub awaiting_user: bool,
+    /// Whether the user took the best proposal without a decision.
+    pub partial: bool,
     /// Why it ended as it did, where that needs saying.
     pub reason: Option<String>,
+    /// The state that a stop interrupted.
+    pub stopped_at: Option<PipelineStatus>,
+}
+
+/// What the agents of a run do together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// They get ready.
+    Ready,
+    /// They analyse and propose.
+    Work,
+    /// They judge what was proposed.
+    Evaluate,
+    /// The governor looks whether their judgements settle it.
+    Assess,
+    /// A mediator arbitrates.
+    Mediate,
+    /// They vote.
+    Vote,
 }
 
 /// One agent's part in it.
@@ -38,273 +92,182 @@ pub struct Run {
 pub struct AgentRun {
     /// What it is for.
     pub role: AgentRole,
+    /// Which try it belongs to.
+    pub of_try: u32,
     /// Its state.
     pub status: AgentStatus,
-    /// The last stage that it finished.
-    pub done: Option<Stage>,
+    /// What it was told to do last.
+    pub told: Option<Instruction>,
+    /// Whether it has done that.
+    pub done: bool,
+    /// What went wrong with it.
+    pub error: Option<String>,
+}
+
+impl AgentRun {
+    fn new(role: AgentRole, of_try: u32) -> Self {
+        Self { role, of_try, status: AgentStatus::Pending, told: None, done: false, error: None }
+    }
+
+    /// Whether the run waits for it.
+    #[must_use]
+    pub fn owes(&self) -> bool {
+        !self.status.is_final() && (self.status == AgentStatus::Pending || self.told.is_some()) && !self.done
+    }
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
+    /// The run begins.
+    Begun,
     /// An agent finished a stage.
     Done(AgentId, Stage),
     /// An agent failed at a stage, and lives.
     Failed(AgentId, Stage, String),
-    /// An agent ended, or was revoked, before it was told to leave.
+    /// An agent ended before it was told to leave.
     Gone(AgentId, String),
+    /// An agent's admission was ended.
+    Revoked(AgentId, String),
+    /// An agent made no progress for long enough that a mediator should help.
+    Stuck(AgentId),
+    /// An agent made no progress for so long that it must go.
+    Silent(AgentId),
+    /// How many proposals the judgements leave unresolved.
+    Assessed(u32),
     /// The user says go on.
     Continue,
+    /// The user chose how to go on without a decision.
+    Fallback(FallbackAction),
+    /// The user gives up on a decision.
+    GivenUp,
     /// The vote closed.
     VoteClosed(Outcome),
-    /// The run's time is over.
+    /// The time given is over.
     TimeUp,
     /// Somebody stopped it.
     Stopped(String),
+    /// Another process took the run up.
+    Resumed,
     /// The governor itself cannot go on.
     Broken(String),
 }
 
-/// What is to be done about it.
+/// What is to be done about it. Each may be done again after a crash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Write a state down.
     Record(PipelineStatus),
-    /// Tell the agents that are alive to do a stage.
-    Instruct(Stage),
+    /// Start an agent.
+    Spawn(AgentId, AgentRole),
+    /// Say that a mediator comes, and why.
+    Mediate(GammaReason),
+    /// Tell an agent what to do.
+    Tell(AgentId, Instruction),
     /// Write the report of what was proposed.
     Report,
+    /// Find out what the judgements leave unresolved.
+    Assess,
     /// Put the proposals to the vote.
-    OpenVote,
+    OpenVote(ProposalId),
     /// Write the decision down.
     Decide(Outcome),
+    /// Take the best proposal without a decision.
+    Accept,
     /// Keep what the next try needs.
     KeepFailure(String),
-    /// Tell the agents to leave, and end.
-    Dismiss,
+    /// Put what is known of the failure before the next try.
+    Preseed,
+    /// End an agent's admission.
+    Revoke(AgentId, String),
+    /// Tell agents to leave.
+    Dismiss(Vec<AgentId>),
 }
 
 impl Run {
-    /// A run whose agents are being started.
+    /// A run that has not begun.
     #[must_use]
-    pub fn new(agents: impl IntoIterator<Item = (AgentId, AgentRole)>, auto: bool) -> Self {
-        let begun = |(id, role)| (id, AgentRun { role, status: AgentStatus::Pending, done: None });
-        Self { status: PipelineStatus::Spawn, agents: agents.into_iter().map(begun).collect(), auto, awaiting_user: false, reason: None }
+    pub fn new(pipeline: PipelineId, setup: Setup) -> Self {
+        Self {
+            pipeline,
+            setup,
+            status: PipelineStatus::Spawn,
+            step: Step::Ready,
+            agents: BTreeMap::new(),
+            tries: 1,
+            tier: Tier::T0,
+            round: 0,
+            mediated: None,
+            recovered: 0,
+            awaiting_user: false,
+            partial: false,
+            reason: None,
+            stopped_at: None,
+        }
     }
 
     /// What an event leads to. An event that no longer matters leads to nothing.
     #[must_use]
     pub fn apply(mut self, event: Event) -> (Self, Vec<Effect>) {
-        if self.status.is_final() || self.awaiting_user {
+        let stopped = self.status == PipelineStatus::Stopped && event == Event::Resumed;
+        let chosen = self.awaiting_user && matches!(event, Event::Fallback(_) | Event::GivenUp | Event::Stopped(_));
+        if (self.status.is_final() && !stopped) || (self.awaiting_user && !chosen && !stopped) {
             return (self, Vec::new());
         }
         let effects = match event {
+            Event::Begun => self.begin(),
             Event::Done(id, stage) => self.done(&id, stage),
-            Event::Failed(id, stage, error) => self.failed(&id, stage, error),
-            Event::Gone(id, why) => self.gone(&id, why),
+            Event::Failed(id, stage, error) => self.lose(&id, AgentStatus::Failed, format!("`{id}` failed at {stage}: {error}")),
+            Event::Gone(id, why) => {
+                let fence = Effect::Revoke(id.clone(), why.clone());
+                self.with(fence, &id, AgentStatus::Failed, format!("`{id}` ended: {why}"))
+            }
+            Event::Revoked(id, why) => self.lose(&id, AgentStatus::Revoked, format!("`{id}` was revoked: {why}")),
+            Event::Stuck(id) => self.stuck(&id),
+            Event::Silent(id) => {
+                let why = "no progress for too long".to_owned();
+                let owes = self.agents.get(&id).is_some_and(AgentRun::owes);
+                if owes { self.with(Effect::Revoke(id.clone(), why.clone()), &id, AgentStatus::Revoked, format!("`{id}` was revoked: {why}")) } else { Vec::new() }
+            }
+            Event::Assessed(unresolved) => self.assessed(unresolved),
             Event::Continue if self.status == PipelineStatus::Report => self.orchestrate(),
             Event::Continue => Vec::new(),
+            Event::Fallback(action) => self.fall_back(action),
+            Event::GivenUp => self.end(PipelineStatus::ConsensusFailed, "its user gave up on a decision".to_owned()),
             Event::VoteClosed(outcome) => self.closed(outcome),
-            Event::TimeUp => self.end(PipelineStatus::Timeout, "the time given to the run is over".to_owned()),
-            Event::Stopped(why) => self.end(PipelineStatus::Stopped, why),
-            Event::Broken(why) if self.status == PipelineStatus::Orchestrating => self.end(PipelineStatus::OrchestrationError, why),
+            Event::TimeUp => self.time_up(),
+            Event::Stopped(why) => {
+                self.stopped_at = Some(self.status);
+                self.stop(PipelineStatus::Stopped, why)
+            }
+            Event::Resumed => self.resumed(),
+            Event::Broken(why) if matches!(self.status, PipelineStatus::Orchestrating | PipelineStatus::Rebooting) => {
+                self.end(PipelineStatus::OrchestrationError, why)
+            }
             Event::Broken(why) => self.end(PipelineStatus::Failed, why),
         };
         (self, effects)
     }
 
     /// The agents that still take part.
-    pub fn alive(&self) -> impl Iterator<Item = &AgentId> {
-        self.agents.iter().filter(|(_, agent)| !agent.status.is_final()).map(|(id, _)| id)
+    pub fn alive(&self) -> impl Iterator<Item = (&AgentId, &AgentRun)> {
+        self.agents.iter().filter(|(_, agent)| !agent.status.is_final())
     }
 
-    fn done(&mut self, id: &AgentId, stage: Stage) -> Vec<Effect> {
-        let Some(agent) = self.agents.get_mut(id) else { return Vec::new() };
-        agent.status = AgentStatus::Running;
-        agent.done = Some(stage);
-        self.settle()
+    /// The vote that is under way, or was the last.
+    #[must_use]
+    pub fn vote(&self) -> Option<ProposalId> {
+        (self.round > 0).then(|| ProposalId::new(format!("decision-{}", self.round)).ok()).flatten()
     }
 
-    fn failed(&mut self, id: &AgentId, stage: Stage, error: String) -> Vec<Effect> {
-        let Some(agent) = self.agents.get_mut(id) else { return Vec::new() };
-        agent.status = AgentStatus::Failed;
-        agent.done = Some(stage);
-        self.reason = Some(format!("`{id}` failed at {stage}: {error}"));
-        self.settle()
-    }
-
-    fn gone(&mut self, id: &AgentId, why: String) -> Vec<Effect> {
-        let Some(agent) = self.agents.get_mut(id).filter(|agent| !agent.status.is_final()) else { return Vec::new() };
-        agent.status = AgentStatus::Failed;
-        self.reason = Some(format!("`{id}` ended: {why}"));
-        self.settle()
-    }
-
-    /// Goes on when every agent that lives has done the stage that is under way.
-    fn settle(&mut self) -> Vec<Effect> {
-        let lost = self.alive().next().is_none();
-        let all = |stage| self.agents.values().all(|agent| agent.status.is_final() || agent.done == Some(stage));
-        let why = || self.reason.clone().unwrap_or_else(|| "no agent is left".to_owned());
-        match self.status {
-            PipelineStatus::Spawn if self.agents.values().any(|agent| agent.status == AgentStatus::Failed) => {
-                self.end(PipelineStatus::Failed, why())
-            }
-            PipelineStatus::Spawn if all(Stage::Ready) => {
-                self.status = PipelineStatus::Running;
-                vec![Effect::Record(self.status), Effect::Instruct(Stage::Work)]
-            }
-            PipelineStatus::Running if lost => self.end(PipelineStatus::Failed, why()),
-            PipelineStatus::Running if all(Stage::Work) => {
-                self.status = PipelineStatus::Report;
-                let mut effects = vec![Effect::Record(self.status), Effect::Report];
-                if self.auto {
-                    effects.extend(self.orchestrate());
-                }
-                effects
-            }
-            PipelineStatus::Orchestrating if lost => self.end(PipelineStatus::OrchestrationFailed, why()),
-            PipelineStatus::Orchestrating if all(Stage::Evaluate) => vec![Effect::OpenVote, Effect::Instruct(Stage::Vote)],
-            _ => Vec::new(),
-        }
-    }
-
-    fn orchestrate(&mut self) -> Vec<Effect> {
-        self.status = PipelineStatus::Orchestrating;
-        vec![Effect::Record(self.status), Effect::Instruct(Stage::Evaluate)]
-    }
-
-    fn closed(&mut self, outcome: Outcome) -> Vec<Effect> {
-        if self.status != PipelineStatus::Orchestrating {
-            return Vec::new();
-        }
-        if matches!(outcome, Outcome::Decided { .. }) {
-            self.status = PipelineStatus::Completed;
-            return vec![Effect::Decide(outcome), Effect::Record(self.status), Effect::Dismiss];
-        }
-        // Undecided is never a yes: the run waits for its user.
-        self.awaiting_user = true;
-        self.reason = Some("the votes closed without a decision".to_owned());
-        let context = serde_json::to_string(&outcome).unwrap_or_default();
-        vec![Effect::KeepFailure(context), Effect::Record(self.status), Effect::Dismiss]
-    }
-
-    fn end(&mut self, status: PipelineStatus, why: String) -> Vec<Effect> {
-        self.status = status;
-        self.reason = Some(why.clone());
-        vec![Effect::KeepFailure(why), Effect::Record(status), Effect::Dismiss]
+    /// Whether it goes on without its user.
+    #[must_use]
+    pub fn goes_on(&self) -> bool {
+        !self.status.is_final() && !self.awaiting_user && (self.status != PipelineStatus::Report || self.setup.auto)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::coordination::Undecided;
-
-    fn id(name: &str) -> AgentId {
-        AgentId::new(name).unwrap()
-    }
-
-    fn fresh(auto: bool) -> Run {
-        Run::new([(id("a"), AgentRole::Alpha), (id("b"), AgentRole::Beta)], auto)
-    }
-
-    fn through(run: Run, events: impl IntoIterator<Item = Event>) -> (Run, Vec<Effect>) {
-        events.into_iter().fold((run, Vec::new()), |(run, mut all), event| {
-            let (run, effects) = run.apply(event);
-            all.extend(effects);
-            (run, all)
-        })
-    }
-
-    fn both(stage: Stage) -> [Event; 2] {
-        [Event::Done(id("a"), stage), Event::Done(id("b"), stage)]
-    }
-
-    fn decided() -> Outcome {
-        Outcome::Decided { option: "x".into(), counts: BTreeMap::new() }
-    }
-
-    #[test]
-    fn a_run_goes_from_spawn_to_completed() {
-        let events = both(Stage::Ready).into_iter().chain(both(Stage::Work)).chain(both(Stage::Evaluate)).chain(both(Stage::Vote));
-        let (run, effects) = through(fresh(true), events.chain([Event::VoteClosed(decided())]));
-        assert_eq!(run.status, PipelineStatus::Completed);
-        let told: Vec<_> = effects.into_iter().filter(|e| !matches!(e, Effect::Record(_))).collect();
-        assert_eq!(
-            told,
-            [
-                Effect::Instruct(Stage::Work),
-                Effect::Report,
-                Effect::Instruct(Stage::Evaluate),
-                Effect::OpenVote,
-                Effect::Instruct(Stage::Vote),
-                Effect::Decide(decided()),
-                Effect::Dismiss
-            ]
-        );
-    }
-
-    #[test]
-    fn without_auto_it_waits_at_report_for_continue() {
-        let (run, _) = through(fresh(false), both(Stage::Ready).into_iter().chain(both(Stage::Work)));
-        assert_eq!(run.status, PipelineStatus::Report);
-        assert_eq!(run.apply(Event::Continue).0.status, PipelineStatus::Orchestrating);
-    }
-
-    #[test]
-    fn undecided_waits_for_the_user_and_is_never_completed() {
-        let outcome = Outcome::Undecided { reason: Undecided::Tie(vec![]), counts: BTreeMap::new() };
-        let events = both(Stage::Ready).into_iter().chain(both(Stage::Work)).chain(both(Stage::Evaluate));
-        let (run, effects) = through(fresh(true), events.chain([Event::VoteClosed(outcome)]));
-        assert!(run.awaiting_user && run.status == PipelineStatus::Orchestrating);
-        assert!(effects.iter().any(|e| matches!(e, Effect::KeepFailure(_))));
-    }
-
-    #[test]
-    fn one_failure_goes_on_alone_and_two_end_it() {
-        let (run, _) = through(fresh(true), both(Stage::Ready).into_iter().chain([Event::Failed(id("a"), Stage::Work, "x".into())]));
-        assert_eq!(run.status, PipelineStatus::Running);
-        let (alone, _) = run.clone().apply(Event::Done(id("b"), Stage::Work));
-        assert_eq!(alone.status, PipelineStatus::Orchestrating);
-        assert_eq!(alone.apply(Event::Gone(id("b"), "killed".into())).0.status, PipelineStatus::OrchestrationFailed);
-        assert_eq!(run.apply(Event::Gone(id("b"), "killed".into())).0.status, PipelineStatus::Failed);
-    }
-
-    fn any_event() -> impl Strategy<Value = Event> {
-        let agent = prop::sample::select(vec![id("a"), id("b"), id("stranger")]);
-        let stage = prop::sample::select(Stage::ALL);
-        prop_oneof![
-            8 => (agent.clone(), stage.clone()).prop_map(|(a, s)| Event::Done(a, s)),
-            1 => (agent.clone(), stage).prop_map(|(a, s)| Event::Failed(a, s, "x".into())),
-            1 => agent.prop_map(|a| Event::Gone(a, "x".into())),
-            1 => Just(Event::Continue),
-            1 => Just(Event::VoteClosed(decided())),
-            1 => Just(Event::TimeUp),
-            1 => Just(Event::Stopped("x".into())),
-            1 => Just(Event::Broken("x".into())),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn a_run_ends_once_and_stays_ended(events in prop::collection::vec(any_event(), 0..40), auto: bool) {
-            let mut run = fresh(auto);
-            let mut dismissed = 0;
-            for event in events {
-                let before = run.clone();
-                let (next, effects) = run.apply(event);
-                dismissed += effects.iter().filter(|e| **e == Effect::Dismiss).count();
-                if before.status.is_final() {
-                    prop_assert_eq!(&next, &before);
-                }
-                prop_assert!(next.status.is_final() == (dismissed == 1) || next.awaiting_user);
-                run = next;
-            }
-            prop_assert!(dismissed <= 1);
-        }
-    }
-}
+#[path = "run_tests.rs"]
+mod tests;

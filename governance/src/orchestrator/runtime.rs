@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::{Id, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 
 use super::options::RunOptions;
 use super::parts::Parts;
@@ -51,14 +51,14 @@ pub(super) struct Crew {
     parts: Parts,
     model: Arc<dyn Model>,
     deadline: Duration,
-    lives: JoinSet<Result<()>>,
-    ids: HashMap<Id, AgentId>,
+    tasks: JoinSet<Result<()>>,
+    lives: HashMap<Id, (AgentId, AbortHandle)>,
 }
 
 impl Crew {
     pub fn new(parts: &Parts, options: &RunOptions) -> Self {
         let (runtime, model, deadline) = (options.runtime.clone(), options.model.clone(), options.call_deadline);
-        Self { runtime, parts: parts.clone(), model, deadline, lives: JoinSet::new(), ids: HashMap::new() }
+        Self { runtime, parts: parts.clone(), model, deadline, tasks: JoinSet::new(), lives: HashMap::new() }
     }
 
     /// Starts an admitted agent.
@@ -68,7 +68,7 @@ impl Crew {
             AgentRuntime::BuiltIn => {
                 let worker = built_in(role)?;
                 let (parts, model, deadline) = (self.parts.clone(), self.model.clone(), self.deadline);
-                self.lives.spawn(async move {
+                self.tasks.spawn(async move {
                     let desk = Desk::new(&parts.store, actor, &parts.recorder, model).await?;
                     live(&desk.with_model(|model| model.within(deadline)), &*worker).await
                 })
@@ -76,22 +76,32 @@ impl Crew {
             AgentRuntime::Process { program, model } => {
                 let seat = Seat { address: self.parts.address.clone(), actor, role, model: model.clone() };
                 let child = process::start(program, &seat)?;
-                self.lives.spawn(child.end())
+                self.tasks.spawn(child.end())
             }
         };
-        self.ids.insert(life.id(), id);
+        self.lives.insert(life.id(), (id, life));
         Ok(())
+    }
+
+    /// Whether an agent runs here.
+    pub fn has(&self, id: &AgentId) -> bool {
+        self.lives.values().any(|(of, _)| of == id)
+    }
+
+    /// Ends an agent at once.
+    pub fn abort(&self, id: &AgentId) {
+        self.lives.values().filter(|(of, _)| of == id).for_each(|(_, life)| life.abort());
     }
 
     /// The next agent that ends; never, when none is left. Cancel safe.
     pub async fn ended(&mut self) -> Ended {
         loop {
-            let (task, ended) = match self.lives.join_next_with_id().await {
+            let (task, ended) = match self.tasks.join_next_with_id().await {
                 Some(Ok(ended)) => ended,
                 Some(Err(error)) => (error.id(), Err(Error::internal("its task panicked").because(error))),
                 None => std::future::pending().await,
             };
-            if let Some(id) = self.ids.remove(&task) {
+            if let Some((id, _)) = self.lives.remove(&task) {
                 return (id, ended);
             }
         }
@@ -99,7 +109,7 @@ impl Crew {
 
     /// Ends all that are left, and waits until they are gone.
     pub async fn end(&mut self) {
-        self.lives.shutdown().await;
-        self.ids.clear();
+        self.tasks.shutdown().await;
+        self.lives.clear();
     }
 }

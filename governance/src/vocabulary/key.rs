@@ -256,6 +256,12 @@ keys! {
     pipeline(id: PipelineId) -> State "pipeline:{}";
     /// A pipeline's epoch.
     pipeline_epoch(id: PipelineId) -> Epoch "pipeline:{}:epoch";
+    /// What happened in a run, in order: from it, it is taken up again.
+    pipeline_journal(id: PipelineId) -> Log "pipeline:{}:journal";
+    /// Who carries a run out.
+    pipeline_owner(id: PipelineId) -> Record "pipeline:{}:owner";
+    /// The fence of whoever carries a run out.
+    pipeline_owner_fence(id: PipelineId) -> Epoch "pipeline:{}:owner:fence";
     /// The agents of a pipeline.
     pipeline_agents(id: PipelineId) -> Set "pipeline:{}:agents";
     /// A pipeline's token, encrypted.
