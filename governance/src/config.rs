@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ledger::Durability;
+use crate::orchestrator::Limits;
 use crate::llm::{Mode, ModelSettings};
 use crate::vocabulary::TenantId;
 
@@ -18,7 +19,7 @@ pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 const MAX_CALL: Duration = Duration::from_secs(60 * 60);
 
 /// Everything that opening [`Governance`](crate::Governance) needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// Where the embedded store, the ledger and its segments are.
     pub home: PathBuf,
@@ -34,6 +35,8 @@ pub struct Config {
     pub timeout: Duration,
     /// Which model thinks.
     pub model: ModelSettings,
+    /// When a run needs help.
+    pub limits: Limits,
 }
 
 impl Default for Config {
@@ -46,6 +49,7 @@ impl Default for Config {
             auto_orchestrate: true,
             timeout: DEFAULT_TIMEOUT,
             model: ModelSettings::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -118,6 +122,7 @@ impl Config {
             return Err(Error::invalid("bad_value", format!("a call of the model may take 1 to {} seconds", MAX_CALL.as_secs())));
         }
         Ok(Self {
+            limits: limits(&set)?,
             model,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
             tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),
@@ -157,6 +162,27 @@ impl File {
             Error::invalid("bad_config", format!("`{}`, line {line}: {what}", path.display()))
         })
     }
+}
+
+/// When a run needs help, by the environment.
+fn limits(set: &impl Fn(&str) -> Option<String>) -> Result<Limits> {
+    let default = Limits::default();
+    let number = |name: &str, highest: f64| {
+        let wanted = || bad_value(name, &set(name).unwrap_or_default(), &format!("a number from 0 to {highest}"));
+        let parsed = set(name).map(|value| value.parse::<f64>().ok().filter(|number| (0.0..=highest).contains(number)).ok_or_else(wanted));
+        parsed.transpose()
+    };
+    let mut patience = default.patience;
+    if let Some(seconds) = number("GAMMA_STUCK_THRESHOLD", 86_400.0)? {
+        patience.mediate = Duration::from_secs_f64(seconds);
+        // The ladder's rungs keep their distances.
+        patience.revoke = patience.mediate * 2;
+    }
+    let conflicts = match set("GAMMA_CONFLICT_THRESHOLD") {
+        Some(value) => value.parse().map_err(|_| bad_value("GAMMA_CONFLICT_THRESHOLD", &value, "a number of proposals"))?,
+        None => default.conflicts,
+    };
+    Ok(Limits { patience, conflicts, complexity: number("GAMMA_COMPLEXITY_THRESHOLD", 1.0)?.unwrap_or(default.complexity), ..default })
 }
 
 fn truth(name: &str, value: &str) -> Result<bool> {

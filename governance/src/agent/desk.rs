@@ -165,6 +165,13 @@ impl Desk {
             .await
     }
 
+    /// Enters a phase, unless the agent is already there or beyond: for what may be asked for again.
+    pub async fn reach(&self, phase: AgentPhase) -> Result<()> {
+        let state = self.store.state(self.store.keys().agent_state(&self.actor.id)).await?.unwrap_or_default();
+        let from: AgentPhase = state.field("phase").parse()?;
+        if from != AgentPhase::Revoked && from >= phase { Ok(()) } else { self.enter(phase).await }
+    }
+
     /// Sets the agent's own state.
     pub async fn set_status(&self, status: AgentStatus) -> Result<()> {
         let key = self.store.keys().agent_state(&self.actor.id);
@@ -185,26 +192,29 @@ impl Desk {
         let ideas = self.model.ask(CallKind::Propose, asked).await?;
         for (number, idea) in ideas.iter().enumerate() {
             let name = if number == 0 { self.actor.id.to_string() } else { format!("{}-rival-{number}", self.actor.id) };
-            let payload = json!({"title": idea.title});
-            self.recorder
-                .record(&self.store, Action::Proposal, self.subject(), &payload, async |_| {
-                    self.post_once(Section::Solutions, &name, idea).await
-                })
-                .await?;
+            self.offer(&name, idea).await?;
         }
         Ok(())
     }
 
+    /// Puts a solution on the blackboard, on the record. One of that name that is there already stays.
+    pub async fn offer(&self, name: &str, idea: &Idea) -> Result<()> {
+        let payload = json!({"title": idea.title});
+        self.recorder
+            .record(&self.store, Action::Proposal, self.subject(), &payload, async |_| self.post_once(Section::Solutions, name, idea).await)
+            .await
+    }
+
     /// Verifies the own proposal, bundles it as the agent's output, and reports.
     pub async fn hand_in(&self) -> Result<()> {
-        self.enter(AgentPhase::Verify).await?;
+        self.reach(AgentPhase::Verify).await?;
         let own = self.proposals().await?.into_iter().find(|p| p.name.as_str() == self.actor.id.as_str());
         let own = own.ok_or_else(|| Error::internal("an agent hands in before it proposed"))?;
         let judged = self.judge(CallKind::Evaluate, &own).await?;
-        self.enter(AgentPhase::Package).await?;
+        self.reach(AgentPhase::Package).await?;
         let output = self.output(&own.idea, AgentPhase::Package)?;
         self.post_once(Section::Progress, &format!("output-{}", self.actor.id), &output).await?;
-        self.enter(AgentPhase::Report).await?;
+        self.reach(AgentPhase::Report).await?;
         let report = json!({"role": self.role, "proposal": own.name, "title": own.idea.title, "own_score": judged.score});
         self.post_once(Section::Progress, &format!("report-{}", self.actor.id), &report).await
     }

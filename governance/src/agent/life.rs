@@ -41,6 +41,7 @@ pub async fn live(desk: &Desk, worker: &dyn Worker) -> Result<()> {
         let done = match &instruction {
             Instruction::Work => worker.work(desk).await,
             Instruction::Evaluate => worker.evaluate(desk).await,
+            Instruction::Mediate(reason) => worker.mediate(desk, *reason).await,
             Instruction::Vote(proposal) => worker.vote(desk, proposal).await,
             Instruction::Leave => Ok(()),
         };

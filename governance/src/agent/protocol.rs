@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::vocabulary::{ProposalId, named};
+use crate::vocabulary::{GammaReason, ProposalId, named};
 
 named! {
     /// A piece of an agent's work.
@@ -13,6 +13,8 @@ named! {
         Work = "work",
         /// The proposals of all judged, and joined where it is one's task.
         Evaluate = "evaluate",
+        /// A way out, where the others got no further.
+        Mediate = "mediate",
         /// A ballot.
         Vote = "vote",
         /// Gone.
@@ -28,6 +30,8 @@ pub enum Instruction {
     Work,
     /// Judge what was proposed.
     Evaluate,
+    /// Reconcile what was proposed, for this reason.
+    Mediate(GammaReason),
     /// Vote on this.
     Vote(ProposalId),
     /// Release everything and go.
@@ -41,6 +45,7 @@ impl Instruction {
         match self {
             Self::Work => Stage::Work,
             Self::Evaluate => Stage::Evaluate,
+            Self::Mediate(_) => Stage::Mediate,
             Self::Vote(_) => Stage::Vote,
             Self::Leave => Stage::Leave,
         }

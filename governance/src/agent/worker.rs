@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Alpha, Beta, Desk};
+use super::{Alpha, Beta, Desk, Gamma};
 use crate::coordination::Choice;
 use crate::error::{Error, ErrorKind, Result};
 use crate::llm::CallKind;
-use crate::vocabulary::{AgentRole, ProposalId};
+use crate::vocabulary::{AgentRole, GammaReason, ProposalId};
 
 /// An agent's skill. Each step may be asked for again after a crash, so it looks at what is there before it writes.
 #[async_trait]
@@ -18,6 +18,12 @@ pub trait Worker: Send + Sync {
 
     /// Judges what was proposed.
     async fn evaluate(&self, desk: &Desk) -> Result<()>;
+
+    /// Finds a way out where the others got no further. Refused, unless the agent is a mediator.
+    async fn mediate(&self, desk: &Desk, reason: GammaReason) -> Result<()> {
+        let message = format!("`{}` works as {} and cannot mediate ({reason}): ask a gamma", desk.actor().id, desk.role());
+        Err(Error::new(ErrorKind::Denied, "not_a_mediator", message))
+    }
 
     /// Votes for the option that it judges best; abstains when it can tell none apart.
     async fn vote(&self, desk: &Desk, proposal: &ProposalId) -> Result<()> {
@@ -37,8 +43,6 @@ pub fn built_in(role: AgentRole) -> Result<Arc<dyn Worker>> {
     match role {
         AgentRole::Alpha => Ok(Arc::new(Alpha)),
         AgentRole::Beta => Ok(Arc::new(Beta)),
-        AgentRole::Gamma => {
-            Err(Error::new(ErrorKind::NotFound, "no_such_agent", "there is no built-in `gamma` yet: use `alpha` or `beta`"))
-        }
+        AgentRole::Gamma => Ok(Arc::new(Gamma)),
     }
 }

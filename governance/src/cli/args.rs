@@ -8,7 +8,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use crate::ledger::Durability;
 use crate::llm::Mode;
-use crate::vocabulary::RevocationType;
+use crate::vocabulary::{FallbackAction, RevocationType};
 
 const AFTER: &str = "\
 Exit codes: 0 success, 1 error, 2 votes closed without a decision, 3 aborted or stopped.
@@ -46,14 +46,18 @@ pub struct Args {
 impl Args {
     pub fn flags(&self) -> Flags {
         let common = Flags { home: self.home.clone(), store: self.store.clone(), durability: self.durability, ..Flags::default() };
-        let Command::Run(run) = &self.command else { return common };
+        let (how, auto_orchestrate) = match &self.command {
+            Command::Run(run) => (&run.how, run.auto_orchestrate),
+            Command::Pipeline { command: Pipeline::Continue { how, .. } | Pipeline::Fallback { how, .. } } => (how, None),
+            _ => return common,
+        };
         Flags {
-            timeout: run.timeout,
-            auto_orchestrate: run.auto_orchestrate,
-            mode: run.model.mode,
-            model: run.model.model.clone(),
-            base_url: run.model.base_url.clone(),
-            call_timeout: run.model.call_timeout,
+            timeout: how.timeout,
+            auto_orchestrate,
+            mode: how.model.mode,
+            model: how.model.model.clone(),
+            base_url: how.model.base_url.clone(),
+            call_timeout: how.model.call_timeout,
             ..common
         }
     }
@@ -114,15 +118,22 @@ pub struct Run {
     /// Read the objective from a file
     #[arg(long, value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Write the product as Markdown
-    #[arg(long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
-    /// Seconds that the run may take [default: 120, or ORCHESTRATION_TIMEOUT]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub timeout: Option<Duration>,
     /// Whether to go on from the report to the vote without being asked [default: true, or AUTO_ORCHESTRATE]
     #[arg(long, value_name = "true|false")]
     pub auto_orchestrate: Option<bool>,
+    #[command(flatten)]
+    pub how: How,
+}
+
+/// How a run is carried out.
+#[derive(Debug, Default, Arguments)]
+pub struct How {
+    /// Write the product as Markdown
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Seconds that the agents may work, and then orchestrate [default: 120, or ORCHESTRATION_TIMEOUT]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub timeout: Option<Duration>,
     /// What runs the agents
     #[arg(long, value_enum, default_value_t = Agents::BuiltIn)]
     pub agents: Agents,
@@ -131,7 +142,7 @@ pub struct Run {
 }
 
 /// Which model thinks for the agents.
-#[derive(Debug, Arguments)]
+#[derive(Debug, Default, Arguments)]
 #[command(next_help_heading = "Model")]
 pub struct Model {
     /// Where agents get their thoughts from [default: local, or GOVERNANCE_MODE]
@@ -151,9 +162,10 @@ pub struct Model {
     pub script: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Agents {
     /// Tasks in this process
+    #[default]
     BuiltIn,
     /// A process each
     Process,
@@ -176,6 +188,30 @@ pub enum Pipeline {
     Status {
         /// The run [default: the newest]
         id: Option<String>,
+    },
+    /// Go on with a run that waits at its report, was stopped, or whose process died
+    Continue {
+        /// The run [default: the newest]
+        id: Option<String>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Go on with a run whose votes closed without a decision
+    #[command(after_help = "Actions:\n  rerun_same      fresh agents, who are told what failed\n  rerun_gamma     the same, with a mediator\n  \
+escalate_tier   the same, trusted one tier further\n  accept_partial  the best proposal becomes the decision\n  \
+download_log    everything that is known, as JSON; the run goes on waiting")]
+    Fallback {
+        /// The run
+        id: String,
+        /// How to go on
+        action: FallbackAction,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Give up on a decision: the run ends as CONSENSUS_FAILED
+    GiveUp {
+        /// The run
+        id: String,
     },
 }
 

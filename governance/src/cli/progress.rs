@@ -142,8 +142,10 @@ pub fn spoken(content: &Value) -> String {
     }
     match content.get("instruction") {
         Some(Value::String(stage)) => format!("please {stage}"),
-        Some(Value::Object(vote)) => {
-            vote.get("vote").and_then(Value::as_str).map_or_else(|| content.to_string(), |id| format!("please vote on {id}"))
+        Some(Value::Object(asked)) => {
+            let asked = |what| asked.get(what).and_then(Value::as_str);
+            let vote = asked("vote").map(|id| format!("please vote on {id}"));
+            vote.or_else(|| asked("mediate").map(|reason| format!("please mediate: {reason}"))).unwrap_or_else(|| content.to_string())
         }
         _ => content.get("note").and_then(Value::as_str).map_or_else(|| content.to_string(), str::to_owned),
     }

@@ -1,87 +1,18 @@
 //! `governance run`.
 
 use std::io::Read;
-use std::path::Path;
 use std::process::ExitCode;
 
-use tokio_util::sync::CancellationToken;
-
-use super::args::{Agents, Run};
-use super::printer::{BOLD, CLOSED, DIM, GOOD, Printer, WARN, short};
-use super::progress::Progress;
+use super::args::Run;
+use super::carry::{Work, carry_out};
+use super::printer::Printer;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::governance::Governance;
-use crate::llm::{MAX_SCRIPT, ScriptText};
-use crate::orchestrator::{AgentRuntime, MAX_OBJECTIVE, RunOptions, RunOutcome, markdown};
-use crate::vocabulary::{PipelineStatus, Ports};
+use crate::orchestrator::MAX_OBJECTIVE;
 
-pub async fn run(mut config: Config, args: Run, printer: &Printer) -> Result<ExitCode> {
+pub async fn run(config: Config, args: Run, printer: &Printer) -> Result<ExitCode> {
     let objective = objective(&args)?;
-    config.model.script = args.model.script.as_deref().map(script).transpose()?;
-    // A wrong scenario or a missing key is told before anything is begun.
-    let settings = config.model.clone();
-    let model = settings.open(&Ports::default(), |name| std::env::var(name).ok())?;
-    if let Some(out) = &args.out {
-        writable(out)?;
-    }
-    let (timeout, auto_continue) = (config.timeout, config.auto_orchestrate);
-    let runtime = match args.agents {
-        Agents::BuiltIn => AgentRuntime::BuiltIn,
-        Agents::Process => {
-            let own = std::env::current_exe().map_err(|e| Error::internal("this program does not know where it is").because(e))?;
-            AgentRuntime::Process { program: own, model: settings.clone() }
-        }
-    };
-    let governance = Governance::open(config).await?;
-    let progress = Progress::new(*printer);
-    let interrupt = CancellationToken::new();
-    let options = RunOptions {
-        model,
-        call_deadline: settings.deadline,
-        runtime,
-        auto_continue,
-        timeout,
-        observer: Some(progress.observer()),
-        interrupt: interrupt.clone(),
-    };
-    let orchestrator = governance.orchestrator();
-    let running = orchestrator.run(&objective, options);
-    let outcome = tokio::select! {
-        outcome = running => outcome,
-        () = progress.keep(&governance) => Err(Error::internal("the progress ended before the run")),
-        () = stop_on_signal(&interrupt, printer) => Err(Error::internal("a signal was not waited for")),
-    };
-    progress.clear();
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            // The first error is the one to tell.
-            drop(governance.close().await);
-            return Err(error);
-        }
-    };
-    let code = outcome.exit_code() as u8;
-    if let Some(out) = &args.out {
-        let written = tokio::fs::write(out, markdown(&outcome)).await;
-        written.map_err(|e| Error::unavailable("not_written", format!("`{}` cannot be written", out.display())).because(e))?;
-    }
-    governance.close().await?;
-    let shown = if printer.json { printer.object(&outcome) } else { summary(&outcome, args.out.as_deref(), printer) };
-    match shown {
-        // Whoever stopped reading can still ask how it ended.
-        Err(error) if error.code() != CLOSED => Err(error),
-        _ => Ok(ExitCode::from(code)),
-    }
-}
-
-/// The first signal stops the run cleanly; the second ends the program.
-async fn stop_on_signal(interrupt: &CancellationToken, printer: &Printer) {
-    super::interrupted().await;
-    let _ = printer.note("stopping the run; press Ctrl-C again to end at once");
-    interrupt.cancel();
-    super::interrupted().await;
-    std::process::exit(3);
+    carry_out(config, args.how, printer, Work::Begin(objective)).await
 }
 
 fn objective(args: &Run) -> Result<String> {
@@ -107,57 +38,4 @@ fn objective(args: &Run) -> Result<String> {
         }
         (None, None) => Err(Error::invalid("empty_objective", "the objective is empty: say what is to be decided")),
     }
-}
-
-fn script(path: &Path) -> Result<ScriptText> {
-    let name = path.display().to_string();
-    let unreadable = |error| Error::invalid("script_unreadable", format!("the script `{name}` cannot be read")).because(error);
-    let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_SCRIPT as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(ScriptText { name, text })
-}
-
-/// A product that cannot be written is told before the work is done, not after.
-fn writable(out: &Path) -> Result<()> {
-    let directory = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if out.is_dir() || !directory.is_dir() {
-        return Err(Error::invalid(
-            "not_writable",
-            format!("`{}` cannot be written: its directory is not there, or it is one", out.display()),
-        ));
-    }
-    Ok(())
-}
-
-fn summary(outcome: &RunOutcome, out: Option<&Path>, printer: &Printer) -> Result<()> {
-    match &outcome.decision {
-        Some(decision) => {
-            printer.line(format!("\n{GOOD}{}{GOOD:#}", decision.solution.title))?;
-            printer.line(short(&decision.solution.summary, 2_000))?;
-            for (number, step) in (1..).zip(&decision.solution.steps) {
-                printer.line(format!("  {number}. {step}"))?;
-            }
-        }
-        None => {
-            let reason = outcome.reason.as_deref().unwrap_or("it waits for `continue`");
-            let waits = if outcome.status == PipelineStatus::Orchestrating { " (waits for you)" } else { "" };
-            printer.line(format!("\n{WARN}no decision{WARN:#}: {}{waits}: {}", outcome.status, short(reason, 400)))?;
-        }
-    }
-    printer.line(format!("\n{BOLD}votes{BOLD:#}"))?;
-    for proposal in &outcome.proposals {
-        let votes = outcome
-            .votes
-            .values()
-            .flatten()
-            .filter(|choice| **choice == crate::coordination::Choice::One(proposal.name.to_string()))
-            .count();
-        let scores = proposal.scores.iter().map(|(judge, score)| format!("{judge} {score}")).collect::<Vec<_>>().join(", ");
-        printer.line(format!("  {votes}  {}: {}  {DIM}{scores}{DIM:#}", proposal.name, short(&proposal.idea.title, 80)))?;
-    }
-    if let Some(head) = &outcome.ledger_head {
-        printer.line(format!("\n{DIM}{} · ledger at {} entries, root {}{DIM:#}", outcome.pipeline_id, head.size, short(&head.root, 16)))?;
-    }
-    out.map_or(Ok(()), |out| printer.line(format!("{DIM}written to {}{DIM:#}", out.display())))
 }
