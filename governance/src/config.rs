@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ledger::Durability;
-use crate::orchestrator::Limits;
 use crate::llm::{Mode, ModelSettings};
+use crate::orchestrator::Limits;
 use crate::vocabulary::TenantId;
 
 /// The home directory, unless told otherwise.

@@ -21,7 +21,16 @@ const CACHE: &str = "Design a caching strategy";
 
 fn options(model: Arc<dyn Model>, timeout: Duration) -> RunOptions {
     let (runtime, interrupt) = (AgentRuntime::BuiltIn, tokio_util::sync::CancellationToken::new());
-    RunOptions { model, call_deadline: governance::llm::DEFAULT_DEADLINE, runtime, auto_continue: true, timeout, observer: None, interrupt }
+    RunOptions {
+        model,
+        call_deadline: governance::llm::DEFAULT_DEADLINE,
+        runtime,
+        auto_continue: true,
+        timeout,
+        limits: governance::orchestrator::Limits::default(),
+        observer: None,
+        interrupt,
+    }
 }
 
 /// A run that goes on beside its test until the model is reached.

@@ -96,6 +96,7 @@ fn options(model: Arc<Held>) -> RunOptions {
         runtime: AgentRuntime::BuiltIn,
         auto_continue: true,
         timeout,
+        limits: governance::orchestrator::Limits::default(),
         observer: None,
         interrupt,
     }

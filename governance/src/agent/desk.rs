@@ -29,6 +29,7 @@ pub struct Desk {
     pipeline: PipelineId,
     role: AgentRole,
     objective: String,
+    tries: usize,
     board: Blackboard,
     consensus: Consensus,
     budget: ErrorBudget,
@@ -56,12 +57,15 @@ impl Desk {
         let task = pipeline.task();
         let board = Blackboard::open(store, &task, &actor);
         let asked = board.entry(Section::Problem, "objective").await?.ok_or_else(orphan)?;
+        let mut failures = board.entries(Section::Problem).await?;
+        failures.retain(|entry| entry.name.as_str().starts_with(FAILURE));
         let budget = ErrorBudget::open(store, &actor).recorded(recorder);
         let role = state.field("role").parse()?;
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).await?,
             role,
-            objective: with_failures(asked.content.as_str().unwrap_or_default(), &board.entries(Section::Problem).await?),
+            objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
+            tries: 1 + failures.len(),
             board,
             consensus: Consensus::open(store, &task, &actor),
             budget,
@@ -88,6 +92,12 @@ impl Desk {
     #[must_use]
     pub fn objective(&self) -> &str {
         &self.objective
+    }
+
+    /// Which try of the run this is, from 1.
+    #[must_use]
+    pub fn tries(&self) -> usize {
+        self.tries
     }
 
     /// What thinks for this agent, governed.
@@ -281,9 +291,8 @@ impl Desk {
 }
 
 /// The objective with what the last try came to grief over, if there was one.
-fn with_failures(objective: &str, problem: &[crate::coordination::BoardEntry]) -> String {
-    let failures = problem.iter().filter(|entry| entry.name.as_str().starts_with(FAILURE));
-    match failures.max_by_key(|entry| entry.at).and_then(|entry| entry.content["summary"].as_str()) {
+fn with_failures(objective: &str, failures: &[crate::coordination::BoardEntry]) -> String {
+    match failures.iter().max_by_key(|entry| entry.at).and_then(|entry| entry.content["summary"].as_str()) {
         Some(summary) => format!("{objective}\n\nAn earlier try failed: {summary}"),
         None => objective.to_owned(),
     }

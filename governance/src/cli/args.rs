@@ -197,9 +197,11 @@ pub enum Pipeline {
         how: How,
     },
     /// Go on with a run whose votes closed without a decision
-    #[command(after_help = "Actions:\n  rerun_same      fresh agents, who are told what failed\n  rerun_gamma     the same, with a mediator\n  \
+    #[command(
+        after_help = "Actions:\n  rerun_same      fresh agents, who are told what failed\n  rerun_gamma     the same, with a mediator\n  \
 escalate_tier   the same, trusted one tier further\n  accept_partial  the best proposal becomes the decision\n  \
-download_log    everything that is known, as JSON; the run goes on waiting")]
+download_log    everything that is known, as JSON; the run goes on waiting"
+    )]
     Fallback {
         /// The run
         id: String,

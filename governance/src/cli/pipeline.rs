@@ -13,6 +13,7 @@ use crate::vocabulary::Millis;
 pub async fn pipeline(config: Config, command: Pipeline, printer: &Printer) -> Result<ExitCode> {
     let governance = super::existing(config).await?;
     match command {
+        Pipeline::Continue { .. } | Pipeline::Fallback { .. } | Pipeline::GiveUp { .. } => {}
         Pipeline::List => {
             for (id, state) in super::pipelines(&governance).await? {
                 let begun = Millis(state.field("created_at").parse().unwrap_or(0));

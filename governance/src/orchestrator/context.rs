@@ -23,7 +23,7 @@ impl Orchestrator {
         let board = Blackboard::open(store, &task, &reader);
         let mut sections = serde_json::Map::new();
         for section in Section::ALL {
-            sections.insert(section.to_string(), json!(board.entries(section).await?));
+            sections.insert(section.to_string(), json!(board.entries(*section).await?));
         }
         let journal = Journal::new(store, pipeline).read().await?;
         let run = super::journal::replay(pipeline, journal.iter().cloned());

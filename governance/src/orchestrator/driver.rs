@@ -140,14 +140,7 @@ impl Driver {
         Ok(driver)
     }
 
-    pub async fn sit_down(
-        parts: &Parts,
-        governor: &Actor,
-        owner: Lease,
-        objective: &str,
-        run: Run,
-        options: RunOptions,
-    ) -> Result<Self> {
+    pub async fn sit_down(parts: &Parts, governor: &Actor, owner: Lease, objective: &str, run: Run, options: RunOptions) -> Result<Self> {
         let task = run.pipeline.task();
         let mut bus = parts.bus(&task, governor);
         bus.join(MailboxOptions::default()).await?;

@@ -143,7 +143,7 @@ impl Driver {
         Ok(Event::Assessed(u32::try_from(unresolved(&scores).len()).unwrap_or(u32::MAX)))
     }
 
-    async fn open_vote(&self, vote: ProposalId) -> Result<()> {
+    async fn open_vote(&mut self, vote: ProposalId) -> Result<()> {
         let options: Vec<_> = self.board().entries(Section::Solutions).await?.iter().map(|entry| entry.name.to_string()).collect();
         let opening = Opening {
             question: json!("which solution is carried out"),
@@ -161,7 +161,7 @@ impl Driver {
         self.tell(Broadcast::ConsensusEvent { pipeline_id: self.pipeline.clone(), proposal_id: vote, event }).await
     }
 
-    async fn decide(&self, outcome: Outcome) -> Result<()> {
+    async fn decide(&mut self, outcome: Outcome) -> Result<()> {
         let (Outcome::Decided { option, .. }, Some(vote)) = (&outcome, self.run.vote()) else { return Ok(()) };
         self.write_decision(json!({"proposal": option, "outcome": outcome})).await?;
         let votes = json!(self.consensus().votes(&vote).await?);
@@ -225,7 +225,8 @@ impl Driver {
         self.post_once(Section::Problem, &format!("{FAILURE}{}", self.run.tries), &seed).await
     }
 
-    pub async fn tell(&self, event: Broadcast) -> Result<()> {
+    pub async fn tell(&mut self, event: Broadcast) -> Result<()> {
+        self.metrics.observe(self.parts.store.ports().clock.now(), &event);
         if let Some(observer) = &self.options.observer {
             observer(&event);
         }

@@ -84,7 +84,10 @@ fn admissible(pipeline: &PipelineId, state: &Fields, wish: Wish) -> Result<()> {
         }
         Wish::Continue => Ok(()),
         _ if awaiting => Ok(()),
-        _ => refused("not_waiting", format!("`{pipeline}` is {status} and waits for no decision: see `governance pipeline status {pipeline}`")),
+        _ => refused(
+            "not_waiting",
+            format!("`{pipeline}` is {status} and waits for no decision: see `governance pipeline status {pipeline}`"),
+        ),
     }
 }
 
@@ -100,7 +103,8 @@ async fn own(parts: &Parts, pipeline: &PipelineId, operator: &Actor) -> Result<L
             return Ok(lease);
         }
         if clock.elapsed() >= until {
-            let message = format!("`{pipeline}` is being carried out by another process: follow it with `governance pipeline logs {pipeline}`");
+            let message =
+                format!("`{pipeline}` is being carried out by another process: follow it with `governance pipeline logs {pipeline}`");
             return Err(Error::new(ErrorKind::Conflict, "owned", message));
         }
         tokio::time::sleep(LOOK).await;

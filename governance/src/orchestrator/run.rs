@@ -105,7 +105,7 @@ pub struct AgentRun {
 }
 
 impl AgentRun {
-    fn new(role: AgentRole, of_try: u32) -> Self {
+    pub(super) fn new(role: AgentRole, of_try: u32) -> Self {
         Self { role, of_try, status: AgentStatus::Pending, told: None, done: false, error: None }
     }
 
@@ -228,7 +228,11 @@ impl Run {
             Event::Silent(id) => {
                 let why = "no progress for too long".to_owned();
                 let owes = self.agents.get(&id).is_some_and(AgentRun::owes);
-                if owes { self.with(Effect::Revoke(id.clone(), why.clone()), &id, AgentStatus::Revoked, format!("`{id}` was revoked: {why}")) } else { Vec::new() }
+                if owes {
+                    self.with(Effect::Revoke(id.clone(), why.clone()), &id, AgentStatus::Revoked, format!("`{id}` was revoked: {why}"))
+                } else {
+                    Vec::new()
+                }
             }
             Event::Assessed(unresolved) => self.assessed(unresolved),
             Event::Continue if self.status == PipelineStatus::Report => self.orchestrate(),

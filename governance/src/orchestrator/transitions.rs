@@ -228,7 +228,7 @@ impl Run {
                 self.status = PipelineStatus::Completed;
                 return vec![Effect::Accept, Effect::Record(self.status)];
             }
-            FallbackAction::EscalateTier => self.tier = Tier::ALL.into_iter().find(|tier| *tier > self.tier).unwrap_or(self.tier),
+            FallbackAction::EscalateTier => self.tier = Tier::ALL.iter().copied().find(|tier| *tier > self.tier).unwrap_or(self.tier),
             FallbackAction::RerunSame | FallbackAction::RerunGamma => {}
         }
         self.awaiting_user = false;
