@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::vocabulary::{AgentId, AgentRole, PipelineId, PipelineStatus, ProposalId};
+use crate::vocabulary::{AgentId, AgentRole, GammaReason, PipelineId, PipelineStatus, ProposalId};
 
 /// One event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +37,13 @@ pub enum Broadcast {
         role: AgentRole,
         /// What runs it.
         runtime: String,
+    },
+    /// The mediator is called.
+    GammaSpawned {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// What for.
+        reason: GammaReason,
     },
     /// An agent said something.
     AgentMessage {
