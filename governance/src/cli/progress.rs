@@ -118,7 +118,7 @@ fn told(event: &Broadcast) -> Option<String> {
             format!("{pipeline_id} {style}{status}{style:#}{reason}")
         }
         Broadcast::AgentSpawned { agent_id, role, runtime, .. } => format!("  {agent_id} begins as {role} ({runtime})"),
-        Broadcast::GammaSpawned { reason, .. } => format!("{BOLD}a mediator{BOLD:#} is called: {reason}"),
+        Broadcast::GammaSpawned { reason, .. } => format!("  {WARN}{reason}{WARN:#}: gamma is called"),
         Broadcast::AgentMessage { from, content, .. } => format!("  {DIM}{from}: {}{DIM:#}", short(&spoken(content), 160)),
         Broadcast::ConsensusEvent { proposal_id, event, .. } => {
             format!("  vote {proposal_id}: {}", short(event.get("event").and_then(Value::as_str).unwrap_or("changed"), 80))

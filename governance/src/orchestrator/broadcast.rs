@@ -38,11 +38,11 @@ pub enum Broadcast {
         /// What runs it.
         runtime: String,
     },
-    /// A mediator was called.
+    /// The mediator is called.
     GammaSpawned {
         /// The run.
         pipeline_id: PipelineId,
-        /// Why.
+        /// What for.
         reason: GammaReason,
     },
     /// An agent said something.

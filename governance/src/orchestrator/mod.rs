@@ -26,12 +26,16 @@ mod parts;
 mod process;
 mod product;
 mod pulse;
+mod remedies;
 mod resume;
 mod run;
 mod runtime;
 mod transitions;
 
 pub use broadcast::Broadcast;
+pub use complexity::{Complexity, Input, complexity};
+pub use conflict::unresolved;
+pub use diagnosis::{Diagnosis, Failure, diagnose};
 pub use driver::{MAX_OBJECTIVE, Orchestrator};
 pub use journal::{Line, replay};
 pub use metrics::{MetricsCollector, RunMetrics};
