@@ -5,6 +5,7 @@ mod args;
 mod blackboard;
 mod budget;
 mod bus;
+mod checkpoint;
 mod ledger;
 mod pipeline;
 mod printer;
@@ -75,6 +76,7 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Blackboard { command } => blackboard::blackboard(config, command, printer).await,
         Command::Bus { command } => bus::bus(config, command, printer).await,
         Command::Budget { command } => budget::budget(config, command, printer).await,
+        Command::Checkpoint { command } => checkpoint::checkpoint(&config, command, printer),
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,
