@@ -3,7 +3,7 @@
 //! [`Governance`] opens a store and its ledger and hands out handles: [`Blackboard`], [`MessageBus`], [`ErrorBudget`], [`RevocationEngine`],
 //! [`Consensus`], and runs. Each of them also stands alone on a [`store::Store`].
 //!
-//! The rooms, from the ground up: [`vocabulary`]; [`store`], [`ledger`], [`llm`]; [`coordination`]; [`guard`]; [`agent`]; [`orchestrator`].
+//! The rooms, from the ground up: [`vocabulary`]; [`store`], [`ledger`], [`llm`]; [`coordination`]; [`guard`]; [`agent`]; [`orchestrator`]; [`ops`].
 //!
 //! Features: `redis` (Redis, Valkey, Dragonfly), `llm` (models on servers, and scenarios), `cli` (the command line, with `llm`), `testing` (the
 //! contract suite for backends). The default is the embedded library on SQLite.
@@ -20,6 +20,7 @@ mod governance;
 pub mod guard;
 pub mod ledger;
 pub mod llm;
+pub mod ops;
 pub mod orchestrator;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]

@@ -36,8 +36,8 @@ fn story(user: &User, outcome: &Value) -> Story {
     let plain = |value: &Value| serde_json::from_str::<Value>(&value.to_string().replace(&own, "x")).unwrap();
     let mut done = BTreeSet::new();
     for entry in user.objects(&["ledger", "list", "--pipeline", id, "--limit", "10000"]) {
-        // Whoever takes a run up says so: that is the difference.
-        if entry["kind"] == "intent" && entry["action"] != "resume" {
+        // Whoever takes a run up says so, and what is repeated is charged again: that is the difference.
+        if entry["kind"] == "intent" && !matches!(entry["action"].as_str(), Some("resume" | "spend")) {
             let payload = entry["payload"].as_str().map_or_else(|| entry["payload"].to_string(), str::to_owned);
             done.insert(format!("{} {} {payload}", entry["action"], entry["agent"]).replace(&own, "x"));
         }
@@ -79,16 +79,27 @@ fn killed_behind_every_line(user: impl Fn() -> User, agents: &str) {
     let resumed: Vec<_> = dying
         .into_iter()
         .map(|(line, user, living)| {
-            assert_eq!(living.end().code, None, "killed behind line {line}");
+            let died = living.end();
+            if died.code == Some(0) {
+                // Ballots and the end of a vote come in either order, so a journal may be two lines shorter.
+                assert!(line + 2 >= lines, "not killed behind line {line}: {died:?}");
+                return (line, user, None);
+            }
+            assert_eq!(died.code, None, "killed behind line {line}: {died:?}");
             let id = only_run(&user);
             let living = user.start(&["pipeline", "continue", &id, "--agents", agents, "--json"]);
-            (line, user, living)
+            (line, user, Some(living))
         })
         .collect();
     for (line, user, living) in resumed {
+        let Some(living) = living else { continue };
         let answer = living.end();
         assert_eq!(answer.calm().code, Some(0), "taken up behind line {line}: {answer:?}");
-        assert_eq!(story(&user, &answer.last_object()), expected, "taken up behind line {line}");
+        let mut told = story(&user, &answer.last_object());
+        let differs: Vec<_> = told.done.symmetric_difference(&expected.done).collect();
+        assert!(differs.is_empty(), "taken up behind line {line}: {differs:#?}");
+        told.done.clone_from(&expected.done);
+        assert_eq!(told, expected, "taken up behind line {line}");
         user.verified();
     }
 }
@@ -134,7 +145,8 @@ fn of_two_who_take_a_run_up_at_once_one_owns_it() {
     let won = answers.iter().filter(|answer| answer.code == Some(0)).count();
     assert_eq!(won, 1, "{answers:?}");
     let lost = answers.iter().find(|answer| answer.code != Some(0)).unwrap();
-    lost.explains(&id);
+    assert_eq!(lost.calm().code, Some(1));
+    assert!(lost.last_object()["error"]["message"].as_str().unwrap().contains(&id), "{lost:?}");
     user.verified();
 }
 
@@ -156,7 +168,9 @@ fn a_run_that_was_stopped_goes_on_once_the_stop_is_lifted() {
     user.object(&["stop", "--all", "--reason", "a drill"]);
     assert_eq!(run.end().code, Some(3));
     let id = only_run(&user);
-    user.does(&["pipeline", "continue", &id]).explains("lift it");
+    let refused = user.does(&["pipeline", "continue", &id]);
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.err.contains("lift it"), "{refused:?}");
     user.object(&["stop", "--lift"]);
     let outcome = user.object(&["pipeline", "continue", &id]);
     assert_eq!(outcome["status"], "COMPLETED");

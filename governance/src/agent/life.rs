@@ -18,14 +18,16 @@ const STAGE: Duration = Duration::from_secs(600);
 /// Lives as an agent. Ends well when told to leave; with a `revoked` error when the admission was ended.
 pub async fn live(desk: &Desk, worker: &dyn Worker) -> Result<()> {
     let mut bus = desk.bus();
-    bus.join(MailboxOptions { redeliver_after: STAGE, ..MailboxOptions::default() }).await?;
+    bus.take_over(MailboxOptions { redeliver_after: STAGE, ..MailboxOptions::default() }).await?;
     let heartbeat = desk.heartbeat().await?;
     desk.set_status(AgentStatus::Running).await?;
     desk.enter(AgentPhase::Preflight).await?;
     report(&bus, Report::Done(Stage::Ready)).await?;
+    let mut done_last = None;
     loop {
         let delivery = bus.receive().await?;
-        let Some(instruction) = instruction(&delivery) else {
+        // Who was started again hears what it was told before, and once more.
+        let Some(instruction) = instruction(&delivery).filter(|instruction| Some(instruction) != done_last.as_ref()) else {
             bus.acknowledge(&delivery).await?;
             continue;
         };
@@ -46,7 +48,11 @@ pub async fn live(desk: &Desk, worker: &dyn Worker) -> Result<()> {
             Instruction::Leave => Ok(()),
         };
         let said = match done {
-            Ok(()) => Report::Done(instruction.stage()),
+            Ok(()) => {
+                let stage = instruction.stage();
+                done_last = Some(instruction);
+                Report::Done(stage)
+            }
             Err(error) => failed(desk, instruction.stage(), error).await?,
         };
         report(&bus, said).await?;

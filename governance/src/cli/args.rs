@@ -87,6 +87,11 @@ pub enum Command {
         #[command(subcommand)]
         command: Budget,
     },
+    /// The final states of runs, to go on from
+    Checkpoint {
+        #[command(subcommand)]
+        command: Checkpoint,
+    },
     /// End an agent's admission: no write of it lands any more
     Revoke(Revoke),
     /// Stop a run, or everything
@@ -246,6 +251,17 @@ pub enum Budget {
     Show {
         /// The run [default: the newest]
         id: Option<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Checkpoint {
+    /// Every checkpoint, newest last
+    List,
+    /// One checkpoint
+    Load {
+        /// The checkpoint, as `ckpt-20260131-235959-0f3a9c21`
+        id: String,
     },
 }
 

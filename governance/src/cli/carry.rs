@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::governance::Governance;
 use crate::llm::{MAX_SCRIPT, ScriptText};
+use crate::ops::{Checkpoints, checkpoint_of};
 use crate::orchestrator::{AgentRuntime, RunOptions, RunOutcome, Wish, markdown};
 use crate::vocabulary::{PipelineStatus, Ports};
 
@@ -77,6 +78,12 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
         }
     };
     let code = outcome.exit_code() as u8;
+    let ports = governance.store().ports();
+    let checkpoint = checkpoint_of(&outcome, ports.clock.now(), &*ports.chance);
+    if let Err(error) = Checkpoints::open(&governance.config().home).write(&checkpoint) {
+        // The run is done all the same, and its record is the ledger.
+        let _ = printer.note(format!("no checkpoint was written: {error}"));
+    }
     if let Some(out) = &how.out {
         let written = tokio::fs::write(out, markdown(&outcome)).await;
         written.map_err(|e| Error::unavailable("not_written", format!("`{}` cannot be written", out.display())).because(e))?;

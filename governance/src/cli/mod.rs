@@ -6,6 +6,7 @@ mod blackboard;
 mod budget;
 mod bus;
 mod carry;
+mod checkpoint;
 mod ledger;
 mod pipeline;
 mod printer;
@@ -80,6 +81,7 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Blackboard { command } => blackboard::blackboard(config, command, printer).await,
         Command::Bus { command } => bus::bus(config, command, printer).await,
         Command::Budget { command } => budget::budget(config, command, printer).await,
+        Command::Checkpoint { command } => checkpoint::checkpoint(&config, command, printer),
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,

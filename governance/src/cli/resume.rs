@@ -37,7 +37,7 @@ async fn download(config: Config, id: String, out: Option<&Path>, printer: &Prin
             let text = serde_json::to_vec_pretty(&context).map_err(|e| Error::internal("a context is not JSON").because(e))?;
             let written = tokio::fs::write(out, text).await;
             written.map_err(|e| Error::unavailable("not_written", format!("`{}` cannot be written", out.display())).because(e))?;
-            printer.note(&format!("written to {}", out.display()))?;
+            printer.note(format!("written to {}", out.display()))?;
         }
     }
     Ok(ExitCode::SUCCESS)

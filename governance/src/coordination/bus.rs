@@ -69,6 +69,12 @@ impl MessageBus {
         Ok(())
     }
 
+    /// Joins in place of a process that is gone: what that had out for processing comes again at once.
+    pub async fn take_over(&mut self, options: MailboxOptions) -> Result<()> {
+        self.join(options).await?;
+        self.inbox.reclaim(&self.actor).await
+    }
+
     /// Leaves: what still waits in the inbox goes to the dead letters. Answers how much that was.
     pub async fn leave(self) -> Result<u64> {
         self.remove(&self.actor.id, "the recipient left").await

@@ -192,6 +192,20 @@ impl Mailbox {
         Ok(())
     }
 
+    /// Lets what is out for processing come again at once: whoever had it is gone.
+    pub async fn reclaim(&self, actor: &Actor) -> Result<()> {
+        loop {
+            let (version, progress, _) = self.look().await?;
+            if progress.claimed == 0 {
+                return Ok(());
+            }
+            let lapsed = Progress { until: Millis(0), ..progress };
+            if self.won(actor.commit().version(self.cursor(), version).put(self.cursor(), to_json(&lapsed)?)).await? {
+                return Ok(());
+            }
+        }
+    }
+
     fn too_often(&self) -> String {
         format!("delivered {} times without an acknowledgement", self.options.max_deliveries)
     }

@@ -143,7 +143,7 @@ impl Driver {
     pub async fn sit_down(parts: &Parts, governor: &Actor, owner: Lease, objective: &str, run: Run, options: RunOptions) -> Result<Self> {
         let task = run.pipeline.task();
         let mut bus = parts.bus(&task, governor);
-        bus.join(MailboxOptions::default()).await?;
+        bus.take_over(MailboxOptions::default()).await?;
         let clock = &parts.store.ports().clock;
         Ok(Self {
             inbox: Inbox::open(&bus),
