@@ -1,5 +1,7 @@
 //! What can be configured, and where it is read from: flags first, then the environment, then `config.toml` in the home directory.
 
+mod shown;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ledger::Durability;
 use crate::llm::{Mode, ModelSettings};
 use crate::vocabulary::TenantId;
+pub use shown::{Setting, Source};
 
 /// The home directory, unless told otherwise.
 pub const DEFAULT_HOME: &str = ".governance";
