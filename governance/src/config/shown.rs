@@ -1,6 +1,5 @@
 //! The configuration as it holds, and where each value came from.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Config, File, Flags};
@@ -9,8 +8,7 @@ use crate::llm::ModelSettings;
 use crate::store::StoreUrl;
 
 /// Where a value came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(tag = "source", content = "name", rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// A flag.
     Flag(&'static str),
@@ -23,14 +21,13 @@ pub enum Source {
 }
 
 /// One value of the configuration, nothing secret in it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
     /// Its name, as in `config.toml`.
     pub name: &'static str,
     /// Its value.
     pub value: Value,
     /// Where it came from.
-    #[serde(flatten)]
     pub source: Source,
 }
 
@@ -40,6 +37,19 @@ impl std::fmt::Display for Source {
             Self::Flag(name) | Self::Environment(name) => f.write_str(name),
             Self::File => f.write_str("config.toml"),
             Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+impl Source {
+    /// What kind of place: `flag`, `environment`, `file` or `default`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Flag(_) => "flag",
+            Self::Environment(_) => "environment",
+            Self::File => "file",
+            Self::Default => "default",
         }
     }
 }
@@ -210,7 +220,7 @@ mod tests {
         ];
         let settings =
             Config::settings(&flags, |asked| secret.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned()));
-        let text = serde_json::to_string(&settings.unwrap()).unwrap();
+        let text = format!("{:?}", settings.unwrap());
         assert!(!text.contains("hunter2") && text.contains("set, not shown") && text.contains("https://hidden@h/v1?hidden"), "{text}");
     }
 }
