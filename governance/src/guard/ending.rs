@@ -9,6 +9,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::vocabulary::{AgentId, PipelineId, PipelineStatus, RevocationType};
 
+/// How often a stop makes sure that its pipeline has not ended meanwhile.
+const CAREFUL: u32 = 8;
+
 /// A pipeline whose admission was revoked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RevokedPipeline {
@@ -24,7 +27,7 @@ impl RevocationEngine {
     /// Stops a pipeline with all of its agents. How one that has ended ended stays what it was; nothing that it admitted lands any more either way.
     pub async fn stop_pipeline(&self, id: &PipelineId, reason: &str) -> Result<Receipt> {
         let keys = self.store.keys();
-        loop {
+        for attempt in 0.. {
             let Some(state) = self.store.state(keys.pipeline(id)).await? else {
                 let message = format!("there is no pipeline `{id}`: see `governance pipeline list`");
                 return Err(Error::new(ErrorKind::NotFound, "no_such_pipeline", message));
@@ -33,12 +36,15 @@ impl RevocationEngine {
             let data = json!({"pipeline_id": id, "status": ended.unwrap_or(PipelineStatus::Stopped), "reason": reason});
             let mut commit = self
                 .raising(keys.pipeline_epoch(id))
-                .version(keys.pipeline(id), state.version)
                 .write(self.alert("pipeline_stopped", &data)?)
                 .write(self.broadcast("pipeline_stopped", &data)?);
             if ended.is_none() {
                 let stopped = [("status", PipelineStatus::Stopped.as_str()), ("reason", reason), ("awaiting_user", "false")];
                 commit = commit.merge(keys.pipeline(id), stopped);
+            }
+            // INVARIANT: a stop lands, however fast its pipeline goes from state to state.
+            if attempt < CAREFUL {
+                commit = commit.version(keys.pipeline(id), state.version);
             }
             match self.carry_out(Action::Stop, (None, Some(id)), &data, commit).await {
                 // It went on to another state in between.
@@ -46,6 +52,7 @@ impl RevocationEngine {
                 other => return other,
             }
         }
+        Err(Error::internal("a stop was tried without end"))
     }
 
     /// Revokes a pipeline: what its agents were begun under, then each agent that has not ended, so that each has its signal, its line in

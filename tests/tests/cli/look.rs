@@ -1,7 +1,7 @@
 //! `pipeline status`, `logs`, `consensus` and `budget`: what is going on in a run.
 
 use governance::vocabulary::FallbackAction;
-use governance_tests::program::User;
+use governance_tests::program::{Living, User};
 use serde_json::{Value, json};
 
 use super::{CACHE, DISPUTED, NOBODY, agents, begun, redis, settled, under_way};
@@ -29,6 +29,9 @@ fn a_run_that_has_ended_waits_for_nothing() {
     }
     assert!(!user.does(&["pipeline", "show", &id]).out.contains("rerun_same"));
     assert!(!user.does(&["pipeline", "show", &id]).out.contains('\u{1b}'), "no colours in a pipe");
+    let mut forced = user.command(["pipeline", "logs", &id]);
+    forced.env("CLICOLOR_FORCE", "1");
+    assert!(Living::spawn(forced).end().out.contains("\u{1b}["), "colours where they are wanted");
 }
 
 async fn logged(user: User) {
