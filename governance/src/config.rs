@@ -1,5 +1,7 @@
 //! What can be configured, and where it is read from: flags first, then the environment, then `config.toml` in the home directory.
 
+mod shown;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use crate::ledger::Durability;
 use crate::llm::{Mode, ModelSettings};
 use crate::orchestrator::Limits;
 use crate::vocabulary::TenantId;
+pub use shown::{Setting, Source};
 
 /// The home directory, unless told otherwise.
 pub const DEFAULT_HOME: &str = ".governance";
@@ -67,6 +70,9 @@ struct File {
     model: Option<String>,
     base_url: Option<String>,
     call_timeout_seconds: Option<u64>,
+    gamma_stuck_threshold: Option<f64>,
+    gamma_conflict_threshold: Option<u32>,
+    gamma_complexity_threshold: Option<f64>,
 }
 
 /// What a command line says; everything else is looked up.
@@ -122,7 +128,7 @@ impl Config {
             return Err(Error::invalid("bad_value", format!("a call of the model may take 1 to {} seconds", MAX_CALL.as_secs())));
         }
         Ok(Self {
-            limits: limits(&set)?,
+            limits: limits(&set, &file)?,
             model,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
             tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),
@@ -164,25 +170,30 @@ impl File {
     }
 }
 
-/// When a run needs help, by the environment.
-fn limits(set: &impl Fn(&str) -> Option<String>) -> Result<Limits> {
+/// When a run needs help: by the environment, then by the file.
+fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Limits> {
     let default = Limits::default();
-    let number = |name: &str, highest: f64| {
-        let wanted = || bad_value(name, &set(name).unwrap_or_default(), &format!("a number from 0 to {highest}"));
-        let parsed = set(name).map(|value| value.parse::<f64>().ok().filter(|number| (0.0..=highest).contains(number)).ok_or_else(wanted));
-        parsed.transpose()
+    let number = |name: &str, filed: Option<f64>, highest: f64| match set(name) {
+        None if filed.is_none_or(|number| (0.0..=highest).contains(&number)) => Ok(filed),
+        None => Err(bad_value("config.toml", &format!("{filed:?}"), &format!("numbers from 0 to {highest}"))),
+        Some(value) => {
+            let parsed = value.parse::<f64>().ok().filter(|number| (0.0..=highest).contains(number));
+            parsed.map(Some).ok_or_else(|| bad_value(name, &value, &format!("a number from 0 to {highest}")))
+        }
     };
-    let mut patience = default.patience;
-    if let Some(seconds) = number("GAMMA_STUCK_THRESHOLD", 86_400.0)? {
-        patience.mediate = Duration::from_secs_f64(seconds);
+    let mut limits = default;
+    if let Some(seconds) = number("GAMMA_STUCK_THRESHOLD", file.gamma_stuck_threshold, 86_400.0)? {
+        limits.patience.mediate = Duration::from_secs_f64(seconds);
         // The ladder's rungs keep their distances.
-        patience.revoke = patience.mediate * 2;
+        limits.patience.revoke = limits.patience.mediate * 2;
     }
-    let conflicts = match set("GAMMA_CONFLICT_THRESHOLD") {
+    limits.conflicts = match set("GAMMA_CONFLICT_THRESHOLD") {
         Some(value) => value.parse().map_err(|_| bad_value("GAMMA_CONFLICT_THRESHOLD", &value, "a number of proposals"))?,
-        None => default.conflicts,
+        None => file.gamma_conflict_threshold.unwrap_or(default.conflicts),
     };
-    Ok(Limits { patience, conflicts, complexity: number("GAMMA_COMPLEXITY_THRESHOLD", 1.0)?.unwrap_or(default.complexity), ..default })
+    let complexity = number("GAMMA_COMPLEXITY_THRESHOLD", file.gamma_complexity_threshold, 1.0)?;
+    limits.complexity = complexity.unwrap_or(default.complexity);
+    Ok(limits)
 }
 
 fn truth(name: &str, value: &str) -> Result<bool> {

@@ -1,5 +1,10 @@
 //! What can be said on the command line.
 
+mod end;
+mod look;
+mod record;
+mod setup;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,18 +13,29 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use crate::ledger::Durability;
 use crate::llm::Mode;
-use crate::vocabulary::{FallbackAction, RevocationType};
+pub use end::{Revoke, Stop};
+pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun};
+pub use record::{Checkpoint, Export, Format, Ledger, Store};
+pub use setup::{Completions, Configuration, Manual};
 
 const AFTER: &str = "\
-Exit codes: 0 success, 1 error, 2 votes closed without a decision, 3 aborted or stopped.
+Exit codes:
+  0  success
+  1  an error: wrong use, wrong input, something that cannot be reached, a record that is not intact
+  2  the votes closed without a decision; the run waits for its user
+  3  the run was aborted or stopped
+
+Output: answers on standard output, errors and notes on standard error. With --json everything is one JSON object a line, an error
+as {\"error\": {kind, code, message, details}}.
 
 Configuration: flags first, then the environment (GOVERNANCE_HOME, GOVERNANCE_STORE, GOVERNANCE_DURABILITY, AUTO_ORCHESTRATE,
 ORCHESTRATION_TIMEOUT, GOVERNANCE_MODE, OPENROUTER_MODEL, OPENROUTER_BASE_URL, GOVERNANCE_CALL_TIMEOUT; the model's key only there:
-OPENROUTER_API_KEY), then config.toml in the home directory.
+OPENROUTER_API_KEY), then config.toml in the home directory. `governance config show` says which of them holds.
 
 Examples:
   governance run \"Design a caching strategy\" --out solution.md
   governance blackboard watch            follow a run from a second terminal
+  governance pipeline consensus          how the newest run's vote went
   governance ledger verify               check that the record is what was written
   governance stop --all                  stop everything, now";
 
@@ -67,7 +83,7 @@ impl Args {
 pub enum Command {
     /// Run an objective: agents propose, evaluate and vote; the decision is printed
     Run(Run),
-    /// The runs and their states
+    /// The runs: their states, logs and votes, and their end
     Pipeline {
         #[command(subcommand)]
         command: Pipeline,
@@ -106,6 +122,15 @@ pub enum Command {
         #[command(subcommand)]
         command: Store,
     },
+    /// What this program is configured to do
+    Config {
+        #[command(subcommand)]
+        command: Configuration,
+    },
+    /// Print what makes a shell complete commands and options
+    Completions(Completions),
+    /// Write manual pages, or the whole reference as Markdown
+    Man(Manual),
     /// Live as an agent of a run that starts this process
     #[command(hide = true)]
     Agent,
@@ -183,151 +208,4 @@ fn seconds(text: &str) -> Result<Duration, String> {
         return Err("a run may take more than nothing and at most a day".to_owned());
     }
     Ok(span)
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Pipeline {
-    /// Every run, newest last
-    List,
-    /// One run and its agents
-    Status {
-        /// The run [default: the newest]
-        id: Option<String>,
-    },
-    /// Go on with a run that waits at its report, was stopped, or whose process died
-    Continue {
-        /// The run [default: the newest]
-        id: Option<String>,
-        #[command(flatten)]
-        how: How,
-    },
-    /// Go on with a run whose votes closed without a decision
-    #[command(
-        after_help = "Actions:\n  rerun_same      fresh agents, who are told what failed\n  rerun_gamma     the same, with a mediator\n  \
-escalate_tier   the same, trusted one tier further\n  accept_partial  the best proposal becomes the decision\n  \
-download_log    everything that is known, as JSON; the run goes on waiting"
-    )]
-    Fallback {
-        /// The run
-        id: String,
-        /// How to go on
-        action: FallbackAction,
-        #[command(flatten)]
-        how: How,
-    },
-    /// Give up on a decision: the run ends as CONSENSUS_FAILED
-    GiveUp {
-        /// The run
-        id: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Blackboard {
-    /// The entries as they stand
-    Show {
-        /// The run [default: the newest]
-        id: Option<String>,
-    },
-    /// Every write as it comes, until the run ends
-    Watch {
-        /// The run [default: the one under way, or the next]
-        id: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Bus {
-    /// Every message as it comes, until the run ends
-    Tail {
-        /// The run [default: the one under way, or the next]
-        id: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Budget {
-    /// Spending and faults by agent
-    Show {
-        /// The run [default: the newest]
-        id: Option<String>,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Checkpoint {
-    /// Every checkpoint, newest last
-    List,
-    /// One checkpoint
-    Load {
-        /// The checkpoint, as `ckpt-20260131-235959-0f3a9c21`
-        id: String,
-    },
-}
-
-#[derive(Debug, Arguments)]
-pub struct Revoke {
-    /// The agent, as `alpha-7f3k2q`
-    pub agent: String,
-    /// Why, for people
-    #[arg(long, default_value = "revoked by an operator")]
-    pub reason: String,
-    /// As what it is counted
-    #[arg(long = "type", value_name = "TYPE", default_value = "manual")]
-    pub kind: RevocationType,
-}
-
-#[derive(Debug, Arguments)]
-#[command(group = clap::ArgGroup::new("what").required(true))]
-pub struct Stop {
-    /// One run
-    #[arg(group = "what")]
-    pub pipeline: Option<String>,
-    /// Everything, also what is just beginning; nothing new begins until it is lifted
-    #[arg(long, group = "what")]
-    pub all: bool,
-    /// Lift a stop of everything: new runs may begin
-    #[arg(long, group = "what")]
-    pub lift: bool,
-    /// Why, for people
-    #[arg(long, default_value = "stopped by an operator")]
-    pub reason: String,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Ledger {
-    /// Entries, oldest first
-    List {
-        /// Only those of a run
-        #[arg(long, value_name = "ID")]
-        pipeline: Option<String>,
-        /// Only those of an agent
-        #[arg(long, value_name = "ID")]
-        agent: Option<String>,
-        /// Only those about an action, as `vote`
-        #[arg(long)]
-        action: Option<crate::ledger::Action>,
-        /// Only those after a number
-        #[arg(long, default_value_t = 0)]
-        after: u64,
-        /// At most so many, the newest of them
-        #[arg(long, default_value_t = 200)]
-        limit: u32,
-    },
-    /// Check every entry, every chain and every head; names the first bad one. Changes nothing
-    Verify {
-        /// A head kept elsewhere, as a file or as JSON: finds rows cut together with their heads
-        #[arg(long, value_name = "FILE|JSON")]
-        head: Option<String>,
-    },
-    /// The newest signed head: keep it elsewhere
-    Head,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Store {
-    /// What the store is, what it can promise, and whether it has lost anything
-    Check,
-    /// Bring a store that has lost acknowledged writes back into use; everything admitted before stays refused
-    Recover,
 }

@@ -13,7 +13,7 @@ use crate::ledger::{EMPTY, Filter, Head};
 use crate::vocabulary::{AgentId, DEFAULT_LEDGER_PATH, PipelineId};
 
 /// How long to wait for the entries of processes that died: their lease must lapse first.
-const CATCH_UP: Duration = Duration::from_secs(4);
+pub const CATCH_UP: Duration = Duration::from_secs(4);
 
 pub async fn ledger(config: Config, command: Ledger, printer: &Printer) -> Result<ExitCode> {
     match command {
@@ -21,7 +21,14 @@ pub async fn ledger(config: Config, command: Ledger, printer: &Printer) -> Resul
             let (pipeline, agent) = (pipeline.map(PipelineId::new).transpose()?, agent.map(AgentId::new).transpose()?);
             list(config, Filter { pipeline, agent, action, after, limit, newest_first: after == 0 }, printer).await
         }
-        Ledger::Verify { head } => verify(&config, head, printer),
+        Ledger::Export(args) => super::export::export(config, args, printer).await,
+        Ledger::Verify { head, file } => {
+            let outside = head.map(|given| outside_head(&given)).transpose()?;
+            match file {
+                Some(file) => super::export::verify(&config, &file, outside.as_ref(), printer),
+                None => verify(&config, outside.as_ref(), printer),
+            }
+        }
         Ledger::Head => {
             let governance = super::existing(config).await?;
             governance.catch_up(CATCH_UP).await?;
@@ -63,10 +70,9 @@ async fn list(config: Config, filter: Filter, printer: &Printer) -> Result<ExitC
 }
 
 /// Reads only: neither the ledger nor the store is opened for writing.
-fn verify(config: &Config, head: Option<String>, printer: &Printer) -> Result<ExitCode> {
-    let outside = head.map(|given| outside_head(&given)).transpose()?;
+fn verify(config: &Config, outside: Option<&Head>, printer: &Printer) -> Result<ExitCode> {
     let path = config.home.join(DEFAULT_LEDGER_PATH);
-    let report = match crate::ledger::verify(&path, outside.as_ref()) {
+    let report = match crate::ledger::verify(&path, outside) {
         // With a head from outside, an empty ledger has lost everything that the head covers.
         Err(error) if error.code() == EMPTY && outside.is_none() => {
             printer.either(&json!({"intact": true, "entries": 0}), || error.to_string())?;

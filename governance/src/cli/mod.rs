@@ -7,12 +7,18 @@ mod budget;
 mod bus;
 mod carry;
 mod checkpoint;
+mod config;
+mod consensus;
+mod export;
 mod ledger;
+mod logs;
 mod pipeline;
 mod printer;
 mod progress;
+mod reference;
 mod resume;
 mod run;
+mod status;
 mod stop;
 mod store;
 
@@ -39,6 +45,11 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             // Exit code 2 means "votes without a decision" here; wrong usage is an error like any other.
+            if error.use_stderr() && std::env::args_os().any(|given| given == "--json") {
+                let told = error.to_string();
+                let sentence = told.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+                return Printer::new(true).fail(&Error::invalid("usage", format!("{sentence}; see `governance --help`")));
+            }
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
@@ -71,6 +82,12 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
     if matches!(args.command, Command::Agent) {
         return agent::agent().await;
     }
+    match &args.command {
+        Command::Completions(shell) => return reference::completions(shell, printer),
+        Command::Man(manual) => return reference::manual(manual, printer),
+        Command::Config { command } => return config::config(&args.flags(), command, printer),
+        _ => {}
+    }
     let config = Config::load(args.flags(), |name| std::env::var(name).ok())?;
     match args.command {
         Command::Run(run) => run::run(config, run, printer).await,
@@ -86,7 +103,7 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,
         Command::Store { command } => store::store(config, command, printer).await,
-        Command::Agent => Ok(ExitCode::SUCCESS),
+        Command::Agent | Command::Completions(_) | Command::Man(_) | Command::Config { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

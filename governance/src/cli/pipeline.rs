@@ -4,46 +4,70 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::args::Pipeline;
-use super::printer::{BOLD, DIM, Printer, clock, short};
+use super::args::{Pipeline, RevokeRun};
+use super::printer::{GOOD, Printer, moment, short};
+use super::status::coloured;
 use crate::config::Config;
-use crate::error::Result;
-use crate::vocabulary::Millis;
+use crate::error::{Error, ErrorKind, Result};
+use crate::governance::Governance;
+use crate::vocabulary::{AgentId, Millis, PipelineId};
 
 pub async fn pipeline(config: Config, command: Pipeline, printer: &Printer) -> Result<ExitCode> {
+    // A wrong id is told before anything is opened.
+    if let Pipeline::Stop { id, .. } | Pipeline::Revoke(RevokeRun { id, .. }) = &command {
+        PipelineId::new(id)?;
+    }
     let governance = super::existing(config).await?;
     match command {
         Pipeline::Continue { .. } | Pipeline::Fallback { .. } | Pipeline::GiveUp { .. } => {}
-        Pipeline::List => {
-            for (id, state) in super::pipelines(&governance).await? {
-                let begun = Millis(state.field("created_at").parse().unwrap_or(0));
-                let object = json!({"pipeline_id": id, "status": state.field("status"), "awaiting_user": state.field("awaiting_user") == "true",
-                    "objective": state.field("objective"), "created_at": begun});
-                printer.either(&object, || {
-                    format!("{id}  {BOLD}{:<14}{BOLD:#}  {}  {}", state.field("status"), clock(begun), short(state.field("objective"), 70))
-                })?;
-            }
-        }
-        Pipeline::Status { id } => {
-            let id = super::chosen(&governance, id).await?;
-            let state = governance.store().state(governance.store().keys().pipeline(&id)).await?.unwrap_or_default();
-            let agents = governance.admissions().agents(&id).await?;
-            if printer.json {
-                printer.object(&json!({"pipeline_id": id, "state": state.fields, "agents": agents}))?;
-            } else {
-                printer.line(format!("{id}  {BOLD}{}{BOLD:#}  {}", state.field("status"), short(state.field("objective"), 200)))?;
-                if !state.field("reason").is_empty() {
-                    printer.line(format!("  {}", short(state.field("reason"), 400)))?;
-                }
-                for agent in agents {
-                    printer.line(format!(
-                        "  {:<14} {:<6} {} {:<10} {} {DIM}{}{DIM:#}",
-                        agent.id, agent.role, agent.tier, agent.status, agent.phase, agent.runtime
-                    ))?;
-                }
-            }
+        Pipeline::List => list(&governance, printer).await?,
+        Pipeline::Status { id } => super::status::status(&governance, &super::chosen(&governance, id).await?, printer).await?,
+        Pipeline::Stop { id, reason } => super::stop::stop_run(&governance, &PipelineId::new(id)?, &reason, printer).await?,
+        Pipeline::Revoke(args) => revoke(&governance, args, printer).await?,
+        Pipeline::Logs(args) => super::logs::logs(&governance, args, printer).await?,
+        Pipeline::Consensus { id } => {
+            super::consensus::consensus(&governance, &super::chosen(&governance, id).await?, printer).await?;
         }
     }
     governance.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn list(governance: &Governance, printer: &Printer) -> Result<()> {
+    let pipelines = super::pipelines(governance).await?;
+    if pipelines.is_empty() {
+        printer.note("there is no run yet: start one with `governance run \"…\"`")?;
+    }
+    for (id, state) in pipelines {
+        let (begun, waits) = (Millis(state.field("created_at").parse().unwrap_or(0)), state.field("awaiting_user") == "true");
+        let object = json!({"pipeline_id": id, "status": state.field("status"), "awaiting_user": waits,
+            "objective": state.field("objective"), "created_at": begun});
+        printer.either(&object, || {
+            let waits = if waits { "waits for you: " } else { "" };
+            let status = coloured(state.field("status"), !waits.is_empty());
+            format!("{id}  {status}  {}  {waits}{}", moment(begun), short(state.field("objective"), 70))
+        })?;
+    }
+    Ok(())
+}
+
+async fn revoke(governance: &Governance, args: RevokeRun, printer: &Printer) -> Result<()> {
+    let id = super::chosen(governance, Some(args.id)).await?;
+    if let Some(agent) = args.agent {
+        let agent = AgentId::new(agent)?;
+        let known = governance.admissions().agent(&agent).await?.is_some_and(|agent| agent.pipeline.as_ref() == Some(&id));
+        if !known {
+            let message = format!("there is no agent `{agent}` in `{id}`: see `governance pipeline status {id}`");
+            return Err(Error::new(ErrorKind::NotFound, "no_such_agent", message));
+        }
+        return super::stop::revoke_agent(governance, &agent, args.kind, &args.reason, printer).await;
+    }
+    let revoked = governance.revocations().revoke_pipeline(&id, args.kind, &args.reason).await?;
+    let object = json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended});
+    printer.either(&object, || {
+        let mut lines = vec![format!("{GOOD}revoked{GOOD:#} {id}: no write that it or its agents were admitted to lands any more")];
+        lines.extend(revoked.revoked.iter().map(|agent| format!("  {agent}")));
+        lines.extend(revoked.ended.iter().map(|agent| format!("  {agent} had ended")));
+        lines.join("\n")
+    })
 }

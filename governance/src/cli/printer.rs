@@ -45,6 +45,11 @@ impl Printer {
         if self.json { self.object(value) } else { self.line(text()) }
     }
 
+    /// Text that is an answer as it is.
+    pub fn text(self, text: &[u8]) -> Result<()> {
+        written(io::stdout().lock().write_all(text))
+    }
+
     /// Something beside the answer, on standard error.
     pub fn note(self, text: impl AsRef<str>) -> Result<()> {
         written(writeln!(anstream::stderr(), "{DIM}{}{DIM:#}", text.as_ref()))
@@ -71,7 +76,7 @@ impl Printer {
     }
 }
 
-fn written(done: io::Result<()>) -> Result<()> {
+pub fn written(done: io::Result<()>) -> Result<()> {
     done.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => Error::new(ErrorKind::Unavailable, CLOSED, "the output is closed"),
         _ => Error::unavailable("output_failed", "the output cannot be written").because(error),
@@ -84,6 +89,18 @@ pub fn clock(at: Millis) -> String {
     format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, at.0 % 1000)
 }
 
+/// A day and a time of day, UTC.
+pub fn moment(at: Millis) -> String {
+    // Days since 1970 as a date: years begin in March, so that the leap day is the last one.
+    let days = at.0 / 86_400_000 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let march = (5 * of_year + 2) / 153;
+    let (day, month) = (of_year - (153 * march + 2) / 5 + 1, if march < 10 { march + 3 } else { march - 9 });
+    format!("{:04}-{month:02}-{day:02} {}", year + era * 400 + u64::from(month <= 2), &clock(at)[..8])
+}
+
 /// A text on one line, cut to a length, without what could steer a terminal.
 pub fn short(text: &str, length: usize) -> String {
     let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(length + 1).collect();
@@ -91,4 +108,29 @@ pub fn short(text: &str, length: usize) -> String {
         return format!("{}…", clean.chars().take(length.saturating_sub(1)).collect::<String>());
     }
     clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_a_day_and_a_time() {
+        for (at, told) in [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399_999, "2000-02-28 23:59:59"),
+            (951_782_400_000, "2000-02-29 00:00:00"),
+            (951_868_800_000, "2000-03-01 00:00:00"),
+            (1_767_225_599_000, "2025-12-31 23:59:59"),
+            (4_107_542_400_000, "2100-03-01 00:00:00"),
+        ] {
+            assert_eq!(moment(Millis(at)), told);
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_shown_is_on_one_line_and_steers_no_terminal() {
+        assert_eq!(short("a\x1b[31m\nb", 20), "a [31m b");
+        assert_eq!(short("abcdef", 4), "abc…");
+    }
 }

@@ -110,7 +110,7 @@ async fn agent(governance: &Governance, id: &AgentId) -> crate::error::Result<St
 }
 
 /// An event in one line, where it is worth one.
-fn told(event: &Broadcast) -> Option<String> {
+pub fn told(event: &Broadcast) -> Option<String> {
     Some(match event {
         Broadcast::PipelineStatus { pipeline_id, status, reason } => {
             let style = if *status == PipelineStatus::Completed { GOOD } else { BOLD };

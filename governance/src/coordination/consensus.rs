@@ -30,8 +30,8 @@ const REVEALING: &str = "revealing";
 /// A task's votes, as one actor sees them and takes part.
 #[derive(Debug, Clone)]
 pub struct Consensus {
-    store: Store,
-    task: TaskId,
+    pub(super) store: Store,
+    pub(super) task: TaskId,
     actor: Actor,
 }
 

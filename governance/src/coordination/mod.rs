@@ -19,6 +19,7 @@ mod lease;
 mod mailbox;
 mod message;
 mod proposal;
+mod register;
 mod roster;
 mod tally;
 

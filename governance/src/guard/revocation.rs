@@ -15,9 +15,7 @@ use super::triggers::{Observation, Response, Triggers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Commit, Query, Store, Write, to_json};
-use crate::vocabulary::{
-    AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType,
-};
+use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, RevocationType, ViolationType};
 
 /// How many items `revocations:ledger` and `alerts:queue` keep.
 const LISTED: u64 = 10_000;
@@ -29,8 +27,8 @@ const BUCKETS: u64 = 12;
 /// Ends the admission of agents, of pipelines, of everything.
 #[derive(Debug, Clone)]
 pub struct RevocationEngine {
-    store: Store,
-    recorder: Recorder,
+    pub(super) store: Store,
+    pub(super) recorder: Recorder,
     triggers: Triggers,
 }
 
@@ -104,25 +102,6 @@ impl RevocationEngine {
             }
         }
         self.standing(keys.agent_epoch(agent)).await
-    }
-
-    /// Stops a pipeline with all of its agents.
-    pub async fn stop_pipeline(&self, id: &PipelineId, reason: &str) -> Result<Receipt> {
-        let keys = self.store.keys();
-        if self.store.state(keys.pipeline(id)).await?.is_none() {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                "no_such_pipeline",
-                format!("there is no pipeline `{id}`: see `governance pipeline list`"),
-            ));
-        }
-        let data = json!({"pipeline_id": id, "status": PipelineStatus::Stopped, "reason": reason});
-        let commit = self
-            .raising(keys.pipeline_epoch(id))
-            .merge(keys.pipeline(id), [("status", PipelineStatus::Stopped.to_string()), ("reason", reason.to_owned())])
-            .write(self.alert("pipeline_stopped", &data)?)
-            .write(self.broadcast("pipeline_stopped", &data)?);
-        self.carry_out(Action::Stop, (None, Some(id)), &data, commit).await
     }
 
     /// Stops everything of this tenant, also what is being begun at this moment. Nothing begins until [`lift`](Self::lift).
@@ -295,17 +274,17 @@ impl RevocationEngine {
         Ok(Receipt { epoch: self.store.number(epoch).await?, generation })
     }
 
-    fn raising(&self, epoch: Key) -> Commit {
+    pub(super) fn raising(&self, epoch: Key) -> Commit {
         Commit::default().urgent().raise(epoch).raise(self.store.keys().generation())
     }
 
-    fn alert(&self, kind: &str, data: &Value) -> Result<Write> {
+    pub(super) fn alert(&self, kind: &str, data: &Value) -> Result<Write> {
         let at = self.store.ports().clock.now();
         let value = to_json(&json!({"type": kind, "at": at, "data": data}))?;
         Ok(Write::Push { list: self.store.keys().alerts_queue(), value, bound: LISTED })
     }
 
-    fn broadcast(&self, kind: &str, data: &Value) -> Result<Write> {
+    pub(super) fn broadcast(&self, kind: &str, data: &Value) -> Result<Write> {
         let payload = to_json(&json!({"type": kind, "data": data}))?;
         Ok(Write::Signal { channel: self.store.keys().ws_broadcast(), payload })
     }

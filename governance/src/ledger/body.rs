@@ -7,7 +7,7 @@
 //! All integers are little-endian; each text is its length (u32) and its bytes, and a text that is not there has the length `u32::MAX`.
 //! Every column of a row has its place here, so that one text means one body and no column can be edited unseen.
 
-use super::{Action, Entry, EntryKind, OutcomeResult};
+use super::{Action, AgentAction, Entry, EntryKind, OutcomeResult};
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token};
 
@@ -40,6 +40,22 @@ impl<'a> Body<'a> {
             action: entry.action.as_str().as_bytes(),
             agent: entry.agent.as_ref().map(|id| id.as_str().as_bytes()),
             pipeline: entry.pipeline.as_ref().map(|id| id.as_str().as_bytes()),
+            intent: entry.intent.as_ref().map(|id| id.as_str().as_bytes()),
+            result: entry.result.map(|result| result.as_str().as_bytes()),
+            payload: entry.payload.as_bytes(),
+        }
+    }
+
+    /// An entry of the record.
+    pub fn listed(entry: &'a AgentAction) -> Self {
+        Self {
+            segment: entry.segment.as_str().as_bytes(),
+            number: signed(entry.number),
+            at: signed(entry.at.0),
+            kind: entry.kind.as_str().as_bytes(),
+            action: entry.action.as_str().as_bytes(),
+            agent: entry.agent_id.as_ref().map(|id| id.as_str().as_bytes()),
+            pipeline: entry.pipeline_id.as_ref().map(|id| id.as_str().as_bytes()),
             intent: entry.intent.as_ref().map(|id| id.as_str().as_bytes()),
             result: entry.result.map(|result| result.as_str().as_bytes()),
             payload: entry.payload.as_bytes(),

@@ -1,6 +1,6 @@
 //! Reading the record.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
@@ -29,7 +29,8 @@ pub struct Filter {
 }
 
 /// An entry of the record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AgentAction {
     /// Its number in the record: 1, 2, 3, … without holes.
     pub seq: u64,

@@ -10,6 +10,7 @@ mod bus;
 mod bus_losses;
 mod caretaker;
 mod consensus;
+mod ending;
 mod faults;
 mod follower;
 mod revocation;

@@ -1,0 +1,84 @@
+//! `governance pipeline status`.
+
+use serde_json::json;
+
+use super::consensus::failure_context;
+use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
+use crate::error::Result;
+use crate::governance::Governance;
+use crate::guard::{Agent, Revocation};
+use crate::store::Fields;
+use crate::vocabulary::{FallbackAction, Millis, PipelineId, PipelineStatus};
+
+pub async fn status(governance: &Governance, id: &PipelineId, printer: &Printer) -> Result<()> {
+    let state = governance.store().state(governance.store().keys().pipeline(id)).await?.unwrap_or_default();
+    let (mut agents, mut revocations) = (governance.admissions().agents(id).await?, Vec::new());
+    agents.sort_by_key(|agent| (agent.role, agent.id.clone()));
+    for agent in &agents {
+        revocations.extend(governance.revocations().revocation_of(&agent.id).await?);
+    }
+    let waits = state.field("awaiting_user") == "true";
+    let choices: &[FallbackAction] = if waits { FallbackAction::ALL } else { &[] };
+    if printer.json {
+        let context = failure_context(governance, id).await?;
+        return printer.object(&json!({"pipeline_id": id, "state": state.fields, "agents": agents, "revocations": revocations,
+            "awaiting_user": waits, "fallbacks": choices, "failure_context": context}));
+    }
+    printer.line(format!("{id}  {}  {}", coloured(state.field("status"), waits), short(state.field("objective"), 200)))?;
+    for (field, told) in [("created_at", "begun"), ("orchestration_started_at", "orchestration begun")] {
+        if let Ok(at) = state.field(field).parse() {
+            printer.line(format!("  {DIM}{told} {}{DIM:#}", moment(Millis(at))))?;
+        }
+    }
+    if !state.field("reason").is_empty() {
+        printer.line(format!("  {}", short(state.field("reason"), 400)))?;
+    }
+    for agent in &agents {
+        printer.line(sits(agent, revocations.iter().find(|revocation| revocation.agent_id == agent.id)))?;
+    }
+    told(&state, choices, printer)
+}
+
+/// What the run waits for, and what its user can do about it.
+fn told(state: &Fields, choices: &[FallbackAction], printer: &Printer) -> Result<()> {
+    if !choices.is_empty() {
+        printer.line(format!("{WARN}the votes closed without a decision; the run waits for you to choose{WARN:#}"))?;
+    } else if state.field("status") == PipelineStatus::Report.as_str() {
+        printer.line(format!("{WARN}the reports are written; the run goes on once it is continued{WARN:#}"))?;
+    }
+    choices.iter().try_for_each(|choice| printer.line(format!("  {BOLD}{choice:<15}{BOLD:#} {}", does(*choice))))
+}
+
+fn sits(agent: &Agent, revocation: Option<&Revocation>) -> String {
+    let style = match agent.status.is_final() {
+        _ if revocation.is_some() => BAD,
+        true => DIM,
+        false => BOLD,
+    };
+    let why = revocation.map_or(String::new(), |why| format!("  {}: {}", why.kind, short(&why.reason, 200)));
+    format!(
+        "  {:<14} {:<6} {} {style}{:<10}{style:#} {:<9} {DIM}{}{DIM:#}{why}",
+        agent.id, agent.role, agent.tier, agent.status, agent.phase, agent.runtime
+    )
+}
+
+/// A run's state in the colour of what it means.
+pub fn coloured(status: &str, waits: bool) -> String {
+    let style = match status.parse::<PipelineStatus>() {
+        _ if waits => WARN,
+        Ok(PipelineStatus::Completed) => GOOD,
+        Ok(status) if status.is_final() => BAD,
+        _ => BOLD,
+    };
+    format!("{style}{status:<14}{style:#}")
+}
+
+fn does(choice: FallbackAction) -> &'static str {
+    match choice {
+        FallbackAction::RerunSame => "fresh ALPHA and BETA, told what stood in the way",
+        FallbackAction::RerunGamma => "the same, with the mediator GAMMA",
+        FallbackAction::EscalateTier => "more permissions, then another try",
+        FallbackAction::AcceptPartial => "take the best proposal as the decision: COMPLETED",
+        FallbackAction::DownloadLog => "write the full context out; the run goes on waiting",
+    }
+}

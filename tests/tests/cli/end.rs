@@ -1,0 +1,134 @@
+//! `pipeline stop` and `pipeline revoke`.
+
+use governance::vocabulary::PipelineStatus;
+use governance_tests::program::User;
+
+use super::{CACHE, DISPUTED, NOBODY, agents, begun, redis, run, settled, under_way};
+
+async fn stopped_from_outside(user: User) {
+    let (user, outcome, told) = under_way(user, |user, id, _| user.object(&["pipeline", "stop", id, "--reason", "wrong objective"])).await;
+    assert_eq!((outcome.status, outcome.reason.as_deref()), (PipelineStatus::Stopped, Some("wrong objective")));
+    assert_eq!((&told["stopped"], &told["status"]), (&outcome.pipeline_id.to_string().into(), &"STOPPED".into()));
+    assert!(told["receipt"]["generation"].as_u64().unwrap() > 0, "{told}");
+    tokio::task::spawn_blocking(move || {
+        assert!(user.objects(&["ledger", "list", "--action", "stop"]).iter().any(|entry| entry["result"] == "ok"));
+        let shown = user.object(&["pipeline", "status"]);
+        assert_eq!((&shown["state"]["status"], &shown["state"]["reason"]), (&"STOPPED".into(), &"wrong objective".into()));
+        user.verified();
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_the_file_is_stopped_from_another_process() {
+    stopped_from_outside(User::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_redis_is_stopped_from_another_process() {
+    let (_folder, _server, user) = redis();
+    stopped_from_outside(user).await;
+}
+
+#[test]
+fn stopping_what_has_ended_says_so_and_leaves_its_end_as_it_was() {
+    let (user, id) = settled(CACHE);
+    let told = user.does(&["pipeline", "stop", &id]);
+    assert!(told.code == Some(0) && told.out.contains("it had ended as COMPLETED"), "{told:?}");
+    assert_eq!(user.object(&["stop", &id])["status"], "COMPLETED");
+    assert_eq!(user.object(&["pipeline", "status", &id])["state"]["status"], "COMPLETED");
+}
+
+#[test]
+fn a_run_that_waits_for_its_user_can_be_stopped_and_waits_no_more() {
+    let (user, id) = settled(DISPUTED);
+    assert_eq!(user.object(&["pipeline", "status", &id])["awaiting_user"], true);
+    assert_eq!(user.object(&["pipeline", "stop", &id])["status"], "STOPPED");
+    let shown = user.object(&["pipeline", "status", &id]);
+    assert_eq!((&shown["state"]["status"], &shown["awaiting_user"]), (&"STOPPED".into(), &false.into()));
+}
+
+async fn revoked_from_outside(user: User) {
+    let (user, outcome, told) =
+        under_way(user, |user, id, _| user.object(&["pipeline", "revoke", id, "--type", "policy", "--reason", "left its paths"])).await;
+    assert_eq!(outcome.status, PipelineStatus::Stopped);
+    assert_eq!(told["revoked"].as_array().unwrap().len(), 2, "{told}");
+    tokio::task::spawn_blocking(move || {
+        let shown = user.object(&["pipeline", "status"]);
+        assert!(shown["agents"].as_array().unwrap().iter().all(|agent| agent["status"] == "revoked"), "{shown}");
+        let why = shown["revocations"].as_array().unwrap();
+        assert!(why.len() == 2 && why.iter().all(|why| why["type"] == "policy" && why["reason"] == "left its paths"), "{shown}");
+        // People see it too.
+        assert_eq!(user.does(&["pipeline", "show"]).out.matches("policy: left its paths").count(), 2);
+        // Again changes nothing.
+        let again = user.object(&["pipeline", "revoke", told["pipeline_id"].as_str().unwrap()]);
+        assert_eq!(again["revoked"], told["revoked"]);
+        assert_eq!(user.object(&["pipeline", "status"])["revocations"], shown["revocations"]);
+        user.verified();
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_the_file_is_revoked_with_each_of_its_agents() {
+    revoked_from_outside(User::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_on_redis_is_revoked_with_each_of_its_agents() {
+    let (_folder, _server, user) = redis();
+    revoked_from_outside(user).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_agent_is_revoked_and_the_other_works_on() {
+    let (user, outcome, alpha) = under_way(User::default(), |user, id, model| {
+        let alpha = agents(user).swap_remove(0);
+        let told = user.object(&["pipeline", "revoke", id, "--agent", &alpha]);
+        assert_eq!(told["revoked"], alpha.as_str());
+        model.let_go();
+        alpha
+    })
+    .await;
+    assert_ne!(outcome.status, PipelineStatus::Stopped);
+    let shown = tokio::task::spawn_blocking(move || user.object(&["pipeline", "status"])).await.unwrap();
+    for agent in shown["agents"].as_array().unwrap() {
+        assert_eq!(agent["status"] == "revoked", agent["id"] == alpha.as_str(), "{shown}");
+    }
+}
+
+#[test]
+fn agents_that_had_ended_are_named_and_keep_their_end() {
+    let (user, id) = settled(CACHE);
+    let told = user.object(&["pipeline", "revoke", &id]);
+    assert_eq!((told["revoked"].as_array().unwrap().len(), told["ended"].as_array().unwrap().len()), (0, 2), "{told}");
+    let shown = user.object(&["pipeline", "status", &id]);
+    assert!(shown["agents"].as_array().unwrap().iter().all(|agent| agent["status"] == "completed"), "{shown}");
+}
+
+#[test]
+fn what_is_not_there_is_neither_stopped_nor_revoked() {
+    let (user, first) = settled(CACHE);
+    let of_first = agents(&user).swap_remove(0);
+    let second = run(&user, CACHE);
+    user.does(&["pipeline", "stop", NOBODY]).explains("pipeline list");
+    user.does(&["pipeline", "revoke", NOBODY]).explains("pipeline list");
+    user.does(&["pipeline", "revoke", &second, "--agent", &of_first]).explains("pipeline status");
+    user.does(&["pipeline", "revoke", &second, "--agent", "alpha-nobody"]).explains("pipeline status");
+    user.does(&["pipeline", "revoke", &second, "--agent", "a:b"]).explains("`:`");
+    user.does(&["pipeline", "revoke", &second, "--type", "whim"]).explains("manual");
+    for id in ["a:b", "", "../x"] {
+        user.does(&["pipeline", "stop", id]).explains("");
+        user.does(&["pipeline", "revoke", id]).explains("");
+    }
+    user.does(&["pipeline", "stop"]).explains("");
+    for id in [first, second] {
+        assert_eq!(user.object(&["pipeline", "status", &id])["state"]["status"], "COMPLETED");
+    }
+    let nothing = User::default();
+    nothing.does(&["pipeline", "stop", NOBODY]).explains("governance run");
+    assert!(!nothing.home().exists(), "who stops nothing makes nothing");
+    begun().does(&["pipeline", "revoke", NOBODY]).explains("pipeline list");
+}
