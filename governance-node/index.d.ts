@@ -5,7 +5,7 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 export interface OpenOptions {
   /** Where the embedded store, the ledger and `config.toml` are; `.governance` if nothing says otherwise. */
   home?: string
-  /** `sqlite:PATH`, `redis://HOST:PORT`, `redis+unix:///PATH` or `memory:`; a file in the home directory if nothing says otherwise. */
+  /** `sqlite:PATH`, `redis://HOST:PORT`, another form of docs/stores.md, or `memory:`; a file in the home directory if nothing says otherwise. */
   store?: string
 }
 

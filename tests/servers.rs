@@ -86,7 +86,9 @@ impl Server {
         let child = Command::new(product.binary())
             .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--unixsocket"])
             .arg(&socket)
-            .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--repl-diskless-sync-delay", "0", "--hz", "100", "--dir"])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no", "--hz", "100"])
+            // A first copy goes at once and straight into memory: Valkey looks but once a second whether one on the disk is complete.
+            .args(["--repl-diskless-sync-delay", "0", "--repl-diskless-load", "swapdb", "--dir"])
             .arg(folder)
             .arg("--logfile")
             .arg(folder.join("log"))

@@ -1,4 +1,4 @@
-//! The house, floor by floor: a room uses only the floors below it, or itself.
+//! The house, floor by floor: a room uses only the floors below it, or itself. And each error that it can show is explained.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -140,6 +140,29 @@ fn no_room_reaches_up_a_floor() {
     }
     assert!(rooms.len() > 10 && uses > 200, "the walk saw {} rooms and {uses} uses: it is blind", rooms.len());
     assert!(wrong.is_empty(), "{}", wrong.into_iter().collect::<Vec<_>>().join("\n"));
+}
+
+/// The codes that errors are made with.
+fn codes(code: &str) -> Vec<String> {
+    let made = ["Error::invalid(", "Error::unavailable(", "Error::corrupt("].iter().flat_map(|made| code.split(made).skip(1));
+    let kinds = code.split("ErrorKind::").skip(1).filter_map(|rest| rest.split_once(',')).filter(|(kind, _)| word(kind) == *kind);
+    let named = kinds.map(|(_, rest)| rest).chain(made).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    named.map(str::to_owned).filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect()
+}
+
+#[test]
+fn operators_are_told_what_each_error_asks_of_them() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let told = std::fs::read_to_string(top.join("docs/operations.md")).unwrap();
+    let (source, mut files) = (top.join("governance/src"), Vec::new());
+    sources(&source, &mut files);
+    files.retain(|file| !file.strip_prefix(&source).unwrap().to_string_lossy().contains("test"));
+    let texts = files.iter().map(|file| code(&std::fs::read_to_string(file).unwrap()));
+    let found: BTreeSet<String> = texts.flat_map(|text| codes(&text)).collect();
+    assert!(found.len() > 100, "the walk saw {} codes: it is blind", found.len());
+    let untold: Vec<_> = found.iter().filter(|code| !told.contains(&format!("`{code}`"))).collect();
+    assert!(untold.is_empty(), "docs/operations.md does not say what these ask of an operator: {untold:?}");
+    assert_eq!(codes("Error::new(ErrorKind::Denied, \"a\", x); Error::corrupt( \"b\", \"no code\")"), ["a", "b"]);
 }
 
 #[test]
