@@ -117,6 +117,7 @@ impl Config {
         let durable = set("GOVERNANCE_DURABILITY").map(|value| value.parse()).transpose()?;
         let mode = set("GOVERNANCE_MODE").map(|value| mode("GOVERNANCE_MODE", &value)).transpose()?;
         let attempt = parsed("GOVERNANCE_CALL_TIMEOUT")?.or(file.call_timeout_seconds).map(Duration::from_secs);
+        let limits = limits(&set, &file)?;
         let model = ModelSettings {
             mode: flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode),
             model: flags.model.or_else(|| set("OPENROUTER_MODEL")).or(file.model).unwrap_or(default.model.model),
@@ -128,7 +129,7 @@ impl Config {
             return Err(Error::invalid("bad_value", format!("a call of the model may take 1 to {} seconds", MAX_CALL.as_secs())));
         }
         Ok(Self {
-            limits: limits(&set, &file)?,
+            limits,
             model,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
             tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),

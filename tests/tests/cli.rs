@@ -72,6 +72,7 @@ async fn under_way<T: Send + 'static>(
         runtime: AgentRuntime::BuiltIn,
         auto_continue: true,
         timeout: Duration::from_secs(60),
+        limits: governance::orchestrator::Limits::default(),
         observer: None,
         interrupt: tokio_util::sync::CancellationToken::new(),
     };

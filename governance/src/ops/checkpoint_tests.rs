@@ -17,6 +17,7 @@ fn outcome() -> RunOutcome {
         proposals: Vec::new(),
         votes: BTreeMap::new(),
         decision: None,
+        metrics: crate::orchestrator::MetricsCollector::new().report(Millis(0)),
         ledger_head: None,
     }
 }
