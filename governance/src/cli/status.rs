@@ -36,15 +36,15 @@ pub async fn status(governance: &Governance, id: &PipelineId, printer: &Printer)
     for agent in &agents {
         printer.line(sits(agent, revocations.iter().find(|revocation| revocation.agent_id == agent.id)))?;
     }
-    told(&state, choices, printer)
+    told(id, &state, choices, printer)
 }
 
 /// What the run waits for, and what its user can do about it.
-fn told(state: &Fields, choices: &[FallbackAction], printer: &Printer) -> Result<()> {
+fn told(id: &PipelineId, state: &Fields, choices: &[FallbackAction], printer: &Printer) -> Result<()> {
     if !choices.is_empty() {
-        printer.line(format!("{WARN}the votes closed without a decision; the run waits for you to choose{WARN:#}"))?;
+        printer.line(format!("{WARN}the votes closed without a decision: choose with `governance pipeline fallback {id} ACTION`, or `pipeline give-up {id}`{WARN:#}"))?;
     } else if state.field("status") == PipelineStatus::Report.as_str() {
-        printer.line(format!("{WARN}the reports are written; the run goes on once it is continued{WARN:#}"))?;
+        printer.line(format!("{WARN}the reports are written: go on with `governance pipeline continue {id}`{WARN:#}"))?;
     }
     choices.iter().try_for_each(|choice| printer.line(format!("  {BOLD}{choice:<15}{BOLD:#} {}", does(*choice))))
 }

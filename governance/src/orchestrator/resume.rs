@@ -54,6 +54,9 @@ impl Driver {
         let owner = owner.admitted(&governor);
         let waits = run.status == PipelineStatus::Report;
         let begun = !run.agents.is_empty();
+        // Whoever stopped a run that nobody carried out left no line in its journal.
+        let stopped = state.field("status") == PipelineStatus::Stopped.as_str() && run.status != PipelineStatus::Stopped;
+        let stop = stopped.then(|| Event::Stopped(state.field("reason").to_owned()));
         let driver = Self::sit_down(&parts, &governor, owner, state.field("objective"), run, options).await?;
         let events = match wish {
             Wish::Continue if !begun => vec![Event::Begun],
@@ -62,7 +65,7 @@ impl Driver {
             Wish::Fallback(action) => vec![Event::Fallback(action)],
             Wish::GiveUp => vec![Event::GivenUp],
         };
-        Ok((driver, events))
+        Ok((driver, stop.into_iter().chain(events).collect()))
     }
 }
 

@@ -55,7 +55,7 @@ async fn logged(user: User) {
         assert_eq!(user.objects(&["pipeline", "logs", "--last", "0"]), Vec::<Value>::new());
         let told = user.does(&["pipeline", "logs", &id]).out;
         assert_eq!(told.lines().count(), seen.len());
-        for words in ["orchestration started", "decided: ", "the run has ended: COMPLETED", ": evaluate done"] {
+        for words in ["orchestration begins", "decided: ", "the run has ended: COMPLETED", ": evaluate done"] {
             assert!(told.contains(words), "`{words}` is missing in {told}");
         }
     })
