@@ -51,10 +51,13 @@ impl BallotBox<'_> {
     /// The next state; none while ballots can still come.
     pub fn next(&self, now: Millis) -> Option<Next> {
         let moves = |state| Some(Next { state, holds: BTreeMap::new() });
+        let sealed = self.proposal.reveal_until.is_some();
         let all = |enough: &dyn Fn(&Stored) -> bool| {
             self.proposal.electorate.0.iter().all(|member| match self.ballots.get(&member.id) {
                 _ if self.has_moved(member) => true,
-                Some(ballot) => !self.is_valid(ballot) || enough(ballot),
+                // A member that is still there may be admitted again and replace a ballot that is void, unless ballots are sealed.
+                Some(ballot) if !self.is_valid(ballot) => sealed,
+                Some(ballot) => enough(ballot),
                 None => false,
             })
         };

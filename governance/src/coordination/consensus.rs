@@ -91,7 +91,7 @@ impl Consensus {
         Ok(self.store.json(self.key(id)).await?.map(|(_, proposal)| proposal))
     }
 
-    /// Casts this actor's ballot. One a member; the first stands.
+    /// Casts this actor's ballot. One a member; the first that is not void stands.
     pub async fn vote(&self, id: &ProposalId, choice: Choice) -> Result<Cast> {
         let (version, proposal) = self.found(id).await?;
         choice.check(proposal.rule, &proposal.options)?;
@@ -99,7 +99,22 @@ impl Consensus {
             return Err(Error::invalid("sealed_vote", format!("ballots on `{id}` are sealed: commit first, then reveal")));
         }
         let ballot = Stored { choice: Some(choice), ..self.blank(&proposal, id)? };
-        self.cast(id, version, &proposal, &ballot, 0).await
+        match self.cast(id, version, &proposal, &ballot, 0).await? {
+            Cast::AlreadyVoted => self.cast_again(id, version, &proposal, &ballot).await,
+            cast => Ok(cast),
+        }
+    }
+
+    /// A member that was admitted again replaces its ballot that the earlier admission's end made void. Any other ballot stands.
+    async fn cast_again(&self, id: &ProposalId, version: u64, proposal: &Proposal, ballot: &Stored) -> Result<Cast> {
+        let Some((replaces, cast)) = self.store.json::<Stored>(self.ballot(id, &self.actor.id)).await? else {
+            return self.cast(id, version, proposal, ballot, 0).await;
+        };
+        let epochs = self.epochs(cast.admission.0.iter().map(|(key, _)| key.clone()).collect()).await?;
+        if cast.admission.0.iter().all(|(key, epoch)| epochs.get(key) == Some(epoch)) {
+            return Ok(Cast::AlreadyVoted);
+        }
+        self.cast(id, version, proposal, ballot, replaces).await
     }
 
     /// Casts a sealed ballot; see [`commitment`](Self::commitment).

@@ -235,9 +235,11 @@ impl Driver {
         let mut line = json!(event);
         line["at"] = json!(store.ports().clock.now());
         // Telling is not governed: a run that was stopped still says so.
-        let commit = Commit::default()
-            .write(Write::Signal { channel: store.keys().ws_broadcast(), payload })
-            .write(Write::Push { list: self.log(), value: to_json(&line)?, bound: LOG_LINES });
+        let commit = Commit::default().write(Write::Signal { channel: store.keys().ws_broadcast(), payload }).write(Write::Push {
+            list: self.log(),
+            value: to_json(&line)?,
+            bound: LOG_LINES,
+        });
         store.apply(commit).await.map(drop)
     }
 

@@ -59,7 +59,8 @@ fn a_run_goes_from_spawn_to_completed() {
     let events = events.chain([Event::Assessed(1)]).chain(both(Stage::Vote)).chain([Event::VoteClosed(decided())]);
     let (run, effects) = through(begun(true), events);
     assert_eq!(run.status, PipelineStatus::Completed);
-    let recorded: Vec<_> = effects.iter().filter_map(|effect| if let Effect::Record(status) = effect { Some(*status) } else { None }).collect();
+    let recorded: Vec<_> =
+        effects.iter().filter_map(|effect| if let Effect::Record(status) = effect { Some(*status) } else { None }).collect();
     assert_eq!(recorded, [PipelineStatus::Running, PipelineStatus::Report, PipelineStatus::Orchestrating, PipelineStatus::Completed]);
     assert!(effects.contains(&Effect::Decide(decided())));
 }
@@ -89,7 +90,8 @@ fn a_rerun_starts_agents_with_ids_of_their_own() {
     let (run, _) = through(up_to(Stage::Vote), [Event::Assessed(1), Event::VoteClosed(undecided())]);
     for (action, agents) in [(FallbackAction::RerunSame, 2), (FallbackAction::RerunGamma, 3), (FallbackAction::EscalateTier, 2)] {
         let (again, effects) = run.clone().apply(Event::Fallback(action));
-        let spawned: Vec<_> = effects.iter().filter_map(|e| if let Effect::Spawn(id, _) = e { Some(id.to_string()) } else { None }).collect();
+        let spawned: Vec<_> =
+            effects.iter().filter_map(|e| if let Effect::Spawn(id, _) = e { Some(id.to_string()) } else { None }).collect();
         assert!(spawned.len() == agents && spawned.iter().all(|id| id.ends_with("-x-2")), "{action}: {spawned:?}");
         assert_eq!(again.tier, if action == FallbackAction::EscalateTier { Tier::T1 } else { Tier::T0 });
     }

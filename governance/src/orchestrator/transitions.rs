@@ -45,7 +45,8 @@ impl Run {
             }
             return self.settle();
         }
-        if agent.done || agent.told.as_ref().map(Instruction::stage) != Some(stage) {
+        // Who was started again says so first: what comes before that was said by whoever ran it earlier.
+        if agent.status == AgentStatus::Pending || agent.done || agent.told.as_ref().map(Instruction::stage) != Some(stage) {
             return Vec::new();
         }
         agent.done = true;
@@ -296,6 +297,8 @@ impl Run {
         }
         for (id, agent) in self.agents.iter_mut().filter(|(_, agent)| !agent.status.is_final()) {
             agent.status = AgentStatus::Pending;
+            // A ballot that was cast under the epoch before is void.
+            agent.done &= self.step != Step::Vote;
             effects.push(Effect::Spawn(id.clone(), agent.role));
         }
         if self.step == Step::Assess {

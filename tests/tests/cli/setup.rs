@@ -58,8 +58,7 @@ fn bash_completes_with_what_it_was_given() {
     let user = User::default();
     let script = user.path("governance.bash");
     std::fs::write(&script, user.does(&["completions", "bash"]).out).unwrap();
-    let ask =
-        "source \"$0\"; COMP_WORDS=(governance pipeline cons); COMP_CWORD=2; _governance governance cons pipeline; echo \"${COMPREPLY[@]}\"";
+    let ask = "source \"$0\"; COMP_WORDS=(governance pipeline cons); COMP_CWORD=2; _governance governance cons pipeline; echo \"${COMPREPLY[@]}\"";
     let told = Command::new("bash").args(["--norc", "-c", ask]).arg(&script).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&told.stdout).trim(), "consensus", "{told:?}");
 }
