@@ -124,6 +124,16 @@ fn download_log_exports_everything_and_changes_nothing() {
 }
 
 #[test]
+fn a_run_that_is_stopped_while_it_waits_still_waits_once_it_goes_on() {
+    let user = User::default();
+    let id = waiting(&user);
+    user.object(&["pipeline", "stop", &id]);
+    user.does(&["pipeline", "fallback", &id, "accept_partial"]).explains("waits for no decision");
+    assert_eq!(user.does(&["pipeline", "continue", &id]).code, Some(2), "it waits again");
+    assert_eq!(user.object(&["pipeline", "fallback", &id, "accept_partial"])["status"], "COMPLETED");
+}
+
+#[test]
 fn giving_up_ends_as_consensus_failed() {
     let user = User::default();
     let id = waiting(&user);

@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn each_cause_has_what_mends_it_first() {
         for (status, code, first) in [
-            (PipelineStatus::Failed, "budget_exhausted", "rerun_same"),
+            (PipelineStatus::Failed, "budget_exhausted", "governance run"),
             (PipelineStatus::Failed, "breaker_open", "--model"),
             (PipelineStatus::Failed, "rate_limited", "--model"),
             (PipelineStatus::Failed, "credit_exhausted", "--mode local"),
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn each_state_that_is_not_success_says_how_to_go_on() {
         for (status, ways) in [
-            (PipelineStatus::Timeout, &["--timeout", "accept_partial"] as &[&str]),
+            (PipelineStatus::Timeout, &["--timeout", "governance run"] as &[&str]),
             (PipelineStatus::Orchestrating, &["rerun_gamma", "rerun_same", "accept_partial", "download_log"]),
             (PipelineStatus::ConsensusFailed, &["governance run"]),
-            (PipelineStatus::OrchestrationFailed, &["rerun_same"]),
-            (PipelineStatus::Failed, &["rerun_same"]),
+            (PipelineStatus::OrchestrationFailed, &["governance run"]),
+            (PipelineStatus::Failed, &["governance run"]),
             (PipelineStatus::Stopped, &["stop --lift"]),
             (PipelineStatus::Aborted, &["download_log"]),
             (PipelineStatus::Report, &["pipeline continue"]),

@@ -189,20 +189,23 @@ impl Driver {
         let store = &self.parts.store;
         let proposals = self.board().entries(Section::Solutions).await?;
         let names: Vec<_> = proposals.iter().map(|entry| &entry.name).collect();
+        // A reboot has begun the next try already.
+        let failed = self.run.tries - u32::from(self.run.status == PipelineStatus::Rebooting);
         let failures: Vec<_> = self
             .run
             .agents
             .iter()
+            .filter(|(_, agent)| agent.of_try == failed)
             .filter_map(|(id, agent)| Some(Failure { agent: id.clone(), code: None, message: agent.error.clone()? }))
             .collect();
         let reason = self.run.reason.clone().unwrap_or_default();
         let diagnosis = json!(diagnose(self.run.status, &reason, &failures));
         let kept = json!({
-            "status": self.run.status, "reason": reason, "context": context, "proposals": names, "diagnosis": diagnosis, "try": self.run.tries,
+            "status": self.run.status, "reason": reason, "context": context, "proposals": names, "diagnosis": diagnosis, "try": failed,
         });
         let key = store.keys().pipeline_failure_context(&self.pipeline);
         store.apply(Commit::default().urgent().put(key, to_json(&kept)?)).await?;
-        match self.post_once(Section::Progress, &format!("diagnosis-{}", self.run.tries), &diagnosis).await {
+        match self.post_once(Section::Progress, &format!("diagnosis-{failed}"), &diagnosis).await {
             // A run that was stopped writes nothing more on its blackboard.
             Err(error) if error.kind() == ErrorKind::Revoked => Ok(()),
             other => other,

@@ -19,7 +19,7 @@ use crate::vocabulary::{AgentId, EntryName, Section};
 const SEQUENCED: Duration = Duration::from_secs(4);
 
 impl Driver {
-    pub(super) async fn gather(&self) -> Result<RunOutcome> {
+    pub(super) async fn gather(&mut self) -> Result<RunOutcome> {
         let proposals = self.proposals().await?;
         let votes = match &self.run.vote() {
             Some(vote) => self.consensus().votes(vote).await?,
@@ -27,6 +27,9 @@ impl Driver {
         };
         let decision = self.decision(&proposals).await?;
         let agents = self.agents().await?;
+        let calls = agents.iter().map(|agent| agent.calls).sum();
+        let (tokens, cost) = self.spent().await?;
+        self.metrics.spent(calls, tokens, cost);
         let now = self.parts.store.ports().clock.now();
         Ok(RunOutcome {
             pipeline_id: self.pipeline.clone(),
@@ -41,6 +44,17 @@ impl Driver {
             metrics: self.metrics.report(now),
             ledger_head: self.head().await?,
         })
+    }
+
+    /// Tokens and millionths of a dollar, where they were granted and so are counted.
+    async fn spent(&self) -> Result<(u64, u64)> {
+        let (mut tokens, mut cost) = (0, 0);
+        let keys = self.parts.store.keys();
+        for id in self.run.agents.keys() {
+            tokens += self.parts.store.number(keys.agent_spend(id, Unit::Tokens.as_str())).await?;
+            cost += self.parts.store.number(keys.agent_spend(id, Unit::Cost.as_str())).await?;
+        }
+        Ok((tokens, cost))
     }
 
     async fn agents(&self) -> Result<Vec<AgentSummary>> {

@@ -18,37 +18,37 @@ const VERIFY: &str = "see what of the record is intact, and change nothing befor
 const REMEDIES: &[Row] = &[
     // The model.
     (&["breaker_open"], &["ask another model until this one works again, a minute at least: `--model NAME`", LOCAL]),
-    (&["rate_limited"], &["wait a minute, or ask another model: `--model NAME`", RERUN_SAME]),
+    (&["rate_limited"], &["wait a minute, or ask another model: `--model NAME`", AFRESH]),
     (&["credit_exhausted"], &["top the account up, or try it without a server: `--mode local`"]),
     (&["no_key", "bad_key", "key_refused", "key_exposed"], &["set OPENROUTER_API_KEY to a key that the model's server accepts", LOCAL]),
     (&["no_such_model", "bad_model"], &["name a model that the server has: `--model NAME`", "check the address: `--base-url URL`"]),
     (&["bad_base_url", "redirected"], &["name the address of a server that speaks the OpenAI protocol: `--base-url URL`"]),
-    (&["model_unreachable", "model_failed", "stream_dropped"], &[RERUN_SAME, "check the address: `--base-url URL`", OTHER_MODEL, LOCAL]),
+    (&["model_unreachable", "model_failed", "stream_dropped"], &[AFRESH, "check the address: `--base-url URL`", OTHER_MODEL, LOCAL]),
     (&["model_rejected"], &[OTHER_MODEL, "check the address: `--base-url URL`"]),
     (&["question_too_large"], &["shorten the objective, or ask a model that reads more: `--model NAME`"]),
-    (&["answer_empty", "answer_not_json", "answer_wrong"], &["ask a more capable model: `--model NAME`", RERUN_SAME]),
+    (&["answer_empty", "answer_not_json", "answer_wrong"], &["ask a more capable model: `--model NAME`", AFRESH]),
     (&["answer_cut", "answer_too_large"], &["ask a model that may answer at more length: `--model NAME`", AFRESH]),
     (&["answer_withheld"], &["say the objective in other words and begin a new run: `governance run \"…\"`", OTHER_MODEL]),
     (&["call_timed_out"], &["give each call more time: `--call-timeout SECONDS`", "ask a faster model: `--model NAME`"]),
     // Admission, budget, revocation.
-    (&["budget_exhausted", "no_budget", "limit_exceeded"], &[RERUN_SAME, AFRESH, ACCEPT_PARTIAL]),
-    (&["revoked"], &["see who was revoked, and what for: `governance ledger list --action revoke`", RERUN_SAME]),
+    (&["budget_exhausted", "no_budget", "limit_exceeded"], &[AFRESH, ACCEPT_PARTIAL]),
+    (&["revoked"], &["see who was revoked, and what for: `governance ledger list --action revoke`", AFRESH]),
     (&["stopped"], &["lift the stop, once its cause is gone: `governance stop --lift`"]),
     (&["forbidden_action", "path_out_of_scope"], &[ESCALATE, AFRESH]),
     (&["not_a_mediator"], &[RERUN_GAMMA]),
-    (&["not_a_solution", "nothing_to_combine"], &[RERUN_SAME]),
+    (&["not_a_solution", "nothing_to_combine"], &[AFRESH]),
     // What runs the agents.
-    (&["agent_died", "agent_not_started", "governor_gone"], &["run the agents within this program: `--agents built-in`", RERUN_SAME]),
+    (&["agent_died", "agent_not_started", "governor_gone"], &["run the agents within this program: `--agents built-in`", AFRESH]),
     // Store and ledger.
-    (&["store_busy", "ledger_locked"], &["end what holds the file, or use a server that many can write to: `--store URL`", RERUN_SAME]),
+    (&["store_busy", "ledger_locked"], &["end what holds the file, or use a server that many can write to: `--store URL`", AFRESH]),
     (
         &["store_unreachable", "store_unready", "store_reconnected", "store_deadline", "store_closed", "no_answer"],
-        &["see whether the store answers, and start it: `governance store check`", RERUN_SAME],
+        &["see whether the store answers, and start it: `governance store check`", AFRESH],
     ),
     (&["store_denied", "store_not_trusted"], &["check the password and the certificate of the store: `--store URL`"]),
     (&["store_evicts"], &["set the server's `maxmemory-policy` to `noeviction`"]),
     (&["rolled_back"], &["bring the store, which lost writes, back into use: `governance store recover`"]),
-    (&["store_full", "disk_full"], &["make room where the store and the ledger are", RERUN_SAME]),
+    (&["store_full", "disk_full"], &["make room where the store and the ledger are", AFRESH]),
     (&["store_damaged", "ledger_damaged", "segment_damaged", "wrong_kind"], &[VERIFY]),
     (&["network_file_system"], &["put the home directory on a local disk: `--home DIR`"]),
 ];
@@ -64,12 +64,10 @@ pub(super) fn ways_on(status: PipelineStatus) -> &'static [&'static str] {
         PipelineStatus::Spawn | PipelineStatus::Running | PipelineStatus::Rebooting | PipelineStatus::Completed => &[],
         PipelineStatus::Report => &["go on to the vote: `governance pipeline continue ID`"],
         PipelineStatus::Orchestrating => &[RERUN_GAMMA, RERUN_SAME, ACCEPT_PARTIAL, DOWNLOAD_LOG],
-        PipelineStatus::Timeout => &["give the run more time: `--timeout SECONDS`", ACCEPT_PARTIAL, DOWNLOAD_LOG],
+        PipelineStatus::Timeout => &["give the next run more time: `--timeout SECONDS`", AFRESH, DOWNLOAD_LOG],
         PipelineStatus::ConsensusFailed => &[AFRESH, OTHER_MODEL],
-        PipelineStatus::Failed | PipelineStatus::OrchestrationFailed => &[RERUN_SAME, DOWNLOAD_LOG],
-        PipelineStatus::OrchestrationError => {
-            &["see whether the store can be relied on: `governance store check`", RERUN_SAME, DOWNLOAD_LOG]
-        }
+        PipelineStatus::Failed | PipelineStatus::OrchestrationFailed => &[AFRESH, DOWNLOAD_LOG],
+        PipelineStatus::OrchestrationError => &["see whether the store can be relied on: `governance store check`", AFRESH, DOWNLOAD_LOG],
         PipelineStatus::Stopped => {
             &["lift a stop of everything, if there is one: `governance stop --lift`", "then go on: `governance pipeline continue ID`"]
         }

@@ -9,7 +9,7 @@ use super::effects::nothing_to_accept;
 use super::journal::{Journal, replay};
 use super::options::{RunOptions, Wish};
 use super::parts::Parts;
-use super::run::Event;
+use super::run::{Event, Step};
 use crate::agent::GOVERNOR;
 use crate::coordination::Lease;
 use crate::error::{Error, ErrorKind, Result};
@@ -49,6 +49,10 @@ impl Driver {
         {
             owner.release().await?;
             return Err(nothing_to_accept());
+        }
+        if let Some(vote) = run.vote().filter(|_| run.step == Step::Vote) {
+            // A vote that is complete is counted as it was cast: under the epoch that ends now.
+            parts.consensus(&pipeline.task(), &operator).settle(&vote).await?;
         }
         let governor = fence(&parts, pipeline, &operator, &owner, wish).await?;
         let owner = owner.admitted(&governor);
