@@ -108,7 +108,7 @@ impl Model {
 
     fn settle(&mut self, rule: DecisionRule, members: usize, quorum: u32) {
         // Whose ballot is void, and who is not revoked, may be admitted again and vote.
-        let waits_for = |who: &usize| !self.revoked.contains(who) && !(self.ballots.contains_key(who) && self.is_admitted(*who));
+        let waits_for = |who: &usize| !(self.revoked.contains(who) || self.ballots.contains_key(who) && self.is_admitted(*who));
         if self.outcome.is_some() || (0..members).any(|who| waits_for(&who)) {
             return;
         }
