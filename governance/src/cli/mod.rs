@@ -32,7 +32,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
 use crate::vocabulary::{PipelineId, PipelineStatus, TaskId};
-use args::{Args, Command, Pipeline};
+use args::{Args, Command};
 use printer::Printer;
 
 /// SIGXFSZ, the same number on every Unix that matters here.
@@ -91,9 +91,6 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
     let config = Config::load(args.flags(), |name| std::env::var(name).ok())?;
     match args.command {
         Command::Run(run) => run::run(config, run, printer).await,
-        Command::Pipeline { command: Pipeline::Continue { id, how } } => resume::go_on(config, id, how, printer).await,
-        Command::Pipeline { command: Pipeline::Fallback { id, action, how } } => resume::fall_back(config, id, action, how, printer).await,
-        Command::Pipeline { command: Pipeline::GiveUp { id } } => resume::give_up(config, id, printer).await,
         Command::Pipeline { command } => pipeline::pipeline(config, command, printer).await,
         Command::Blackboard { command } => blackboard::blackboard(config, command, printer).await,
         Command::Bus { command } => bus::bus(config, command, printer).await,

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::args::{Pipeline, RevokeRun};
 use super::printer::{GOOD, Printer, moment, short};
+use super::resume::{fall_back, give_up, go_on};
 use super::status::coloured;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,18 +18,30 @@ pub async fn pipeline(config: Config, command: Pipeline, printer: &Printer) -> R
     if let Pipeline::Stop { id, .. } | Pipeline::Revoke(RevokeRun { id, .. }) = &command {
         PipelineId::new(id)?;
     }
-    let governance = super::existing(config).await?;
     match command {
-        Pipeline::Continue { .. } | Pipeline::Fallback { .. } | Pipeline::GiveUp { .. } => {}
-        Pipeline::List => list(&governance, printer).await?,
-        Pipeline::Status { id } => super::status::status(&governance, &super::chosen(&governance, id).await?, printer).await?,
-        Pipeline::Stop { id, reason } => super::stop::stop_run(&governance, &PipelineId::new(id)?, &reason, printer).await?,
-        Pipeline::Revoke(args) => revoke(&governance, args, printer).await?,
-        Pipeline::Logs(args) => super::logs::logs(&governance, args, printer).await?,
+        Pipeline::Continue { id, how } => go_on(config, id, how, printer).await,
+        Pipeline::Fallback { id, action, how } => fall_back(config, id, action, how, printer).await,
+        Pipeline::GiveUp { id } => give_up(config, id, printer).await,
+        Pipeline::List => with(config, async |governance| list(governance, printer).await).await,
+        Pipeline::Status { id } => {
+            with(config, async |governance| super::status::status(governance, &super::chosen(governance, id).await?, printer).await).await
+        }
+        Pipeline::Stop { id, reason } => {
+            with(config, async |governance| super::stop::stop_run(governance, &PipelineId::new(id)?, &reason, printer).await).await
+        }
+        Pipeline::Revoke(args) => with(config, async |governance| revoke(governance, args, printer).await).await,
+        Pipeline::Logs(args) => with(config, async |governance| super::logs::logs(governance, args, printer).await).await,
         Pipeline::Consensus { id } => {
-            super::consensus::consensus(&governance, &super::chosen(&governance, id).await?, printer).await?;
+            with(config, async |governance| super::consensus::consensus(governance, &super::chosen(governance, id).await?, printer).await)
+                .await
         }
     }
+}
+
+/// Does something with what is there.
+async fn with(config: Config, work: impl AsyncFnOnce(&Governance) -> Result<()>) -> Result<ExitCode> {
+    let governance = super::existing(config).await?;
+    work(&governance).await?;
     governance.close().await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::driver::Driver;
 use super::effects::best;
 use super::outcome::{AgentSummary, Decision, ProposalSummary, RunOutcome};
+use crate::agent::scores;
 use crate::coordination::Outcome;
 use crate::error::{Error, Result};
 use crate::guard::Unit;
 use crate::ledger::{Filter, Head};
 use crate::llm::Idea;
-use crate::vocabulary::{AgentId, EntryName, Section};
+use crate::vocabulary::Section;
 
 /// How long a run waits for its entries to be in the record.
 const SEQUENCED: Duration = Duration::from_secs(4);
@@ -69,16 +68,7 @@ impl Driver {
     }
 
     pub(super) async fn proposals(&self) -> Result<Vec<ProposalSummary>> {
-        let mut scores: BTreeMap<EntryName, BTreeMap<AgentId, u32>> = BTreeMap::new();
-        let progress = self.board().entries(Section::Progress).await?;
-        let judged = |what: &'static str| progress.iter().filter(move |e| e.name.as_str().starts_with(what));
-        // What an agent thought at its vote is newer than what it thought before.
-        for entry in judged("evaluation-").chain(judged("verdict-")) {
-            for (name, judged) in entry.content.as_object().into_iter().flatten() {
-                let score = judged.get("score").and_then(Value::as_u64).and_then(|score| u32::try_from(score).ok());
-                scores.entry(EntryName::new(name)?).or_default().extend(score.map(|score| (entry.author.clone(), score)));
-            }
-        }
+        let mut scores = scores(&self.board().entries(Section::Progress).await?)?;
         let entries = self.board().entries(Section::Solutions).await?;
         let proposal = |entry: crate::coordination::BoardEntry| {
             let idea: Idea = serde_json::from_value(entry.content).map_err(|e| {
