@@ -12,15 +12,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::ledger::Durability;
 use crate::llm::{Mode, ModelSettings};
-use crate::orchestrator::Limits;
+use crate::orchestrator::{DEFAULT_TIMEOUT, Grants, Limits};
 use crate::vocabulary::{AgentRole, TenantId};
 pub use agents::AgentSettings;
 pub use shown::{Setting, Source};
 
 /// The home directory, unless told otherwise.
 pub const DEFAULT_HOME: &str = ".governance";
-/// How long a run may take, unless told otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest that one call of the model may be given.
 const MAX_CALL: Duration = Duration::from_secs(60 * 60);
 
@@ -43,6 +41,8 @@ pub struct Config {
     pub model: ModelSettings,
     /// When a run needs help.
     pub limits: Limits,
+    /// What each agent of a run may spend on its model.
+    pub grants: Grants,
     /// What runs its agents, where that is not built in.
     pub agents: BTreeMap<AgentRole, AgentSettings>,
 }
@@ -58,6 +58,7 @@ impl Default for Config {
             timeout: DEFAULT_TIMEOUT,
             model: ModelSettings::default(),
             limits: Limits::default(),
+            grants: Grants::default(),
             agents: BTreeMap::new(),
         }
     }
@@ -79,6 +80,10 @@ struct File {
     gamma_stuck_threshold: Option<f64>,
     gamma_conflict_threshold: Option<u32>,
     gamma_complexity_threshold: Option<f64>,
+    recoveries: Option<u32>,
+    calls_per_agent: Option<u64>,
+    tokens_per_agent: Option<u64>,
+    dollars_per_agent: Option<f64>,
     agents: BTreeMap<AgentRole, AgentSettings>,
 }
 
@@ -125,8 +130,10 @@ impl Config {
         let mode = set("GOVERNANCE_MODE").map(|value| mode("GOVERNANCE_MODE", &value)).transpose()?;
         let attempt = parsed("GOVERNANCE_CALL_TIMEOUT")?.or(file.call_timeout_seconds).map(Duration::from_secs);
         let limits = limits(&set, &file)?;
+        let mode = flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode);
+        let grants = grants(&set, &file, mode)?;
         let model = ModelSettings {
-            mode: flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode),
+            mode,
             model: flags.model.or_else(|| set("OPENROUTER_MODEL")).or(file.model).unwrap_or(default.model.model),
             base_url: flags.base_url.or_else(|| set("OPENROUTER_BASE_URL")).or(file.base_url).unwrap_or(default.model.base_url),
             deadline: flags.call_timeout.or(attempt).unwrap_or(default.model.deadline),
@@ -137,6 +144,7 @@ impl Config {
         }
         Ok(Self {
             limits,
+            grants,
             model,
             agents: agents::checked(file.agents)?,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
@@ -202,8 +210,43 @@ fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Limits> 
     };
     let complexity = number("GAMMA_COMPLEXITY_THRESHOLD", file.gamma_complexity_threshold, 1.0)?;
     limits.complexity = complexity.unwrap_or(default.complexity);
+    let recoveries = match set("GOVERNANCE_RECOVERIES") {
+        Some(value) => Some(value.parse().map_err(|_| bad_value("GOVERNANCE_RECOVERIES", &value, RECOVERIES))?),
+        None => file.recoveries,
+    };
+    limits.recoveries = recoveries.unwrap_or(default.recoveries);
+    if limits.recoveries > default.recoveries {
+        return Err(bad_value("recoveries", &limits.recoveries.to_string(), RECOVERIES));
+    }
     Ok(limits)
 }
+
+const RECOVERIES: &str = "a number of automatic recoveries, at most 3";
+
+/// What an agent may spend on its model: by the environment, then by the file, then by whether the model costs.
+fn grants(set: &impl Fn(&str) -> Option<String>, file: &File, mode: Mode) -> Result<Grants> {
+    let usual = if mode == Mode::Local { Grants::default() } else { Grants::metered() };
+    let whole = |name: &str, filed: Option<u64>| match set(name) {
+        Some(value) => value.parse().map(Some).map_err(|_| bad_value(name, &value, "a whole number")),
+        None => Ok(filed),
+    };
+    let dollars = match set("GOVERNANCE_DOLLARS_PER_AGENT") {
+        Some(value) => Some(value.parse::<f64>().map_err(|_| bad_value("GOVERNANCE_DOLLARS_PER_AGENT", &value, DOLLARS))?),
+        None => file.dollars_per_agent,
+    };
+    if let Some(dollars) = dollars.filter(|dollars| !(0.0..=1e6).contains(dollars)) {
+        return Err(bad_value("dollars_per_agent", &dollars.to_string(), DOLLARS));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a possible sum")]
+    let millionths = |dollars: f64| (dollars * 1e6).round() as u64;
+    Ok(Grants {
+        calls: whole("GOVERNANCE_CALLS_PER_AGENT", file.calls_per_agent)?.unwrap_or(usual.calls),
+        tokens: whole("GOVERNANCE_TOKENS_PER_AGENT", file.tokens_per_agent)?.or(usual.tokens),
+        cost: dollars.map(millionths).or(usual.cost),
+    })
+}
+
+const DOLLARS: &str = "a sum of dollars from 0 to 1000000";
 
 fn truth(name: &str, value: &str) -> Result<bool> {
     match value.to_ascii_lowercase().as_str() {

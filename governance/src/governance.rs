@@ -1,6 +1,7 @@
 //! The composition root: opens the ledger and the store, ties them together, keeps house, and hands out handles.
 
 mod agents;
+mod runs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,7 +217,7 @@ impl Governance {
         Admissions::new(self.store(), self.recorder())
     }
 
-    /// Runs.
+    /// What carries out runs. [`run`](Self::run) and [`resume`](Self::resume) also keep a checkpoint.
     #[must_use]
     pub fn orchestrator(&self) -> Orchestrator {
         let (store, ledger, recorder) = (self.store().clone(), self.ledger().clone(), self.recorder().clone());

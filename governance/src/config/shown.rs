@@ -61,7 +61,7 @@ impl Config {
         let file = File::read(&config.home)?;
         let store = StoreUrl::parse(&config.store_url()?)?.to_string();
         // Every field by its name: a new one is shown too.
-        let Self { home, store: _, tenant, durability, auto_orchestrate, timeout, model, limits, agents } = config;
+        let Self { home, store: _, tenant, durability, auto_orchestrate, timeout, model, limits, grants, agents } = config;
         let ModelSettings { mode, model, base_url, deadline, script: _ } = model;
         let from = |flag: Option<&'static str>, names: &[&'static str], in_file: bool| {
             let set = names.iter().find(|name| env(name).is_some_and(|value| !value.is_empty()));
@@ -126,6 +126,18 @@ impl Config {
                 from(None, &["GAMMA_COMPLEXITY_THRESHOLD"], file.gamma_complexity_threshold.is_some()),
             ),
             setting("agents", super::agents::shown(&agents), from(None, &[], !agents.is_empty())),
+            setting("recoveries", json!(limits.recoveries), from(None, &["GOVERNANCE_RECOVERIES"], file.recoveries.is_some())),
+            setting("calls_per_agent", json!(grants.calls), from(None, &["GOVERNANCE_CALLS_PER_AGENT"], file.calls_per_agent.is_some())),
+            setting(
+                "tokens_per_agent",
+                json!(grants.tokens),
+                from(None, &["GOVERNANCE_TOKENS_PER_AGENT"], file.tokens_per_agent.is_some()),
+            ),
+            setting(
+                "dollars_per_agent",
+                json!(grants.cost.map(|millionths| millionths as f64 / 1e6)),
+                from(None, &["GOVERNANCE_DOLLARS_PER_AGENT"], file.dollars_per_agent.is_some()),
+            ),
             setting("api_key", json!(key), from(None, &["OPENROUTER_API_KEY"], false)),
         ])
     }
