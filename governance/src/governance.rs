@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
-use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Sequencing};
+use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Retention, Sequencing};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
 use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
@@ -123,6 +123,7 @@ impl Governance {
         let (store, recorder) = (self.store(), self.recorder());
         vec![
             Arc::new(Sequencing::new(store, self.ledger())),
+            Arc::new(Retention::new(store, self.ledger(), self.config().retention)),
             Arc::new(Receipts::new(store, recorder)),
             Arc::new(Heartbeats::new(store, recorder)),
             Arc::new(Locks::new(store, recorder)),

@@ -15,6 +15,9 @@ use super::{Entry, Problem};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::SegmentId;
 
+/// What stands for a payload that was dropped: JSON for "nothing".
+const DROPPED: &[u8] = b"null";
+
 /// How many entries there seem to be.
 pub(super) fn count(home: &Home) -> Result<u64> {
     let connection = database::reader(&home.database(), false)?;
@@ -58,7 +61,7 @@ pub(super) fn check(connection: &Connection, home: &Home) -> Result<(Vec<Problem
     Ok((problems, count))
 }
 
-/// Everything that a segment holds or held.
+/// Everything that a segment holds or held. A payload that was dropped reads as `null`.
 pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, Entry)>> {
     let path = home.segments().join(format!("{segment}.{SUFFIX}"));
     // Opened first: what is put away meanwhile can still be read.
@@ -86,9 +89,8 @@ pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, E
             pipeline: text(5)?,
             intent: text(6)?,
             result: text(7)?,
-            payload: text(8)?.unwrap_or_default(),
         };
-        entries.push((body.number.cast_unsigned(), body.entry()?));
+        entries.push((body.number.cast_unsigned(), body.entry(text(8)?.unwrap_or(DROPPED))?));
     }
     if let Some(position) = place(&connection, segment).map_err(sql)? {
         let file = file.map_err(|e| trouble(&path, &e))?;
