@@ -93,7 +93,7 @@ pub use witness::StoreName;
 
 use crate::error::Result;
 use crate::store::Witness;
-use crate::vocabulary::{LedgerId, Millis, Ports, SegmentId};
+use crate::vocabulary::{LedgerId, Millis, Ports, SegmentId, Token};
 use database::{Database, blocking, sqlx_trouble};
 use home::Home;
 use sequencer::Sequencer;
@@ -206,6 +206,12 @@ impl Ledger {
     pub async fn entries_of(&self, segment: &SegmentId) -> Result<Vec<(u64, Entry)>> {
         let (home, segment) = (self.inner.home.clone(), segment.clone());
         blocking(move || waiting::entries_of(&home, &segment)).await
+    }
+
+    /// Every entry about these actions, with its token, in the record or not yet, whoever wrote it. Fails where any of it cannot be read.
+    pub async fn entries_about(&self, actions: &[Action]) -> Result<Vec<(Token, Entry)>> {
+        let (home, actions) = (self.inner.home.clone(), actions.to_vec());
+        blocking(move || waiting::entries_about(&home, &actions)).await
     }
 
     /// The last signed head, if anything is in the record.
