@@ -19,6 +19,11 @@ pub use shown::{Setting, Source};
 
 /// The home directory, unless told otherwise.
 pub const DEFAULT_HOME: &str = ".governance";
+/// How long the ledger keeps payloads, unless told otherwise.
+pub const DEFAULT_RETENTION: Duration = Duration::from_secs(90 * DAY);
+const DAY: u64 = 24 * 60 * 60;
+/// The longest that they can be told to be kept; for ever is another thing.
+const MAX_RETENTION_DAYS: u64 = 36_500;
 /// The longest that one call of the model may be given.
 const MAX_CALL: Duration = Duration::from_secs(60 * 60);
 
@@ -33,6 +38,8 @@ pub struct Config {
     pub tenant: TenantId,
     /// What an acknowledged record survives.
     pub durability: Durability,
+    /// How long the ledger keeps payloads, counted from when they came into the record; none for ever.
+    pub retention: Option<Duration>,
     /// Whether runs go on from REPORT by themselves.
     pub auto_orchestrate: bool,
     /// How long a run may take.
@@ -54,6 +61,7 @@ impl Default for Config {
             store: None,
             tenant: TenantId::default(),
             durability: Durability::Process,
+            retention: Some(DEFAULT_RETENTION),
             auto_orchestrate: true,
             timeout: DEFAULT_TIMEOUT,
             model: ModelSettings::default(),
@@ -71,6 +79,7 @@ struct File {
     store: Option<String>,
     tenant: Option<TenantId>,
     durability: Option<Durability>,
+    audit_retention_days: Option<u64>,
     auto_orchestrate: Option<bool>,
     timeout_seconds: Option<u64>,
     mode: Option<Mode>,
@@ -132,6 +141,7 @@ impl Config {
         let limits = limits(&set, &file)?;
         let mode = flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode);
         let grants = grants(&set, &file, mode)?;
+        let retention = retention(&set, &file)?;
         let model = ModelSettings {
             mode,
             model: flags.model.or_else(|| set("OPENROUTER_MODEL")).or(file.model).unwrap_or(default.model.model),
@@ -147,6 +157,7 @@ impl Config {
             grants,
             model,
             agents: agents::checked(file.agents)?,
+            retention,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
             tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),
             durability: flags.durability.or(durable).or(file.durability).unwrap_or(default.durability),
@@ -248,6 +259,22 @@ fn grants(set: &impl Fn(&str) -> Option<String>, file: &File, mode: Mode) -> Res
 
 const DOLLARS: &str = "a sum of dollars from 0 to 1000000";
 
+/// How long payloads are kept: by the environment, then by the file; 0 for ever.
+fn retention(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Option<Duration>> {
+    let (name, wanted) = ("GUVNOR_AUDIT_RETENTION_DAYS", "whole days, at most 36500, or 0 to keep payloads for ever");
+    let said = set(name);
+    let days = match (&said, file.audit_retention_days) {
+        (Some(value), _) => value.parse().map_err(|_| bad_value(name, value, wanted))?,
+        (None, Some(days)) => days,
+        (None, None) => return Ok(Some(DEFAULT_RETENTION)),
+    };
+    if days > MAX_RETENTION_DAYS {
+        let name = if said.is_some() { name } else { "audit_retention_days" };
+        return Err(bad_value(name, &days.to_string(), wanted));
+    }
+    Ok((days > 0).then(|| Duration::from_secs(days * DAY)))
+}
+
 fn truth(name: &str, value: &str) -> Result<bool> {
     match value.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(true),
@@ -288,6 +315,11 @@ mod tests {
         let flags = Flags { home: Some(home.path().into()), ..Flags::default() };
         let bad = Config::load(flags.clone(), |name| (name == "ORCHESTRATION_TIMEOUT").then(|| "soon".into())).unwrap_err();
         assert!(bad.to_string().contains("`soon`"), "{bad}");
+        for days in ["36501", "-1", "1.5", "ever"] {
+            let env = |name: &str| (name == "GUVNOR_AUDIT_RETENTION_DAYS").then(|| days.to_owned());
+            let bad = Config::load(flags.clone(), env).unwrap_err().to_string();
+            assert!(bad.contains(&format!("`{days}`")) && bad.contains("whole days"), "{bad}");
+        }
         std::fs::write(home.path().join("config.toml"), "stoer = \"x\"").unwrap();
         let unknown = Config::load(flags, |_| None).unwrap_err().to_string();
         assert!(unknown.contains("stoer") && unknown.contains("line 1"), "{unknown}");

@@ -7,6 +7,8 @@ mod end;
 mod look;
 #[path = "cli/record.rs"]
 mod record;
+#[path = "cli/retain.rs"]
+mod retain;
 #[path = "cli/setup.rs"]
 mod setup;
 

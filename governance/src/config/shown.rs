@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, File, Flags};
+use super::{Config, DAY, File, Flags};
 use crate::error::Result;
 use crate::llm::ModelSettings;
 use crate::store::StoreUrl;
@@ -61,7 +61,7 @@ impl Config {
         let file = File::read(&config.home)?;
         let store = StoreUrl::parse(&config.store_url()?)?.to_string();
         // Every field by its name: a new one is shown too.
-        let Self { home, store: _, tenant, durability, auto_orchestrate, timeout, model, limits, grants, agents } = config;
+        let Self { home, store: _, tenant, durability, retention, auto_orchestrate, timeout, model, limits, grants, agents } = config;
         let ModelSettings { mode, model, base_url, deadline, script: _ } = model;
         let from = |flag: Option<&'static str>, names: &[&'static str], in_file: bool| {
             let set = names.iter().find(|name| env(name).is_some_and(|value| !value.is_empty()));
@@ -83,6 +83,11 @@ impl Config {
                 "durability",
                 json!(durability),
                 from(given(flags.durability.is_some(), "--durability"), &["GOVERNANCE_DURABILITY"], file.durability.is_some()),
+            ),
+            setting(
+                "audit_retention_days",
+                json!(retention.map_or(0, |age| age.as_secs() / DAY)),
+                from(None, &["GUVNOR_AUDIT_RETENTION_DAYS"], file.audit_retention_days.is_some()),
             ),
             setting(
                 "auto_orchestrate",
@@ -234,6 +239,12 @@ mod tests {
             assert!(matches!(flag.1, Source::Flag(_)), "{name}");
             assert!([in_file, in_env, flag].iter().all(|found| found.0 != default.0), "{name}");
         }
+        let days = |said: &[(&str, &str)]| shown(&plain, said, "audit_retention_days");
+        let variable = "GUVNOR_AUDIT_RETENTION_DAYS";
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(days(&[]), (json!(90), Source::Default));
+        std::fs::write(&file, "audit_retention_days = 0").unwrap();
+        assert_eq!((days(&[]), days(&[(variable, "7")])), ((json!(0), Source::File), (json!(7), Source::Environment(variable))));
         assert_eq!(shown(&plain, &[("GOVERNANCE_TENANT", "acme")], "tenant"), (json!("acme"), Source::Environment("GOVERNANCE_TENANT")));
     }
 
