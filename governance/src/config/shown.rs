@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Config, DAY, File, Flags};
+use super::limits::DAY;
+use super::{Config, File, Flags};
 use crate::error::Result;
 use crate::llm::ModelSettings;
 use crate::store::StoreUrl;
