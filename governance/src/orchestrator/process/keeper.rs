@@ -14,11 +14,11 @@ use super::group::{Group, Sweep};
 use super::words::{Flow, LastWords, Lines};
 use super::{Seat, start};
 use crate::error::{Error, Result};
+use crate::guard::free_execution_lock;
 use crate::orchestrator::broadcast::{Broadcast, Stream};
 use crate::orchestrator::parts::Parts;
 use crate::orchestrator::program::Program;
 use crate::orchestrator::telling::Voice;
-use crate::guard::free_execution_lock;
 use crate::store::Actor;
 use crate::vocabulary::AgentStatus;
 
