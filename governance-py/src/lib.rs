@@ -1,8 +1,11 @@
 //! `import governance`: the core for Python. Nothing here decides anything.
 
+mod answer;
 mod blackboard;
 mod error;
+mod given;
 mod governance;
+mod hosted;
 mod json;
 mod runtime;
 mod vocabulary;
@@ -16,8 +19,6 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::add(module)?;
     module.add_class::<governance::Governance>()?;
     module.add_class::<blackboard::Blackboard>()?;
-    module.add_class::<blackboard::BoardEntry>()?;
-    module.add_class::<blackboard::Written>()?;
     // What is public is said by the package's own modules.
     module.delattr("__all__")
 }

@@ -1,6 +1,7 @@
 """Governance for AI agents, in this process: the vocabulary and the errors. `governance.blocking` opens governed state."""
 
-from . import blocking
+from . import blocking, records
+from ._handles import Blackboard, Governance
 from ._governance import (
     AGENT_PHASES_ORDERED,
     AGENT_PHASE_NAMES,
@@ -89,5 +90,8 @@ __all__ = [
     "get_output_type_for_phase",
     "is_terminal_phase",
     "next_phase",
+    "Blackboard",
+    "Governance",
     "blocking",
+    "records",
 ]
