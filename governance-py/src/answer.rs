@@ -9,6 +9,9 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyList, PyTuple, PyTzInfo};
 use serde_json::Value;
 
+use ::governance::coordination::{DecisionRule, Happening};
+use ::governance::guard::Unit;
+use ::governance::ledger::{Action, EntryKind, OutcomeResult};
 use ::governance::vocabulary::*;
 
 use crate::hosted::Place;
@@ -37,10 +40,21 @@ impl<'py, T: Answer> IntoPyObject<'py> for Answered<T> {
 
 /// A record of Python's, from its fields in order.
 pub fn record<'py>(py: Python<'py>, class: &str, fields: impl IntoIterator<Item = PyResult<Bound<'py, PyAny>>>) -> PyResult<Bound<'py, PyAny>> {
+    let fields = PyTuple::new(py, fields.into_iter().collect::<PyResult<Vec<_>>>()?)?;
+    class_of(py, class)?.call1(fields)
+}
+
+fn class_of<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static RECORDS: PyOnceLock<Py<PyDict>> = PyOnceLock::new();
     let records = RECORDS.get_or_try_init(py, || PyResult::Ok(py.import("governance.records")?.dict().unbind()))?;
-    let fields = PyTuple::new(py, fields.into_iter().collect::<PyResult<Vec<_>>>()?)?;
-    records.bind(py).as_any().get_item(class)?.call1(fields)
+    records.bind(py).as_any().get_item(name)
+}
+
+/// A record of Python's of which one field says something.
+pub fn variant<'py>(py: Python<'py>, class: &str, name: &str, value: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let named = PyDict::new(py);
+    named.set_item(name, value)?;
+    class_of(py, class)?.call((), Some(&named))
 }
 
 /// Says which fields of a record of the core make which record of Python's: `records!(core::Record => "Record" { field, … })`.
@@ -66,7 +80,32 @@ macro_rules! handle {
     )+ };
 }
 
-pub(crate) use {handle, records};
+/// Says what each variant of an answer is called in Python; exactly one field of such a record says something.
+macro_rules! variants {
+    ($($core:ty => $class:literal { $($variant:ident $({ $($field:ident),+ } as $record:literal)? $(($value:ident))? => $name:literal,)+ })+) => { $(
+        impl $crate::answer::Answer for $core {
+            fn answer<'py>(self, py: Python<'py>, place: &$crate::hosted::Place) -> PyResult<Bound<'py, PyAny>> {
+                let (name, value) = match self { $(
+                    Self::$variant $({ $($field),+ })? $(($value))? => {
+                        ($name, $crate::answer::said!(py, place, $({ $($field),+ } $record)? $($value)?))
+                    }
+                )+ };
+                $crate::answer::variant(py, $class, name, value?)
+            }
+        }
+    )+ };
+}
+
+/// What a variant says: that it is so, one value, or several.
+macro_rules! said {
+    ($py:ident, $place:ident, { $($field:ident),+ } $record:literal) => {
+        $crate::answer::record($py, $record, [$($crate::answer::Answer::answer($field, $py, $place)),+])
+    };
+    ($py:ident, $place:ident, $value:ident) => { $crate::answer::Answer::answer($value, $py, $place) };
+    ($py:ident, $place:ident,) => { $crate::answer::Answer::answer(true, $py, $place) };
+}
+
+pub(crate) use {handle, records, said, variants};
 
 macro_rules! plain {
     ($($plain:ty),+) => { $(
@@ -80,9 +119,9 @@ macro_rules! plain {
 
 plain!(bool, u32, u64, usize, String);
 
-macro_rules! id {
-    ($($id:ty),+) => { $(
-        impl Answer for $id {
+macro_rules! texts {
+    ($($named:ty),+) => { $(
+        impl Answer for $named {
             fn answer<'py>(self, py: Python<'py>, _: &Place) -> PyResult<Bound<'py, PyAny>> {
                 self.as_str().into_bound_py_any(py)
             }
@@ -90,7 +129,7 @@ macro_rules! id {
     )+ };
 }
 
-id!(AgentId, PipelineId, ProposalId, LedgerId, SegmentId, EntryName, Token);
+texts!(AgentId, PipelineId, ProposalId, LedgerId, SegmentId, EntryName, Token, Action, EntryKind, OutcomeResult, Unit, DecisionRule, Happening);
 
 macro_rules! named {
     ($($named:ty => $class:literal),+ $(,)?) => { $(

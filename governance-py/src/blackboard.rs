@@ -1,12 +1,14 @@
 //! `Blackboard`.
 
-use ::governance::coordination::{self, BoardEntry};
+use ::governance::coordination::{self, BoardEntry, BoardEvent, Cursor, Written};
 use ::governance::vocabulary::Section;
+use futures_util::stream::unfold;
 use pyo3::prelude::*;
 
-use crate::answer::{Answer, handle, record, records};
-use crate::given::{Json, Named};
+use crate::answer::{Answer, handle, record, records, variants};
+use crate::given::{Json, Named, Shaped};
 use crate::hosted::{Hosted, Made, Place};
+use crate::stream::At;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -50,6 +52,25 @@ impl Blackboard {
     fn history<'py>(&self, py: Python<'py>, section: Named<Section>, name: String) -> Answered<'py> {
         self.0.call(py, move |board| async move { board.history(section.0, &name).await })
     }
+
+    /// Every write behind a cursor, in order, as it comes; what was missed comes as a `Gap`.
+    #[pyo3(signature = (after=None))]
+    fn events<'py>(&self, py: Python<'py>, after: Option<Shaped<Cursor>>) -> Answered<'py> {
+        let events = self.0.look(py, |board| Ok(board.events(after.map_or_else(Cursor::default, |after| after.0))))?;
+        self.0.place().stream(py, unfold(events, |mut events| async move {
+            let next = events.next().await;
+            let cursor = events.cursor();
+            Some((next.map(|next| next.map(|event| At(cursor, event)).map_err(|gap| At(cursor, gap))), events))
+        }))
+    }
+}
+
+impl Answer for At<BoardEvent> {
+    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
+        let Self(cursor, BoardEvent { position, at, entry, token }) = self;
+        let fields = [cursor.answer(py, place), position.answer(py, place), at.answer(py, place), entry.answer(py, place)];
+        record(py, "BoardEvent", fields.into_iter().chain([token.answer(py, place)]))
+    }
 }
 
 handle!(coordination::Blackboard => "Blackboard");
@@ -58,12 +79,6 @@ records! {
     BoardEntry => "BoardEntry" { section, name, version, author, at, content, removed }
 }
 
-impl Answer for coordination::Written {
-    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
-        let found = match self {
-            Self::Accepted(_) => None,
-            Self::Conflict(found) => Some(found),
-        };
-        record(py, "Written", [self.version().answer(py, place), found.answer(py, place)])
-    }
+variants! {
+    Written => "Written" { Accepted(version) => "accepted", Conflict(found) => "conflict", }
 }

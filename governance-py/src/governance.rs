@@ -8,11 +8,15 @@ use ::governance::vocabulary::TaskId;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::answer::handle;
-use crate::given::Named;
+use crate::answer::{Answer, handle};
+use crate::budget::Budget;
+use crate::given::{Named, Span};
 use crate::hosted::{Hosted, Made, Mode, Place};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
+
+/// Who grants what is granted here, as on the command line.
+const OPERATOR: &str = "operator";
 
 /// Governed state: a store, its ledger, and everything that stands on them.
 #[pyclass(name = "_Governance", module = "governance._governance", frozen, subclass)]
@@ -38,6 +42,40 @@ impl Governance {
     /// A task's blackboard, as one author sees and writes it.
     fn blackboard<'py>(&self, py: Python<'py>, task: Named<TaskId>, author: String) -> Answered<'py> {
         self.0.call(py, move |governance| async move { Ok(governance.blackboard(&task.0, &governance.actor(&author).await?)) })
+    }
+
+    /// A task's bus, as one member hears and uses it.
+    fn bus<'py>(&self, py: Python<'py>, task: Named<TaskId>, member: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { Ok(governance.bus(&task.0, &governance.actor(&member).await?)) })
+    }
+
+    /// A task's votes, as one member sees them and takes part.
+    fn consensus<'py>(&self, py: Python<'py>, task: Named<TaskId>, member: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { Ok(governance.consensus(&task.0, &governance.actor(&member).await?)) })
+    }
+
+    /// The budget of its owner.
+    fn budget<'py>(&self, py: Python<'py>, owner: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move {
+            Ok(Budget { budget: governance.budget(&governance.actor(&owner).await?), by: governance.actor(OPERATOR).await? })
+        })
+    }
+
+    /// Revoking agents, stopping pipelines, stopping everything.
+    #[getter]
+    fn revocations<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |governance| Ok(governance.revocations()))?.answer(py, self.0.place())
+    }
+
+    /// The record.
+    #[getter]
+    fn ledger<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |governance| Ok(governance.ledger().clone()))?.answer(py, self.0.place())
+    }
+
+    /// Waits until everything that is written, also by processes that died, is in the record. False if it was not in time.
+    fn catch_up<'py>(&self, py: Python<'py>, within: Span) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { governance.catch_up(within.0).await })
     }
 
     /// The store's URL, without a password.

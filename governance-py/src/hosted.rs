@@ -57,6 +57,10 @@ impl Place {
         Ok(Self { pid: process::id(), mode, handle, open: Arc::new(AtomicBool::new(true)) })
     }
 
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// Whether calls still make sense here.
     pub fn check(&self, py: Python<'_>) -> Result<()> {
         if self.pid != process::id() {
@@ -71,6 +75,12 @@ impl Place {
     /// True the first time.
     pub fn close(&self) -> bool {
         self.open.swap(false, Ordering::AcqRel)
+    }
+
+    /// Begins something at once, and answers with its end.
+    pub fn begin<R: Send + 'static>(&self, future: impl Future<Output = Result<R>> + Send + 'static) -> impl Future<Output = Result<R>> + Send + 'static {
+        let task = self.handle.spawn(future);
+        async move { task.await.unwrap_or_else(|e| Err(Error::internal("what was begun did not end").because(e))) }
     }
 
     /// Answers with what a future answers: now, or by a coroutine that begins when it is awaited.
@@ -165,6 +175,15 @@ impl<T: Send + Sync + 'static> Hosted<T> {
     {
         self.place().check(py).map_err(|error| raise(py, &error))?;
         self.place().answer(py, begin(self.0.clone()))
+    }
+
+    /// Opens something that lives here too.
+    pub fn open<'py, R: Answer, F>(&self, py: Python<'py>, begin: impl FnOnce(Arc<Kept<T>>) -> F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        self.place().check(py).map_err(|error| raise(py, &error))?;
+        self.place().open(py, begin(self.0.clone()))
     }
 
     /// Carries out the last call of this and of everything that was opened from it; nothing if that was done already.

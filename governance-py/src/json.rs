@@ -4,6 +4,7 @@ use ::governance::Error;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 use crate::error::raise;
@@ -101,4 +102,10 @@ pub fn map_to_python<'py>(py: Python<'py>, map: &Map<String, Value>) -> PyResult
         dict.set_item(key, to_python(py, value)?)?;
     }
     Ok(dict)
+}
+
+/// Something small of the core, as JSON says it.
+pub fn shaped<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    let value = serde_json::to_value(value).map_err(|e| raise(py, &Error::internal("an answer is not JSON").because(e)))?;
+    to_python(py, &value)
 }

@@ -2,12 +2,18 @@
 
 mod answer;
 mod blackboard;
+mod budget;
+mod bus;
+mod consensus;
 mod error;
 mod given;
 mod governance;
 mod hosted;
 mod json;
+mod ledger;
+mod revocation;
 mod runtime;
+mod stream;
 mod vocabulary;
 
 use pyo3::prelude::*;
@@ -19,6 +25,15 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::add(module)?;
     module.add_class::<governance::Governance>()?;
     module.add_class::<blackboard::Blackboard>()?;
+    module.add_class::<bus::MessageBus>()?;
+    module.add_class::<bus::Delivery>()?;
+    module.add_class::<budget::ErrorBudget>()?;
+    module.add_class::<budget::Allowance>()?;
+    module.add_class::<budget::Reservation>()?;
+    module.add_class::<revocation::RevocationEngine>()?;
+    module.add_class::<consensus::Consensus>()?;
+    module.add_class::<ledger::Ledger>()?;
+    module.add_class::<ledger::Head>()?;
     // What is public is said by the package's own modules.
     module.delattr("__all__")
 }

@@ -1,9 +1,17 @@
-"""The asynchronous classes: every call answers a coroutine."""
-
-from types import TracebackType
-from typing import Optional
+"""Governed state for asyncio: every call answers a coroutine."""
 
 from . import _governance
+
+__all__ = [
+    "Allowance",
+    "Blackboard",
+    "Consensus",
+    "ErrorBudget",
+    "Governance",
+    "Ledger",
+    "MessageBus",
+    "RevocationEngine",
+]
 
 
 class Governance(_governance._Governance):
@@ -18,4 +26,34 @@ class Governance(_governance._Governance):
 
 
 class Blackboard(_governance._Blackboard):
+    __slots__ = ()
+
+
+class MessageBus(_governance._MessageBus):
+    __slots__ = ()
+
+
+class ErrorBudget(_governance._ErrorBudget):
+    __slots__ = ()
+
+
+class Allowance(_governance._Allowance):
+    __slots__ = ()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, value, traceback, /):
+        await self.close()
+
+
+class RevocationEngine(_governance._RevocationEngine):
+    __slots__ = ()
+
+
+class Consensus(_governance._Consensus):
+    __slots__ = ()
+
+
+class Ledger(_governance._Ledger):
     __slots__ = ()

@@ -110,3 +110,46 @@ impl Follower {
         }
     }
 }
+
+/// Reads a log as it grows, entry by entry.
+pub struct Entries {
+    follower: Follower,
+    read: std::vec::IntoIter<Entry>,
+}
+
+impl Follower {
+    /// The same, entry by entry.
+    #[must_use]
+    pub fn entries(self) -> Entries {
+        Entries { follower: self, read: Vec::new().into_iter() }
+    }
+}
+
+impl Entries {
+    /// Waits for the next entry; `Err(gap)` inside says what was missed. Cancel safe.
+    pub async fn next(&mut self) -> Result<std::result::Result<Entry, Gap>> {
+        loop {
+            if let Some(entry) = self.read.next() {
+                return Ok(Ok(entry));
+            }
+            match self.follower.next().await? {
+                Step::Entries(entries) => self.read = entries.into_iter(),
+                Step::Missed(gap) => return Ok(Err(gap)),
+            }
+        }
+    }
+
+    /// What is there now, without waiting; none at the end.
+    pub async fn piece(&mut self) -> Result<Option<Step>> {
+        let read = std::mem::take(&mut self.read);
+        if read.as_slice().is_empty() { self.follower.step().await } else { Ok(Some(Step::Entries(read.collect()))) }
+    }
+
+    /// A cursor to go on from later: behind the last entry that was handed out.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        let cursor = self.follower.cursor();
+        let unread = self.read.as_slice().first().map(|e| e.position - 1);
+        Cursor { position: unread.unwrap_or(cursor.position), ..cursor }
+    }
+}
