@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::follow::{Cursor, Entries, Follower, Gap, Step};
+use super::follow::{Cursor, Follower, Gap, Step};
 use crate::error::{Error, Result};
 use crate::store::{Actor, Cell, Commit, Entry, Event, Outcome, Refused, Store, Versioned, Write, from_json, to_json};
 use crate::vocabulary::{AgentId, EntryName, Millis, Section, TaskId, Token};
@@ -189,7 +189,8 @@ impl Blackboard {
     /// Every event behind a cursor, in order; see [`BoardEvents`].
     #[must_use]
     pub fn events(&self, cursor: Cursor) -> BoardEvents {
-        BoardEvents(Follower::new(&self.store, self.store.keys().blackboard_events(&self.task), cursor).entries())
+        let follower = Follower::new(&self.store, self.store.keys().blackboard_events(&self.task), cursor);
+        BoardEvents { follower, read: Vec::new().into_iter() }
     }
 
     /// What was written under a token, if it was.
@@ -232,20 +233,32 @@ fn entry(section: Section, name: EntryName, versioned: &Versioned) -> Result<Boa
 }
 
 /// A blackboard's events as they come.
-pub struct BoardEvents(Entries);
+pub struct BoardEvents {
+    follower: Follower,
+    read: std::vec::IntoIter<Entry>,
+}
 
 impl BoardEvents {
     /// Waits for the next event; `Err(gap)` inside says what was missed. Cancel safe.
     pub async fn next(&mut self) -> Result<std::result::Result<BoardEvent, Gap>> {
-        Ok(match self.0.next().await? {
-            Ok(entry) => Ok(event(&entry)?),
-            Err(gap) => Err(gap),
-        })
+        loop {
+            if let Some(entry) = self.read.next() {
+                return event(&entry).map(Ok);
+            }
+            match self.follower.next().await? {
+                Step::Entries(entries) => self.read = entries.into_iter(),
+                Step::Missed(gap) => return Ok(Err(gap)),
+            }
+        }
     }
 
     /// What is there now, without waiting; none at the end.
     pub async fn piece(&mut self) -> Result<Option<Vec<std::result::Result<BoardEvent, Gap>>>> {
-        Ok(match self.0.piece().await? {
+        let read = std::mem::take(&mut self.read);
+        if !read.as_slice().is_empty() {
+            return read.map(|e| event(&e).map(Ok)).collect::<Result<_>>().map(Some);
+        }
+        Ok(match self.follower.step().await? {
             None => None,
             Some(Step::Missed(gap)) => Some(vec![Err(gap)]),
             Some(Step::Entries(entries)) => Some(entries.iter().map(|e| event(e).map(Ok)).collect::<Result<_>>()?),
@@ -255,7 +268,9 @@ impl BoardEvents {
     /// A cursor to go on from later: behind the last event that was handed out.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        self.0.cursor()
+        let cursor = self.follower.cursor();
+        let unread = self.read.as_slice().first().map(|e| e.position - 1);
+        Cursor { position: unread.unwrap_or(cursor.position), ..cursor }
     }
 }
 

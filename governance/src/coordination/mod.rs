@@ -15,7 +15,6 @@ mod care;
 mod caretaker;
 mod consensus;
 mod follow;
-mod happening;
 mod lease;
 mod mailbox;
 mod message;
@@ -31,8 +30,7 @@ pub use caretaker::{
     Alarm, CARETAKER_LEASE, Caretaker, CaretakerStatus, Charge, ChargeKind, Chore, Den, Housekeeping, Keeper, Look, Overdue,
 };
 pub use consensus::{Cast, Consensus};
-pub use follow::{Cursor, Entries, Follower, Gap, Step};
-pub use happening::{Happening, ProposalEvent};
+pub use follow::{Cursor, Follower, Gap, Step};
 pub use lease::Lease;
 pub use mailbox::{Delivery, MailboxOptions, Overflow};
 pub use message::{BusMessage, DeadLetter, MAX_MESSAGE};
