@@ -9,7 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyList, PyTuple, PyTzInfo};
 use serde_json::Value;
 
-use ::governance::coordination::{DecisionRule, Happening};
+use ::governance::coordination::DecisionRule;
 use ::governance::guard::Unit;
 use ::governance::ledger::{Action, EntryKind, OutcomeResult};
 use ::governance::vocabulary::*;
@@ -129,7 +129,7 @@ macro_rules! texts {
     )+ };
 }
 
-texts!(AgentId, PipelineId, ProposalId, LedgerId, SegmentId, EntryName, Token, Action, EntryKind, OutcomeResult, Unit, DecisionRule, Happening);
+texts!(AgentId, PipelineId, ProposalId, LedgerId, SegmentId, EntryName, Token, Action, EntryKind, OutcomeResult, Unit, DecisionRule);
 
 macro_rules! named {
     ($($named:ty => $class:literal),+ $(,)?) => { $(

@@ -2,13 +2,12 @@
 
 use ::governance::coordination::{self, BoardEntry, BoardEvent, Cursor, Written};
 use ::governance::vocabulary::Section;
-use futures_util::stream::unfold;
 use pyo3::prelude::*;
 
-use crate::answer::{Answer, handle, record, records, variants};
-use crate::given::{Json, Named, Shaped};
-use crate::hosted::{Hosted, Made, Place};
-use crate::stream::At;
+use crate::answer::{Answer, handle, records, variants};
+use crate::given::{Json, Named, Shaped, Whole, cursor};
+use crate::hosted::{Hosted, Made};
+use crate::stream::events;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -29,13 +28,13 @@ impl Blackboard {
     }
 
     /// Replaces a version of an entry; 0 for an entry that is not there yet.
-    fn put_if<'py>(&self, py: Python<'py>, section: Named<Section>, name: String, content: Json, version: u64) -> Answered<'py> {
-        self.0.call(py, move |board| async move { board.put_if(section.0, &name, &content.0, version).await })
+    fn put_if<'py>(&self, py: Python<'py>, section: Named<Section>, name: String, content: Json, version: Whole<u64>) -> Answered<'py> {
+        self.0.call(py, move |board| async move { board.put_if(section.0, &name, &content.0, version.0).await })
     }
 
     /// Removes a version of an entry. Its history stays, and its name stays taken.
-    fn remove_if<'py>(&self, py: Python<'py>, section: Named<Section>, name: String, version: u64) -> Answered<'py> {
-        self.0.call(py, move |board| async move { board.remove_if(section.0, &name, version).await })
+    fn remove_if<'py>(&self, py: Python<'py>, section: Named<Section>, name: String, version: Whole<u64>) -> Answered<'py> {
+        self.0.call(py, move |board| async move { board.remove_if(section.0, &name, version.0).await })
     }
 
     /// One entry, also when it was removed; none if it never was.
@@ -56,21 +55,13 @@ impl Blackboard {
     /// Every write behind a cursor, in order, as it comes; what was missed comes as a `Gap`.
     #[pyo3(signature = (after=None))]
     fn events<'py>(&self, py: Python<'py>, after: Option<Shaped<Cursor>>) -> Answered<'py> {
-        let events = self.0.look(py, |board| Ok(board.events(after.map_or_else(Cursor::default, |after| after.0))))?;
-        self.0.place().stream(py, unfold(events, |mut events| async move {
-            let next = events.next().await;
-            let cursor = events.cursor();
-            Some((next.map(|next| next.map(|event| At(cursor, event)).map_err(|gap| At(cursor, gap))), events))
-        }))
+        let events = self.0.look(py, |board| Ok(board.events(cursor(after))))?;
+        self.0.place().follow(py, events)
     }
 }
 
-impl Answer for At<BoardEvent> {
-    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
-        let Self(cursor, BoardEvent { position, at, entry, token }) = self;
-        let fields = [cursor.answer(py, place), position.answer(py, place), at.answer(py, place), entry.answer(py, place)];
-        record(py, "BoardEvent", fields.into_iter().chain([token.answer(py, place)]))
-    }
+events! {
+    BoardEvent => "BoardEvent" { position, at, entry, token }
 }
 
 handle!(coordination::Blackboard => "Blackboard");

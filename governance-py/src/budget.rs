@@ -5,7 +5,7 @@ use ::governance::store::Actor;
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, handle, records, variants};
-use crate::given::{Named, Span};
+use crate::given::{Named, Span, Whole};
 use crate::hosted::{Hosted, Made, Place};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
@@ -28,8 +28,8 @@ impl ErrorBudget {
     }
 
     /// Says how much may be spent in all, what is spent already included; opens a budget that an overrun closed.
-    fn grant<'py>(&self, py: Python<'py>, unit: Named<Unit>, limit: u64) -> Answered<'py> {
-        self.0.call(py, move |own| async move { own.budget.grant(&own.by, unit.0, limit).await })
+    fn grant<'py>(&self, py: Python<'py>, unit: Named<Unit>, limit: Whole<u64>) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.budget.grant(&own.by, unit.0, limit.0).await })
     }
 
     /// What is used of a unit; none if nothing was ever granted.
@@ -43,24 +43,24 @@ impl ErrorBudget {
     }
 
     /// Spends at once, in one round trip.
-    fn spend<'py>(&self, py: Python<'py>, unit: Named<Unit>, amount: u64) -> Answered<'py> {
-        self.0.call(py, move |own| async move { own.budget.spend(unit.0, amount).await })
+    fn spend<'py>(&self, py: Python<'py>, unit: Named<Unit>, amount: Whole<u64>) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.budget.spend(unit.0, amount.0).await })
     }
 
     /// Sets an amount aside for a while. If it lapses all of it counts as spent.
-    fn reserve<'py>(&self, py: Python<'py>, unit: Named<Unit>, amount: u64, ttl: Span) -> Answered<'py> {
-        self.0.call(py, move |own| async move { own.budget.reserve(unit.0, amount, ttl.0).await })
+    fn reserve<'py>(&self, py: Python<'py>, unit: Named<Unit>, amount: Whole<u64>, ttl: Span) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.budget.reserve(unit.0, amount.0, ttl.0).await })
     }
 
     /// Says what was really used of a reservation; the rest comes back. Settling it again answers the same.
-    fn settle<'py>(&self, py: Python<'py>, reservation: &Reservation, used: u64) -> Answered<'py> {
+    fn settle<'py>(&self, py: Python<'py>, reservation: &Reservation, used: Whole<u64>) -> Answered<'py> {
         let reservation = reservation.0.clone();
-        self.0.call(py, move |own| async move { own.budget.settle(&reservation, used).await })
+        self.0.call(py, move |own| async move { own.budget.settle(&reservation, used.0).await })
     }
 
     /// A local allowance: amounts are reserved in pieces and drawn without a round trip.
-    fn allowance<'py>(&self, py: Python<'py>, unit: Named<Unit>, piece: u64, ttl: Span) -> Answered<'py> {
-        self.0.open(py, move |own| async move { Ok(own.budget.allowance(unit.0, piece, ttl.0)) })
+    fn allowance<'py>(&self, py: Python<'py>, unit: Named<Unit>, piece: Whole<u64>, ttl: Span) -> Answered<'py> {
+        self.0.open(py, move |own| async move { Ok(own.budget.allowance(unit.0, piece.0, ttl.0)) })
     }
 
     /// Counts an error. The one that exceeds a limit revokes the agent in the same step.
@@ -91,8 +91,8 @@ impl Allowance {
     }
 
     /// Draws an amount: once this says so it may be spent, and is, whatever happens to this process.
-    fn draw<'py>(&self, py: Python<'py>, amount: u64) -> Answered<'py> {
-        self.0.call(py, move |allowance| async move { allowance.draw(amount).await })
+    fn draw<'py>(&self, py: Python<'py>, amount: Whole<u64>) -> Answered<'py> {
+        self.0.call(py, move |allowance| async move { allowance.draw(amount.0).await })
     }
 
     /// Gives the rest back.

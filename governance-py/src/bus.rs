@@ -3,7 +3,7 @@
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use ::governance::coordination::{self, BusMessage, Cursor, DeadLetter, MailboxOptions, Overflow, Sent};
+use ::governance::coordination::{self, BusEvent, BusMessage, Cursor, DeadLetter, MailboxOptions, Overflow, Sent};
 use ::governance::store::from_json;
 use ::governance::vocabulary::AgentId;
 use futures_util::stream::{StreamExt, TryStreamExt, once, repeat, unfold};
@@ -11,10 +11,10 @@ use futures_util::TryFutureExt;
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, record, records, variants};
-use crate::given::{Json, Named, Shaped, Span};
+use crate::given::{Json, Named, Shaped, Span, Whole, cursor};
 use crate::hosted::{Hosted, Made, Place};
 use crate::json;
-use crate::stream::{At, told};
+use crate::stream::events;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -50,17 +50,17 @@ impl MessageBus {
     fn join<'py>(
         &self,
         py: Python<'py>,
-        capacity: Option<u64>,
+        capacity: Option<Whole<u64>>,
         overflow: Option<Shaped<Overflow>>,
         redeliver_after: Option<Span>,
-        max_deliveries: Option<u32>,
+        max_deliveries: Option<Whole<u32>>,
     ) -> Answered<'py> {
         let usual = MailboxOptions::default();
         let options = MailboxOptions {
-            capacity: capacity.unwrap_or(usual.capacity),
+            capacity: capacity.map_or(usual.capacity, |whole| whole.0),
             overflow: overflow.map_or(usual.overflow, |overflow| overflow.0),
             redeliver_after: redeliver_after.map_or(usual.redeliver_after, |span| span.0),
-            max_deliveries: max_deliveries.unwrap_or(usual.max_deliveries),
+            max_deliveries: max_deliveries.map_or(usual.max_deliveries, |whole| whole.0),
         };
         self.0.call(py, move |bus| async move { bus.join(options).await })
     }
@@ -72,7 +72,7 @@ impl MessageBus {
 
     /// Who is on the bus, and with which inbox.
     fn members<'py>(&self, py: Python<'py>) -> Answered<'py> {
-        self.0.call(py, |bus| async move { Ok(bus.now().members().await?.into_iter().collect::<std::collections::BTreeMap<_, _>>()) })
+        self.0.call(py, |bus| async move { Ok(bus.now().members().await?.into_iter().map(|(id, options)| BusMember(id, options)).collect::<Vec<_>>()) })
     }
 
     /// Sends a message to one member.
@@ -144,8 +144,8 @@ impl MessageBus {
     /// Follows the record of all messages behind a cursor; what was missed comes as a `Gap`.
     #[pyo3(signature = (after=None))]
     fn record<'py>(&self, py: Python<'py>, after: Option<Shaped<Cursor>>) -> Answered<'py> {
-        let entries = self.0.look(py, |bus| Ok(bus.now().record(after.map_or_else(Cursor::default, |after| after.0)).entries()))?;
-        self.0.place().stream(py, told(entries, |entry| from_json::<BusMessage>("bus", &entry.value)))
+        let events = self.0.look(py, |bus| Ok(bus.now().record(cursor(after)).told::<BusEvent>()))?;
+        self.0.place().follow(py, events)
     }
 }
 
@@ -190,10 +190,8 @@ impl Answer for coordination::MessageBus {
     }
 }
 
-impl Answer for At<BusMessage> {
-    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
-        record(py, "Recorded", [self.0.answer(py, place), self.1.answer(py, place)])
-    }
+events! {
+    BusEvent => "BusEvent" { position, message }
 }
 
 impl Answer for Overflow {
@@ -202,10 +200,20 @@ impl Answer for Overflow {
     }
 }
 
+/// Who is on a bus, and with which inbox.
+struct BusMember(AgentId, MailboxOptions);
+
+impl Answer for BusMember {
+    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
+        let Self(id, MailboxOptions { capacity, overflow, redeliver_after, max_deliveries }) = self;
+        let inbox = [capacity.answer(py, place), overflow.answer(py, place), redeliver_after.answer(py, place), max_deliveries.answer(py, place)];
+        record(py, "BusMember", [id.answer(py, place)].into_iter().chain(inbox))
+    }
+}
+
 records! {
     BusMessage => "BusMessage" { id, from, to, at, body, reply_to }
     DeadLetter => "DeadLetter" { position, message, inbox, reason }
-    MailboxOptions => "MailboxOptions" { capacity, overflow, redeliver_after, max_deliveries }
 }
 
 variants! {

@@ -1,17 +1,17 @@
 //! `Consensus`.
 
 use ::governance::coordination::{
-    self, Cast, Choice, Cursor, DecisionRule, Member, Opening, Outcome, Proposal, ProposalEvent, ProposalState, Undecided,
+    self, Cast, Choice, Cursor, DecisionRule, Member, Opening, Outcome, Proposal, ProposalState, Undecided, VoteEvent, VoteStep,
 };
 use ::governance::vocabulary::{AgentId, ProposalId};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, handle, record, records, variants};
-use crate::given::{Json, Named, Shaped, Span};
+use crate::given::{Json, Named, Shaped, Span, Whole, cursor};
 use crate::hosted::{Hosted, Made, Place};
 use crate::json;
-use crate::stream::{At, told};
+use crate::stream::Event;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -38,11 +38,11 @@ impl Consensus {
         electorate: Shaped<Vec<(AgentId, u32)>>,
         within: Span,
         rule: Option<Named<DecisionRule>>,
-        quorum: Option<u32>,
+        quorum: Option<Whole<u32>>,
         sealed: bool,
     ) -> Answered<'py> {
         let rule = rule.map_or(DecisionRule::Majority, |rule| rule.0);
-        let opening = Opening { question: question.0, options: options.0, rule, quorum, electorate: electorate.0, within: within.0, sealed };
+        let opening = Opening { question: question.0, options: options.0, rule, quorum: quorum.map(|quorum| quorum.0), electorate: electorate.0, within: within.0, sealed };
         self.0.call(py, move |consensus| async move { consensus.propose(&id.0, opening).await })
     }
 
@@ -94,9 +94,8 @@ impl Consensus {
     /// What happens to the task's proposals behind a cursor, as it happens; what was missed comes as a `Gap`.
     #[pyo3(signature = (after=None))]
     fn events<'py>(&self, py: Python<'py>, after: Option<Shaped<Cursor>>) -> Answered<'py> {
-        let consensus = self.0.look(py, |consensus| Ok(consensus.clone()))?;
-        let entries = consensus.events(after.map_or_else(Cursor::default, |after| after.0)).entries();
-        self.0.place().stream(py, told(entries, move |entry| consensus.event(&entry)))
+        let events = self.0.look(py, |consensus| Ok(consensus.events(cursor(after)).told::<VoteEvent>()))?;
+        self.0.place().follow(py, events)
     }
 }
 
@@ -124,11 +123,17 @@ impl Answer for Outcome {
     }
 }
 
-impl Answer for At<ProposalEvent> {
-    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
-        let Self(cursor, ProposalEvent { position, at, proposal, event, member }) = self;
-        let fields = [cursor.answer(py, place), position.answer(py, place), at.answer(py, place), proposal.answer(py, place)];
-        record(py, "ProposalEvent", fields.into_iter().chain([event.answer(py, place), member.answer(py, place)]))
+impl Event for VoteEvent {
+    fn with<'py>(self, py: Python<'py>, place: &Place, cursor: Cursor) -> Answered<'py> {
+        let Self { position, at, proposal_id, what } = self;
+        let (kind, by, member, state) = match what {
+            VoteStep::Opened { by } => ("opened", Some(by), None, None),
+            VoteStep::Vote { member } => ("vote", None, Some(member), None),
+            VoteStep::Moved { state } => ("moved", None, None, Some(state)),
+        };
+        let which = [cursor.answer(py, place), position.answer(py, place), at.answer(py, place), proposal_id.answer(py, place)];
+        let what = [kind.into_bound_py_any(py), by.answer(py, place), member.answer(py, place), state.answer(py, place)];
+        record(py, "VoteEvent", which.into_iter().chain(what))
     }
 }
 

@@ -4,8 +4,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ::governance::Error;
+use ::governance::coordination::Cursor;
 use pyo3::prelude::*;
-use pyo3::types::{PyDelta, PyString};
+use pyo3::types::{PyDelta, PyInt, PyString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -57,4 +58,22 @@ impl<'py> FromPyObject<'_, 'py> for Span {
         let refused = || Error::invalid("invalid_span", format!("`{seconds}` is no span: seconds, zero or more"));
         Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| raise(given.py(), &refused()))
     }
+}
+
+/// A version, an amount, a count.
+pub struct Whole<T>(pub T);
+
+impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let whole = given.cast::<PyInt>()?.extract::<u64>().ok().and_then(|whole| T::try_from(whole).ok());
+        let refused = || Error::invalid("not_whole", format!("the number is not a whole one from 0 to 2^{} - 1", size_of::<T>() * 8));
+        whole.map(Self).ok_or_else(|| raise(given.py(), &refused()))
+    }
+}
+
+/// Where to begin: at the beginning unless said otherwise.
+pub fn cursor(after: Option<Shaped<Cursor>>) -> Cursor {
+    after.map_or_else(Cursor::default, |after| after.0)
 }

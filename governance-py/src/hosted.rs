@@ -4,7 +4,6 @@ use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::process;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::governance::{Error, Result};
@@ -13,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::future_into_py_with_locals;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Answered};
 use crate::error::raise;
@@ -48,13 +48,13 @@ pub struct Place {
     pid: u32,
     mode: Mode,
     handle: Handle,
-    open: Arc<AtomicBool>,
+    closed: CancellationToken,
 }
 
 impl Place {
     pub fn new(py: Python<'_>, mode: Mode) -> PyResult<Self> {
         let handle = runtime::check(py).and_then(|()| runtime::handle()).map_err(|error| raise(py, &error))?;
-        Ok(Self { pid: process::id(), mode, handle, open: Arc::new(AtomicBool::new(true)) })
+        Ok(Self { pid: process::id(), mode, handle, closed: CancellationToken::new() })
     }
 
     pub fn mode(&self) -> Mode {
@@ -66,21 +66,28 @@ impl Place {
         if self.pid != process::id() {
             return Err(Error::invalid("forked", "this was opened before a fork: open it again in this process"));
         }
-        if !self.open.load(Ordering::Acquire) {
-            return Err(Error::invalid("closed", "this was closed: open it again"));
+        if self.closed.is_cancelled() {
+            return Err(closed());
         }
         runtime::check(py)
-    }
-
-    /// True the first time.
-    pub fn close(&self) -> bool {
-        self.open.swap(false, Ordering::AcqRel)
     }
 
     /// Begins something at once, and answers with its end.
     pub fn begin<R: Send + 'static>(&self, future: impl Future<Output = Result<R>> + Send + 'static) -> impl Future<Output = Result<R>> + Send + 'static {
         let task = self.handle.spawn(future);
         async move { task.await.unwrap_or_else(|e| Err(Error::internal("what was begun did not end").because(e))) }
+    }
+
+    /// Ends a call when this is closed. One that was under way may have happened.
+    fn until_closed<R, F: Future<Output = Result<R>>>(&self, future: F) -> impl Future<Output = Result<R>> + use<R, F> {
+        let token = self.closed.clone();
+        async move {
+            tokio::select! {
+                biased;
+                done = future => done,
+                () = token.cancelled() => Err(closed()),
+            }
+        }
     }
 
     /// Answers with what a future answers: now, or by a coroutine that begins when it is awaited.
@@ -113,6 +120,10 @@ impl Place {
         let made: Box<dyn Any + Send + Sync> = Box::new(Hosted::new(self.clone(), value));
         py.import(self.mode.module())?.getattr(class)?.call1((Made(Mutex::new(Some(made))),))
     }
+}
+
+fn closed() -> Error {
+    Error::invalid("closed", "this was closed: open it again")
 }
 
 fn running_loop(py: Python<'_>) -> PyResult<TaskLocals> {
@@ -174,7 +185,7 @@ impl<T: Send + Sync + 'static> Hosted<T> {
         F: Future<Output = Result<R>> + Send + 'static,
     {
         self.place().check(py).map_err(|error| raise(py, &error))?;
-        self.place().answer(py, begin(self.0.clone()))
+        self.place().answer(py, self.place().until_closed(begin(self.0.clone())))
     }
 
     /// Opens something that lives here too.
@@ -183,7 +194,7 @@ impl<T: Send + Sync + 'static> Hosted<T> {
         F: Future<Output = Result<R>> + Send + 'static,
     {
         self.place().check(py).map_err(|error| raise(py, &error))?;
-        self.place().open(py, begin(self.0.clone()))
+        self.place().open(py, self.place().until_closed(begin(self.0.clone())))
     }
 
     /// Carries out the last call of this and of everything that was opened from it; nothing if that was done already.
@@ -192,7 +203,13 @@ impl<T: Send + Sync + 'static> Hosted<T> {
         F: Future<Output = Result<()>> + Send + 'static,
     {
         let (place, closing) = (self.place().clone(), begin(self.0.clone()));
-        let closing = async move { if place.close() { closing.await } else { Ok(()) } };
+        let closing = async move {
+            if place.closed.is_cancelled() {
+                return Ok(());
+            }
+            place.closed.cancel();
+            closing.await
+        };
         match self.place().check(py) {
             Err(error) if error.code() != "closed" => Err(raise(py, &error)),
             _ => self.place().answer(py, closing),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::answer::{Answer, handle, record, records};
 use crate::error::raise;
-use crate::given::{Json, Named};
+use crate::given::{Json, Named, Whole};
 use crate::hosted::{Hosted, Made, Place};
 use crate::json;
 
@@ -39,7 +39,7 @@ impl Ledger {
     }
 
     /// Lists a part of the record, with how much is not in it yet.
-    #[pyo3(signature = (*, pipeline=None, agent=None, action=None, after=0, limit=0, newest_first=false))]
+    #[pyo3(signature = (*, pipeline=None, agent=None, action=None, after=None, limit=None, newest_first=false))]
     #[expect(clippy::too_many_arguments, reason = "each narrows the list down")]
     fn list<'py>(
         &self,
@@ -47,11 +47,12 @@ impl Ledger {
         pipeline: Option<Named<PipelineId>>,
         agent: Option<Named<AgentId>>,
         action: Option<Named<Action>>,
-        after: u64,
-        limit: u32,
+        after: Option<Whole<u64>>,
+        limit: Option<Whole<u32>>,
         newest_first: bool,
     ) -> Answered<'py> {
         let (pipeline, agent, action) = (pipeline.map(|id| id.0), agent.map(|id| id.0), action.map(|action| action.0));
+        let (after, limit) = (after.map_or(0, |after| after.0), limit.map_or(0, |limit| limit.0));
         let filter = Filter { pipeline, agent, action, after, limit, newest_first };
         self.0.call(py, move |ledger| async move { ledger.list(&filter).await })
     }

@@ -5,7 +5,7 @@ use ::governance::vocabulary::{AgentId, PipelineId, RevocationType, ViolationTyp
 use pyo3::prelude::*;
 
 use crate::answer::{handle, records, variants};
-use crate::given::{Named, Span};
+use crate::given::{Named, Span, Whole};
 use crate::hosted::{Hosted, Made};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
@@ -57,8 +57,8 @@ impl RevocationEngine {
     }
 
     /// The newest revocations, oldest first.
-    fn revocations<'py>(&self, py: Python<'py>, last: u64) -> Answered<'py> {
-        self.0.call(py, move |engine| async move { engine.revocations(last).await })
+    fn revocations<'py>(&self, py: Python<'py>, last: Whole<u64>) -> Answered<'py> {
+        self.0.call(py, move |engine| async move { engine.revocations(last.0).await })
     }
 
     /// Takes note of a violation, and does what it leads to.

@@ -1,16 +1,15 @@
 //! What comes one by one: an iterator, or an asynchronous one.
 
-use ::governance::coordination::{Cursor, Entries, Gap};
-use ::governance::store::Entry;
+use ::governance::coordination::{Cursor, Events, Item, Told};
 use ::governance::Result;
 use futures_util::stream::{BoxStream, Stream, StreamExt, unfold};
-use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
 use tokio::sync::Mutex;
 
 use crate::answer::{Answer, record, records};
 use crate::hosted::{Hosted, Mode, Place};
+use crate::json;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 type Made = Box<dyn for<'py> FnOnce(Python<'py>, &Place) -> Answered<'py> + Send>;
@@ -82,23 +81,40 @@ impl Place {
     }
 }
 
-/// Something that a log tells, and where to go on behind it.
-pub struct At<T>(pub Cursor, pub T);
+/// Says which fields an event has in Python, behind its cursor.
+macro_rules! events {
+    ($($core:ty => $class:literal { $($field:ident),+ })+) => { $(
+        impl $crate::stream::Event for $core {
+            fn with<'py>(self, py: Python<'py>, place: &$crate::hosted::Place, cursor: Cursor) -> PyResult<Bound<'py, PyAny>> {
+                let Self { $($field,)+ .. } = self;
+                let fields = [cursor.answer(py, place) $(, $crate::answer::Answer::answer($field, py, place))+];
+                $crate::answer::record(py, $class, fields)
+            }
+        }
+    )+ };
+}
 
-/// Follows a log and reads each of its entries, or what was missed of it.
-pub fn told<T: Send + 'static>(
-    entries: Entries,
-    read: impl Fn(Entry) -> Result<T> + Send + 'static,
-) -> impl Stream<Item = Result<Result<At<T>, At<Gap>>>> + Send + 'static {
-    unfold((entries, read), |(mut entries, read)| async move {
-        let next = entries.next().await;
-        let cursor = entries.cursor();
-        let told = next.and_then(|next| match next {
-            Ok(entry) => Ok(Ok(At(cursor, read(entry)?))),
-            Err(gap) => Ok(Err(At(cursor, gap))),
-        });
-        Some((told, (entries, read)))
-    })
+pub(crate) use events;
+
+/// Something that a log tells.
+pub trait Event: Send + 'static {
+    fn with<'py>(self, py: Python<'py>, place: &Place, cursor: Cursor) -> Answered<'py>;
+}
+
+impl<T: Event> Answer for Item<T> {
+    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
+        match self {
+            Self::Event { event, cursor } => event.with(py, place, cursor),
+            Self::Missed { gap, cursor } => record(py, "Gap", [cursor.answer(py, place), json::shaped(py, &gap)]),
+        }
+    }
+}
+
+impl Place {
+    /// Hands out what a log tells.
+    pub fn follow<'py, T: Event + Told>(&self, py: Python<'py>, events: Events<T>) -> Answered<'py> {
+        self.stream(py, unfold(events, |mut events| async move { Some((events.item().await, events)) }))
+    }
 }
 
 /// An answer of one kind, or of the other.
@@ -115,13 +131,3 @@ records! {
     Cursor => "Cursor" { lineage, position }
 }
 
-impl Answer for At<Gap> {
-    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
-        let dropped = match self.1 {
-            Gap::Dropped { from, through } => Some((from, through)),
-            Gap::Recovered => None,
-        };
-        let dropped = dropped.map(|(from, through)| record(py, "Dropped", [from.answer(py, place), through.answer(py, place)])).transpose()?;
-        record(py, "Gap", [self.0.answer(py, place), dropped.into_bound_py_any(py)])
-    }
-}

@@ -18,6 +18,8 @@ __all__ = [
     "Approve",
     "BoardEntry",
     "BoardEvent",
+    "BusEvent",
+    "BusMember",
     "BusMessage",
     "Cast",
     "Choice",
@@ -32,18 +34,15 @@ __all__ = [
     "Full",
     "Gap",
     "Listing",
-    "MailboxOptions",
     "NoQuorum",
     "One",
     "Outcome",
     "Points",
     "Problem",
     "Proposal",
-    "ProposalEvent",
     "ProposalState",
     "Rank",
     "Receipt",
-    "Recorded",
     "Report",
     "Response",
     "Revocation",
@@ -57,6 +56,7 @@ __all__ = [
     "Undecided",
     "Usage",
     "Variant",
+    "VoteEvent",
     "Voter",
     "Written",
 ]
@@ -76,14 +76,11 @@ class Cursor:
     """The last position read."""
 
 
-@dataclass(frozen=True)
-class Dropped:
+class Dropped(TypedDict):
     """What was told longer ago than is kept."""
 
-    first: int
-    """The first position missed."""
-    last: int
-    """The last one."""
+    dropped: dict[str, int]
+    """`from` the first position missed `through` the last one."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +89,8 @@ class Gap:
 
     cursor: Cursor
     """Where to go on."""
-    dropped: Optional[Dropped]
-    """Which positions; none where the store has lost writes and everything is told from its beginning."""
+    gap: Union[Literal["recovered"], Dropped]
+    """Recovered: the store has lost writes, and everything is told from its beginning."""
 
 
 # Blackboard
@@ -170,11 +167,13 @@ class BusMessage:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class BusEvent:
     """A message in the record of a bus."""
 
     cursor: Cursor
     """Where to go on behind it."""
+    position: int
+    """1, 2, 3, … within the task."""
     message: BusMessage
     """The message."""
 
@@ -194,9 +193,11 @@ class DeadLetter:
 
 
 @dataclass(frozen=True)
-class MailboxOptions:
-    """How an inbox behaves."""
+class BusMember:
+    """Who is on a bus, and how its inbox behaves."""
 
+    id: str
+    """Who."""
     capacity: int
     """How many messages may wait."""
     overflow: Literal["refuse", "drop_oldest"]
@@ -564,7 +565,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class ProposalEvent:
+class VoteEvent:
     """Something that happened to a proposal."""
 
     cursor: Cursor
@@ -573,12 +574,16 @@ class ProposalEvent:
     """1, 2, 3, … within the task."""
     at: datetime
     """When, on the store's clock."""
-    proposal: str
+    proposal_id: str
     """To which one."""
-    event: Literal["opened", "vote", "closing", "closed"]
-    """What."""
+    type: Literal["opened", "vote", "moved"]
+    """What: it was put to the vote; a member voted, committed or revealed; another step of the vote began, or it ended."""
+    by: Optional[str]
+    """Who opened it."""
     member: Optional[str]
     """Whose ballot."""
+    state: Optional[ProposalState]
+    """Where it stands now, if it moved."""
 
 
 # Ledger
@@ -673,5 +678,10 @@ class Report:
     damaged: list[str]
     """Segments that were found damaged after their owners' death."""
 
-    def __bool__(self) -> bool:
+    @property
+    def intact(self) -> bool:
+        """Whether everything is as it was written. Vanished and damaged segments do not change this: the record itself tells of them."""
         return self.first is None and not self.segments and not self.unreadable_heads
+
+    def __bool__(self) -> bool:
+        return self.intact
