@@ -7,9 +7,11 @@ use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::governance::{Error, Result};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3_async_runtimes::TaskLocals;
+use pyo3::types::{PyDict, PyTuple};
+use pyo3_async_runtimes::{TaskLocals, get_running_loop};
 use pyo3_async_runtimes::generic::future_into_py_with_locals;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -63,11 +65,13 @@ impl Place {
 
     /// Whether calls still make sense here.
     pub fn check(&self, py: Python<'_>) -> Result<()> {
+        self.check_process(py)?;
+        if self.closed.is_cancelled() { Err(closed()) } else { Ok(()) }
+    }
+
+    fn check_process(&self, py: Python<'_>) -> Result<()> {
         if self.pid != process::id() {
             return Err(Error::invalid("forked", "this was opened before a fork: open it again in this process"));
-        }
-        if self.closed.is_cancelled() {
-            return Err(closed());
         }
         runtime::check(py)
     }
@@ -82,6 +86,9 @@ impl Place {
     fn until_closed<R, F: Future<Output = Result<R>>>(&self, future: F) -> impl Future<Output = Result<R>> + use<R, F> {
         let token = self.closed.clone();
         async move {
+            if token.is_cancelled() {
+                return Err(closed());
+            }
             tokio::select! {
                 biased;
                 done = future => done,
@@ -98,9 +105,13 @@ impl Place {
         match self.mode {
             Mode::Blocking => wait(py, &self.handle, future)?.answer(py, self),
             Mode::Async => {
-                let place = self.clone();
+                let (place, here) = (self.clone(), self.clone());
                 let future = async move { future.await.map(|value| Answered { value, place }).map_err(|e| Python::attach(|py| raise(py, &e))) };
-                coroutine(py, move |py| future_into_py_with_locals::<Ours, _, _>(py, running_loop(py)?, future).map(Bound::unbind))
+                coroutine(py, move |py| {
+                    // Begun later than it was made, perhaps after a fork.
+                    here.check_process(py).map_err(|error| raise(py, &error))?;
+                    future_into_py_with_locals::<Ours, _, _>(py, running_loop(py)?, future).map(Bound::unbind)
+                })
             }
         }
     }
@@ -128,7 +139,28 @@ fn closed() -> Error {
 
 fn running_loop(py: Python<'_>) -> PyResult<TaskLocals> {
     let missing = || Error::invalid("no_event_loop", "no event loop of asyncio runs in this thread: use `governance.blocking` there");
-    TaskLocals::with_running_loop(py).map_err(|_| raise(py, &missing()))
+    let running = get_running_loop(py).map_err(|_| raise(py, &missing()))?;
+    Ok(TaskLocals::new(Bound::new(py, Loop(running.unbind()))?.into_any()))
+}
+
+/// An event loop, as what was awaited on it comes back: nobody waits any more where it is closed.
+#[pyclass(frozen, name = "_Loop", module = "governance._governance")]
+struct Loop(Py<PyAny>);
+
+#[pymethods]
+impl Loop {
+    fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.bind(py).call_method0(intern!(py, "create_future"))
+    }
+
+    #[pyo3(signature = (*call, **named))]
+    fn call_soon_threadsafe(&self, py: Python<'_>, call: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let real = self.0.bind(py);
+        match real.call_method(intern!(py, "call_soon_threadsafe"), call, named) {
+            Err(_) if real.call_method0(intern!(py, "is_closed"))?.is_truthy()? => Ok(()),
+            called => called.map(drop),
+        }
+    }
 }
 
 type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
@@ -210,10 +242,8 @@ impl<T: Send + Sync + 'static> Hosted<T> {
             place.closed.cancel();
             closing.await
         };
-        match self.place().check(py) {
-            Err(error) if error.code() != "closed" => Err(raise(py, &error)),
-            _ => self.place().answer(py, closing),
-        }
+        self.place().check_process(py).map_err(|error| raise(py, &error))?;
+        self.place().answer(py, closing)
     }
 }
 

@@ -11,6 +11,7 @@ mod governance;
 mod hosted;
 mod json;
 mod ledger;
+mod program;
 mod revocation;
 mod runtime;
 mod stream;
@@ -34,6 +35,7 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<consensus::Consensus>()?;
     module.add_class::<ledger::Ledger>()?;
     module.add_class::<ledger::Head>()?;
+    module.add_function(wrap_pyfunction!(program::_run, module)?)?;
     // What is public is said by the package's own modules.
     module.delattr("__all__")
 }

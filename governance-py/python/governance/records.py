@@ -6,9 +6,7 @@ Times are `datetime` in UTC, spans are seconds. Of a `Variant` exactly one field
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Optional, TypedDict, Union
-
-from typing_extensions import Literal
+from typing import Any, Literal, Optional, TypedDict, Union
 
 from ._governance import RevocationType, Section
 
@@ -453,6 +451,11 @@ class Cast(str, Enum):
     """Ballots are still being committed: reveal later."""
     CLOSED = "closed"
     """No ballots are taken any more."""
+
+    def __new__(cls, value: str) -> "Cast":
+        cast = str.__new__(cls, value)
+        cast._value_ = value
+        return cast
 
     def __bool__(self) -> bool:
         return self is Cast.ACCEPTED

@@ -35,8 +35,7 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
     let runtime = match how.agents {
         Agents::BuiltIn => AgentRuntime::BuiltIn,
         Agents::Process => {
-            let own = std::env::current_exe().map_err(|e| Error::internal("this program does not know where it is").because(e))?;
-            AgentRuntime::Process { program: own, model: settings.clone() }
+            AgentRuntime::Process { program: super::program()?, model: settings.clone() }
         }
     };
     let (timeout, auto_continue, limits) = (config.timeout, config.auto_orchestrate, config.limits);
