@@ -39,7 +39,11 @@ impl<'py, T: Answer> IntoPyObject<'py> for Answered<T> {
 }
 
 /// A record of Python's, from its fields in order.
-pub fn record<'py>(py: Python<'py>, class: &str, fields: impl IntoIterator<Item = PyResult<Bound<'py, PyAny>>>) -> PyResult<Bound<'py, PyAny>> {
+pub fn record<'py>(
+    py: Python<'py>,
+    class: &str,
+    fields: impl IntoIterator<Item = PyResult<Bound<'py, PyAny>>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let fields = PyTuple::new(py, fields.into_iter().collect::<PyResult<Vec<_>>>()?)?;
     class_of(py, class)?.call1(fields)
 }
@@ -166,7 +170,8 @@ impl Answer for Value {
 impl Answer for Millis {
     fn answer<'py>(self, py: Python<'py>, _: &Place) -> PyResult<Bound<'py, PyAny>> {
         static EPOCH: PyOnceLock<Py<PyDateTime>> = PyOnceLock::new();
-        let epoch = EPOCH.get_or_try_init(py, || PyDateTime::new(py, 1970, 1, 1, 0, 0, 0, 0, Some(&*PyTzInfo::utc(py)?)).map(Bound::unbind))?;
+        let epoch =
+            EPOCH.get_or_try_init(py, || PyDateTime::new(py, 1970, 1, 1, 0, 0, 0, 0, Some(&*PyTzInfo::utc(py)?)).map(Bound::unbind))?;
         let (days, rest) = (self.0 / 86_400_000, self.0 % 86_400_000);
         let days = i32::try_from(days).unwrap_or(i32::MAX);
         let since = PyDelta::new(py, days, (rest / 1000) as i32, (rest % 1000 * 1000) as i32, false)?;

@@ -95,6 +95,16 @@ impl Allowance {
         self.0.call(py, move |allowance| async move { allowance.draw(amount.0).await })
     }
 
+    /// Draws an amount from the share that is held, without waiting. False where `draw` must be asked.
+    fn try_draw(&self, py: Python<'_>, amount: Whole<u64>) -> PyResult<bool> {
+        self.0.look(py, |allowance| allowance.try_draw(amount.0))
+    }
+
+    /// How much of the share that is held is left, as far as this process knows.
+    fn left(&self, py: Python<'_>) -> PyResult<u64> {
+        self.0.look(py, |allowance| Ok(allowance.left()))
+    }
+
     /// Gives the rest back.
     fn close<'py>(&self, py: Python<'py>) -> Answered<'py> {
         self.0.call(py, |allowance| async move { allowance.close().await })

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ::governance::coordination::{self, BusEvent, BusMessage, Cursor, DeadLetter, MailboxOptions, Overflow, Sent};
 use ::governance::store::from_json;
 use ::governance::vocabulary::AgentId;
-use futures_util::stream::{StreamExt, TryStreamExt, once, repeat, unfold};
 use futures_util::TryFutureExt;
+use futures_util::stream::{StreamExt, TryStreamExt, once, repeat, unfold};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, record, records, variants};
@@ -72,7 +72,9 @@ impl MessageBus {
 
     /// Who is on the bus, and with which inbox.
     fn members<'py>(&self, py: Python<'py>) -> Answered<'py> {
-        self.0.call(py, |bus| async move { Ok(bus.now().members().await?.into_iter().map(|(id, options)| BusMember(id, options)).collect::<Vec<_>>()) })
+        self.0.call(py, |bus| async move {
+            Ok(bus.now().members().await?.into_iter().map(|(id, options)| BusMember(id, options)).collect::<Vec<_>>())
+        })
     }
 
     /// Sends a message to one member.
@@ -134,10 +136,12 @@ impl MessageBus {
     fn signals<'py>(&self, py: Python<'py>) -> Answered<'py> {
         let bus = self.0.look(py, |bus| Ok(bus.now()))?;
         let heard = self.0.place().begin(async move { bus.listen().await });
-        let heard = heard.map_ok(|signals| unfold(signals, |mut signals| async move {
-            let signal = signals.next().await?;
-            Some((from_json::<BusMessage>("a signal", &signal), signals))
-        }));
+        let heard = heard.map_ok(|signals| {
+            unfold(signals, |mut signals| async move {
+                let signal = signals.next().await?;
+                Some((from_json::<BusMessage>("a signal", &signal), signals))
+            })
+        });
         self.0.place().stream(py, once(heard).try_flatten())
     }
 
@@ -206,7 +210,8 @@ struct BusMember(AgentId, MailboxOptions);
 impl Answer for BusMember {
     fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
         let Self(id, MailboxOptions { capacity, overflow, redeliver_after, max_deliveries }) = self;
-        let inbox = [capacity.answer(py, place), overflow.answer(py, place), redeliver_after.answer(py, place), max_deliveries.answer(py, place)];
+        let inbox =
+            [capacity.answer(py, place), overflow.answer(py, place), redeliver_after.answer(py, place), max_deliveries.answer(py, place)];
         record(py, "BusMember", [id.answer(py, place)].into_iter().chain(inbox))
     }
 }

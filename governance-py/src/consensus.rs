@@ -42,7 +42,15 @@ impl Consensus {
         sealed: bool,
     ) -> Answered<'py> {
         let rule = rule.map_or(DecisionRule::Majority, |rule| rule.0);
-        let opening = Opening { question: question.0, options: options.0, rule, quorum: quorum.map(|quorum| quorum.0), electorate: electorate.0, within: within.0, sealed };
+        let opening = Opening {
+            question: question.0,
+            options: options.0,
+            rule,
+            quorum: quorum.map(|quorum| quorum.0),
+            electorate: electorate.0,
+            within: within.0,
+            sealed,
+        };
         self.0.call(py, move |consensus| async move { consensus.propose(&id.0, opening).await })
     }
 

@@ -54,7 +54,8 @@ impl<'py> FromPyObject<'_, 'py> for Span {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let seconds = if given.is_instance_of::<PyDelta>() { given.call_method0("total_seconds")?.extract()? } else { given.extract::<f64>()? };
+        let seconds =
+            if given.is_instance_of::<PyDelta>() { given.call_method0("total_seconds")?.extract()? } else { given.extract::<f64>()? };
         let refused = || Error::invalid("invalid_span", format!("`{seconds}` is no span: seconds, zero or more"));
         Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| raise(given.py(), &refused()))
     }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use ::governance::Config;
 use ::governance::config::Flags;
-use ::governance::vocabulary::TaskId;
+use ::governance::vocabulary::{AgentRole, PipelineId, TaskId, Tier};
+use ::governance::{Config, Joining};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use crate::agent::Living;
 use crate::answer::{Answer, handle};
 use crate::budget::Budget;
 use crate::given::{Named, Span};
@@ -58,6 +59,27 @@ impl Governance {
     fn budget<'py>(&self, py: Python<'py>, owner: String) -> Answered<'py> {
         self.0.call(py, move |governance| async move {
             Ok(Budget { budget: governance.budget(&governance.actor(&owner).await?), by: governance.actor(OPERATOR).await? })
+        })
+    }
+
+    /// Begins a pipeline whose agents join by themselves, with `agent`. Answers its id. A `DeniedError` while a stop is in force.
+    fn begin<'py>(&self, py: Python<'py>, objective: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { governance.begin(&objective).await })
+    }
+
+    /// Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
+    #[pyo3(signature = (profile, pipeline, *, role=None, tier=None))]
+    fn agent<'py>(
+        &self,
+        py: Python<'py>,
+        profile: String,
+        pipeline: Named<PipelineId>,
+        role: Option<Named<AgentRole>>,
+        tier: Option<Named<Tier>>,
+    ) -> Answered<'py> {
+        let joining = Joining { role: role.map(|role| role.0), tier: tier.map(|tier| tier.0) };
+        self.0.open(py, move |governance| async move {
+            Living::joined(&governance, governance.agent(&profile, &pipeline.0, joining).await?).await
         })
     }
 

@@ -11,8 +11,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple};
-use pyo3_async_runtimes::{TaskLocals, get_running_loop};
 use pyo3_async_runtimes::generic::future_into_py_with_locals;
+use pyo3_async_runtimes::{TaskLocals, get_running_loop};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -77,7 +77,10 @@ impl Place {
     }
 
     /// Begins something at once, and answers with its end.
-    pub fn begin<R: Send + 'static>(&self, future: impl Future<Output = Result<R>> + Send + 'static) -> impl Future<Output = Result<R>> + Send + 'static {
+    pub fn begin<R: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<R>> + Send + 'static,
+    ) -> impl Future<Output = Result<R>> + Send + 'static {
         let task = self.handle.spawn(future);
         async move { task.await.unwrap_or_else(|e| Err(Error::internal("what was begun did not end").because(e))) }
     }
@@ -106,7 +109,8 @@ impl Place {
             Mode::Blocking => wait(py, &self.handle, future)?.answer(py, self),
             Mode::Async => {
                 let (place, here) = (self.clone(), self.clone());
-                let future = async move { future.await.map(|value| Answered { value, place }).map_err(|e| Python::attach(|py| raise(py, &e))) };
+                let future =
+                    async move { future.await.map(|value| Answered { value, place }).map_err(|e| Python::attach(|py| raise(py, &e))) };
                 coroutine(py, move |py| {
                     // Begun later than it was made, perhaps after a fork.
                     here.check_process(py).map_err(|error| raise(py, &error))?;

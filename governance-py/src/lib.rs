@@ -1,5 +1,6 @@
 //! `import governance`: the core for Python. Nothing here decides anything.
 
+mod agent;
 mod answer;
 mod blackboard;
 mod budget;
@@ -26,6 +27,9 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::add(module)?;
     module.add_class::<governance::Governance>()?;
     module.add_class::<blackboard::Blackboard>()?;
+    module.add_class::<agent::Agent>()?;
+    module.add_class::<agent::Step>()?;
+    module.add_class::<agent::Model>()?;
     module.add_class::<bus::MessageBus>()?;
     module.add_class::<bus::Delivery>()?;
     module.add_class::<budget::ErrorBudget>()?;

@@ -32,7 +32,13 @@ impl RevocationEngine {
     }
 
     /// Revokes a pipeline, and each of its agents by name.
-    fn revoke_pipeline<'py>(&self, py: Python<'py>, pipeline: Named<PipelineId>, kind: Named<RevocationType>, reason: String) -> Answered<'py> {
+    fn revoke_pipeline<'py>(
+        &self,
+        py: Python<'py>,
+        pipeline: Named<PipelineId>,
+        kind: Named<RevocationType>,
+        reason: String,
+    ) -> Answered<'py> {
         self.0.call(py, move |engine| async move { engine.revoke_pipeline(&pipeline.0, kind.0, &reason).await })
     }
 

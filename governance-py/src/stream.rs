@@ -1,7 +1,7 @@
 //! What comes one by one: an iterator, or an asynchronous one.
 
-use ::governance::coordination::{Cursor, Events, Item, Told};
 use ::governance::Result;
+use ::governance::coordination::{Cursor, Events, Item, Told};
 use futures_util::stream::{BoxStream, Stream, StreamExt, unfold};
 use pyo3::exceptions::{PyStopAsyncIteration, PyStopIteration};
 use pyo3::prelude::*;
@@ -73,7 +73,7 @@ impl Waited {
 impl Place {
     /// Hands pieces out one by one.
     pub fn stream<'py, A: Answer>(&self, py: Python<'py>, coming: impl Stream<Item = Result<A>> + Send + 'static) -> Answered<'py> {
-        let pieces = Pieces(Hosted::new(self.clone(), Mutex::new(coming.map(|piece| piece.map(made)).boxed())));
+        let pieces = Pieces(Hosted::new(self.clone(), Mutex::new(coming.map(|piece| piece.map(made)).fuse().boxed())));
         Ok(match self.mode() {
             Mode::Async => Bound::new(py, Awaited(pieces))?.into_any(),
             Mode::Blocking => Bound::new(py, Waited(pieces))?.into_any(),
@@ -130,4 +130,3 @@ impl<T: Answer, E: Answer> Answer for Result<T, E> {
 records! {
     Cursor => "Cursor" { lineage, position }
 }
-

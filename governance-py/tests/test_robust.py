@@ -188,7 +188,7 @@ def test_a_closed_handle_says_so_and_what_waits_ends(home: Path) -> None:
         assert ended.value.code == "closed"
         for late in (lambda: board.entries("progress"), lambda: bus.send("a", 1), lambda: ledger.head(), lambda: stream.__anext__(), lambda: gov.budget("a")):
             with pytest.raises(governance.InvalidError) as closed:
-                await late()  # type: ignore[no-untyped-call]
+                await late()
             assert closed.value.code == "closed"
         with pytest.raises(governance.InvalidError):
             gov.store_url
@@ -282,7 +282,7 @@ def test_what_json_lacks_is_no_content(home: Path, content: Any) -> None:
 
 def test_an_exception_of_the_callers_own_comes_through(home: Path) -> None:
     with blocking.Governance.open(home=home, store="memory:") as gov, pytest.raises(RuntimeError, match="here"):
-        gov.blackboard("t", "a").post("solutions", "odd", Angry())  # type: ignore[arg-type]
+        gov.blackboard("t", "a").post("solutions", "odd", Angry())
 
 
 @pytest.mark.parametrize("version", [-1, 2**64, 1 << 9000], ids=lambda content: type(content).__name__)
@@ -303,9 +303,9 @@ def test_a_span_that_is_none_is_refused(home: Path, span: Any) -> None:
 def test_a_wrong_type_is_a_type_error(home: Path, bad: Any) -> None:
     with blocking.Governance.open(home=home, store="memory:") as gov:
         board = gov.blackboard("t", "a")
-        for call in (lambda: board.entries(bad), lambda: board.entry("progress", bad), lambda: gov.blackboard(bad, "a"), lambda: gov.catch_up([])):
+        for call in (lambda: board.entries(bad), lambda: board.entry("progress", bad), lambda: gov.blackboard(bad, "a")):
             with pytest.raises(TypeError):
-                call()  # type: ignore[no-untyped-call]
+                call()
 
 
 def test_a_forked_child_is_refused_awaiting_too(home: Path) -> None:

@@ -1,8 +1,10 @@
 """Governed state for asyncio: every call answers a coroutine."""
 
 from . import _governance
+from ._governance import RevokedError
 
 __all__ = [
+    "Agent",
     "Allowance",
     "Blackboard",
     "Consensus",
@@ -10,7 +12,9 @@ __all__ = [
     "Governance",
     "Ledger",
     "MessageBus",
+    "Model",
     "RevocationEngine",
+    "Step",
 ]
 
 
@@ -56,4 +60,41 @@ class Consensus(_governance._Consensus):
 
 
 class Ledger(_governance._Ledger):
+    __slots__ = ()
+
+
+class Agent(_governance._Agent):
+    __slots__ = ()
+    _blocking = False
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, value, traceback, /):
+        try:
+            await self.leave()
+        except RevokedError:
+            # Who is revoked holds nothing any more.
+            pass
+
+
+class Step(_governance._Step):
+    __slots__ = ()
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, kind, value, traceback, /):
+        if self._reported:
+            return False
+        if value is None:
+            await self.done()
+            return False
+        if not isinstance(value, Exception) or isinstance(value, RevokedError):
+            return False
+        await self.failed(getattr(value, "code", None) or kind.__name__, str(value))
+        return True
+
+
+class Model(_governance._Model):
     __slots__ = ()

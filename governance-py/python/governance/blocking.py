@@ -1,8 +1,10 @@
 """Governed state for code that waits: every call answers when it is done, and other threads run meanwhile."""
 
 from . import _governance
+from ._governance import RevokedError
 
 __all__ = [
+    "Agent",
     "Allowance",
     "Blackboard",
     "Consensus",
@@ -10,7 +12,9 @@ __all__ = [
     "Governance",
     "Ledger",
     "MessageBus",
+    "Model",
     "RevocationEngine",
+    "Step",
 ]
 
 
@@ -56,4 +60,41 @@ class Consensus(_governance._Consensus):
 
 
 class Ledger(_governance._Ledger):
+    __slots__ = ()
+
+
+class Agent(_governance._Agent):
+    __slots__ = ()
+    _blocking = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback, /):
+        try:
+            self.leave()
+        except RevokedError:
+            # Who is revoked holds nothing any more.
+            pass
+
+
+class Step(_governance._Step):
+    __slots__ = ()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback, /):
+        if self._reported:
+            return False
+        if value is None:
+            self.done()
+            return False
+        if not isinstance(value, Exception) or isinstance(value, RevokedError):
+            return False
+        self.failed(getattr(value, "code", None) or kind.__name__, str(value))
+        return True
+
+
+class Model(_governance._Model):
     __slots__ = ()

@@ -4,27 +4,33 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, Optional, Protocol, Union, final, type_check_only
+from typing import Any, ClassVar, Literal, Optional, Protocol, Union, final, type_check_only
 
 from typing_extensions import Self, TypeAlias
 
-from ._governance import Delivery, Head, Reservation, RevocationType, Section, ViolationType
+from ._governance import AgentPhase, AgentRole, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
 from .records import (
+    AgentEvent,
+    Analysis,
     BoardEntry,
     BoardEvent,
     BusEvent,
     BusMember,
     BusMessage,
     Cast,
+    ChatMessage,
+    ChatReply,
     Choice,
     Cursor,
     DeadLetter,
     FaultCount,
     Faults,
     Gap,
+    Idea,
     Listing,
     Outcome,
     Proposal,
+    Proposed,
     Receipt,
     Report,
     Response,
@@ -40,6 +46,7 @@ from .records import (
 )
 
 __all__ = [
+    "Agent",
     "Allowance",
     "Blackboard",
     "Consensus",
@@ -47,12 +54,14 @@ __all__ = [
     "Governance",
     "Ledger",
     "MessageBus",
+    "Model",
     "RevocationEngine",
+    "Step",
 ]
 
 @type_check_only
 class _Dataclass(Protocol):
-    __dataclass_fields__: Any
+    __dataclass_fields__: ClassVar[Any]
 
 @type_check_only
 class _Model(Protocol):
@@ -66,6 +75,8 @@ _After: TypeAlias = Union[Cursor, Mapping[str, int]]
 _Section: TypeAlias = Union[Section, Literal["problem", "solutions", "progress", "consensus"]]
 _Unit: TypeAlias = Literal["calls", "tokens", "cost", "concurrency"]
 _Rule: TypeAlias = Literal["majority", "supermajority", "unanimity", "plurality", "ranked", "approval", "cumulative", "weighted"]
+_Role: TypeAlias = Union[AgentRole, Literal["alpha", "beta", "gamma"]]
+_Tier: TypeAlias = Union[Tier, Literal["T0", "T1", "T2", "T3", "T4"]]
 _Revocation: TypeAlias = Union[RevocationType, Literal["error_budget", "procedure", "lock", "heartbeat", "policy", "manual"]]
 
 @final
@@ -95,6 +106,16 @@ class Governance:
 
     def budget(self, owner: str) -> ErrorBudget:
         """The budget of its owner."""
+
+    def begin(self, objective: str) -> str:
+        """Begins a pipeline whose agents join by themselves, with `agent`. Answers its id. A `DeniedError` while a stop is in force."""
+
+    def agent(self, profile: str, pipeline: str, *, role: Optional[_Role] = None, tier: Optional[_Tier] = None) -> Agent:
+        """Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
+
+        The profile's name is the role, and T0, observer, the tier, unless told otherwise. It may ask the configuration's model 64 times, unless it
+        is granted more. A `NotFoundError` if there is no such pipeline.
+        """
 
     @property
     def revocations(self) -> RevocationEngine:
@@ -252,6 +273,12 @@ class Allowance:
     def draw(self, amount: int) -> Spend:
         """Draws an amount, and fetches the next piece when it must. Once this says so it may be spent."""
 
+    def try_draw(self, amount: int) -> bool:
+        """Draws an amount from the share that is held, without waiting. False where `draw` must be asked."""
+
+    def left(self) -> int:
+        """How much of the share that is held is left, as far as this process knows. Without waiting."""
+
     def close(self) -> None:
         """Gives the rest back."""
 
@@ -381,3 +408,168 @@ class Ledger:
 
     def verify(self, head: Union[Head, str, Mapping[str, Any], None] = None) -> Report:
         """Checks everything, up to a head that was kept elsewhere too. Changes nothing."""
+
+@final
+class Agent:
+    """A governed agent that lives in this process: every write of it is fenced by its admission, charged to its budget, and recorded.
+
+    Its execution lock and its heartbeat are kept in the background until it leaves. Once it is revoked, what it writes is a `RevokedError`.
+    """
+
+    @classmethod
+    def seated(cls) -> Agent:
+        """Sits down on the seat that a supervisor hands over, as one line of JSON on standard input. When that input closes, this process ends."""
+
+    @property
+    def id(self) -> str:
+        """Who it is."""
+
+    @property
+    def role(self) -> AgentRole:
+        """What it is for."""
+
+    @property
+    def pipeline(self) -> str:
+        """Its pipeline."""
+
+    @property
+    def tier(self) -> Tier:
+        """How far it is trusted."""
+
+    @property
+    def objective(self) -> str:
+        """What is asked."""
+
+    @property
+    def tries(self) -> int:
+        """Which try of the run this is, from 1."""
+
+    @property
+    def blackboard(self) -> Blackboard:
+        """The pipeline's blackboard, as this agent writes it."""
+
+    @property
+    def bus(self) -> MessageBus:
+        """The pipeline's bus, as this agent uses it."""
+
+    @property
+    def consensus(self) -> Consensus:
+        """The pipeline's votes, as this agent takes part in them."""
+
+    @property
+    def budget(self) -> ErrorBudget:
+        """Its own budget. It cannot grant to itself."""
+
+    @property
+    def model(self) -> Model:
+        """What thinks for it, governed."""
+
+    def check(self) -> None:
+        """A `RevokedError` when this process already knows that the agent's admission has ended. Without waiting."""
+
+    def phase(self) -> AgentPhase:
+        """Where it is in its life."""
+
+    def enter(self, phase: Union[AgentPhase, str]) -> None:
+        """Enters the next phase of its life; stays where it is if it was there already. A `DeniedError` if PACKAGE would be skipped."""
+
+    def analyse(self) -> Analysis:
+        """What the objective is about."""
+
+    def propose(self) -> None:
+        """Proposes its own solution, under its name, and the rivals that it cannot rule out, as `{agent}-rival-{n}`."""
+
+    def offer(self, name: str, idea: Union[Idea, _Dataclass, _Model]) -> None:
+        """Puts a solution on the blackboard, on the record. One of that name that is there already stays."""
+
+    def proposals(self) -> list[Proposed]:
+        """Every solution on the blackboard, by name."""
+
+    def evaluate(self) -> None:
+        """Judges every solution on the blackboard."""
+
+    def combine(self) -> Optional[str]:
+        """Builds one solution out of all, and puts it on the blackboard. Answers its name; none where there are not two."""
+
+    def mediate(self, reason: Union[GammaReason, str]) -> None:
+        """Reconciles what the others proposed into a solution of its own, as a mediator."""
+
+    def hand_in(self) -> None:
+        """Verifies its own proposal, bundles it as its output, and reports."""
+
+    def vote(self, proposal: str, choice: Choice) -> Cast:
+        """Casts its ballot, on the record."""
+
+    def vote_best(self, proposal: str) -> Cast:
+        """Judges every solution again, and votes for the best; abstains when it can tell none apart."""
+
+    def next_step(self) -> Optional[Step]:
+        """Waits for the next thing to do; none when it was told to leave, and has left. A `RevokedError` when its admission has ended."""
+
+    def next_event(self) -> Optional[AgentEvent]:
+        """Waits for the next thing it should know of itself; none when nothing more can come."""
+
+    def leave(self) -> None:
+        """Leaves: gives back its lock, what it reserved, and its place on the bus."""
+
+    def steps(self) -> Iterator[Step]:
+        """Step after step, until it is told to leave."""
+
+    def events(self) -> Iterator[AgentEvent]:
+        """What it should know of itself, as it comes."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType], /
+    ) -> None: ...
+
+@final
+class Step:
+    """One thing to do. Report it done or failed; one that is neither comes again.
+
+    Entered with `async with` it reports by itself: an exception is reported as a failure and goes no further, unless it is a revocation.
+    """
+
+    @property
+    def stage(self) -> Literal["work", "evaluate", "mediate", "vote", "message"]:
+        """What kind of work it is."""
+
+    @property
+    def reason(self) -> Optional[GammaReason]:
+        """Why a mediator is called, where it is to mediate."""
+
+    @property
+    def proposal(self) -> Optional[str]:
+        """What is voted on, where it is to vote."""
+
+    @property
+    def message(self) -> Optional[BusMessage]:
+        """What was said, where another agent said something."""
+
+    def done(self) -> None:
+        """It is done. A `ConflictError` if it was reported already."""
+
+    def failed(self, code: str, message: str) -> FaultCount:
+        """It failed, with an error of this code. The error that is one too many revokes the agent."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType], /
+    ) -> bool: ...
+
+@final
+class Model:
+    """What thinks for an agent: budgeted, recorded, behind the breaker that all processes share."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def is_open(self) -> bool:
+        """Whether the breaker is known to be open, so that calls would be refused. Without waiting."""
+
+    def chat(self, messages: Sequence[ChatMessage]) -> ChatReply:
+        """Asks whatever an agent of one's own asks, 1 MiB at most. The answer is words; nothing checks what they say.
+
+        An `ExhaustedError` when its budget is used up, an `UnavailableError` while the breaker is open.
+        """

@@ -13,6 +13,8 @@ from ._governance import RevocationType, Section
 __all__ = [
     "Admitted",
     "AgentAction",
+    "AgentEvent",
+    "Analysis",
     "Approve",
     "BoardEntry",
     "BoardEvent",
@@ -20,6 +22,9 @@ __all__ = [
     "BusMember",
     "BusMessage",
     "Cast",
+    "Charge",
+    "ChatMessage",
+    "ChatReply",
     "Choice",
     "Cursor",
     "DeadLetter",
@@ -31,6 +36,7 @@ __all__ = [
     "Finding",
     "Full",
     "Gap",
+    "Idea",
     "Listing",
     "NoQuorum",
     "One",
@@ -39,6 +45,7 @@ __all__ = [
     "Problem",
     "Proposal",
     "ProposalState",
+    "Proposed",
     "Rank",
     "Receipt",
     "Report",
@@ -51,6 +58,7 @@ __all__ = [
     "ShortOf",
     "Spend",
     "Stop",
+    "Traits",
     "Undecided",
     "Usage",
     "Variant",
@@ -587,6 +595,96 @@ class VoteEvent:
     """Whose ballot."""
     state: Optional[ProposalState]
     """Where it stands now, if it moved."""
+
+
+# Agent
+
+
+@dataclass(frozen=True)
+class AgentEvent:
+    """Something that an agent should know of itself."""
+
+    event: Literal["revoked", "budget_low"]
+    """Its admission has ended: nothing more that it writes lands; or it has used four fifths of something."""
+    reason: Optional[str]
+    """Why it was revoked, for people."""
+    unit: Optional[str]
+    """What runs low: a unit, `errors`, or `procedure_violations`."""
+    used: Optional[int]
+    """How much of it is used."""
+    limit: Optional[int]
+    """How much of it there is."""
+
+
+class Traits(TypedDict):
+    """How a solution does, 0 to 10 each."""
+
+    simplicity: int
+    speed: int
+    correctness: int
+    safety: int
+    economy: int
+
+
+class Idea(TypedDict):
+    """A proposed solution: its name, what it is, what to do in order, and how it does on what matters."""
+
+    title: str
+    summary: str
+    steps: list[str]
+    traits: Traits
+
+
+class Analysis(TypedDict):
+    """What an objective is about: its field, its own words, what matters most, what is left open."""
+
+    field: str
+    terms: list[str]
+    priorities: list[str]
+    questions: list[str]
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """A solution on the blackboard."""
+
+    name: str
+    """Its name there, which is its option's name in a vote."""
+    author: str
+    """Whose it is."""
+    idea: Idea
+    """What it is."""
+
+
+class ChatMessage(TypedDict):
+    """Something said in a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What a call of a model cost."""
+
+    input_tokens: int
+    """Tokens read."""
+    output_tokens: int
+    """Tokens written."""
+    cost: Optional[int]
+    """Millionths of a dollar, where the server says."""
+    estimated: bool
+    """Whether the tokens are guessed, because the server did not say."""
+
+
+@dataclass(frozen=True)
+class ChatReply:
+    """A model's answer, and what it cost."""
+
+    content: str
+    """The answer, in words."""
+    charge: Charge
+    """What it cost."""
 
 
 # Ledger

@@ -34,9 +34,7 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
     }
     let runtime = match how.agents {
         Agents::BuiltIn => AgentRuntime::BuiltIn,
-        Agents::Process => {
-            AgentRuntime::Process { program: super::program()?, model: settings.clone() }
-        }
+        Agents::Process => AgentRuntime::Process { program: super::program()?, model: settings.clone() },
     };
     let (timeout, auto_continue, limits) = (config.timeout, config.auto_orchestrate, config.limits);
     let governance = match &work {
