@@ -1,0 +1,29 @@
+//! The native half of `Allowance`.
+
+use ::governance::guard;
+use napi_derive::napi;
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::house::House;
+use crate::json::{given, whole};
+
+#[napi]
+pub struct Allowance {
+    pub(crate) house: House,
+    pub(crate) core: guard::Allowance,
+}
+
+#[napi]
+impl Allowance {
+    #[napi]
+    pub async fn draw(&self, text: String) -> Result<String> {
+        given!(text => amount: Value);
+        self.house.answer(self.core.draw(whole(&amount)?)).await
+    }
+
+    #[napi]
+    pub async fn close(&self) -> Result<()> {
+        self.house.ask(self.core.close()).await
+    }
+}

@@ -1,0 +1,37 @@
+// What comes one after another, as an async iterator.
+
+import { callAsync } from './errors.js'
+
+/** Ends when its loop does; `return()` also ends it for whoever waits for the next item. */
+export class Stream {
+  #opening
+
+  constructor(opening) {
+    this.#opening = opening
+    // Told to whoever asks for the next item, and to nobody else.
+    opening.catch(() => {})
+  }
+
+  next() {
+    return callAsync(async () => {
+      const item = await (await this.#opening).next()
+      return item === undefined || item === null ? { done: true, value: undefined } : { done: false, value: JSON.parse(item) }
+    })
+  }
+
+  async return(value) {
+    await this.#opening.then(
+      (stream) => stream.end(),
+      () => {},
+    )
+    return { done: true, value }
+  }
+
+  [Symbol.asyncIterator]() {
+    return this
+  }
+
+  async [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    await this.return()
+  }
+}
