@@ -74,7 +74,7 @@ function build() {
 if (process.env.GOVERNANCE_BUILD === 'skip') {
   say('GOVERNANCE_BUILD=skip: nothing is built')
 } else if (!hasSources) {
-  if (oldest() === 0) fail('this package has neither sources nor what is built from them: install it from a checkout.')
+  if (oldest() === 0) fail('this was copied without what is built from its sources: run `node governance-node/install.js` in the checkout, then install it again.')
 } else if (oldest() < sources()) {
   build()
 }
