@@ -13,10 +13,11 @@ if (!existsSync(program)) {
   process.exit(1)
 }
 
-const child = spawn(program, process.argv.slice(2), { stdio: 'inherit' })
-// Ctrl-C reaches the program by itself: it decides when to end, and this waits for it. What is sent to this process alone is passed on.
+// Before the program begins: Ctrl-C reaches it by itself, it decides when to end, and this waits for it. What is sent to this process alone is
+// passed on.
 process.on('SIGINT', () => {})
-for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child?.kill(signal))
+const child = spawn(program, process.argv.slice(2), { stdio: 'inherit' })
 child.on('error', (error) => {
   console.error(`governance: \`${program}\` cannot be started: ${error.message}`)
   process.exit(1)
