@@ -35,3 +35,12 @@ test('two hundred processes end in the middle of their work, all of them cleanly
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+test('a process that closes nothing ends when it awaits nothing', { timeout: 20_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'governance-'))
+  try {
+    assert.deepEqual(await ended(join(folder, 'home'), 'leave'), { code: 0, signal: null, told: '' })
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
