@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use governance::error::Result;
-use governance::llm::{self, Analysis, Evaluation, Idea, LocalModel, Model, Said, Scored};
+use governance::llm::{self, Analysis, ChatMessage, Evaluation, Idea, LocalModel, Model, Said, Scored};
 use governance::vocabulary::{AgentRole, GammaReason};
 use tokio::sync::Semaphore;
 
@@ -92,5 +92,9 @@ impl Model for Held {
 
     async fn mediate(&self, call: &llm::Call<'_>, objective: &str, proposals: &[Scored], reason: GammaReason) -> Result<Said<Idea>> {
         LocalModel.mediate(call, objective, proposals, reason).await
+    }
+
+    async fn chat(&self, call: &llm::Call<'_>, messages: &[ChatMessage]) -> Result<Said<String>> {
+        LocalModel.chat(call, messages).await
     }
 }

@@ -1,5 +1,7 @@
 //! The composition root: opens the ledger and the store, ties them together, keeps house, and hands out handles.
 
+mod agents;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
 use crate::store::{Actor, Refused, Store, StoreUrl};
 use crate::vocabulary::{Ports, TaskId, Token};
+
+pub use self::agents::Joining;
 
 /// How long closing waits for a store that does not answer.
 const LEAVE: Duration = Duration::from_secs(1);

@@ -27,10 +27,11 @@ pub mod store;
 pub mod testing;
 pub mod vocabulary;
 
+pub use agent::Agent;
 pub use config::Config;
 pub use coordination::{Blackboard, Consensus, MessageBus};
 pub use error::{Error, ErrorKind, Result};
-pub use governance::Governance;
+pub use governance::{Governance, Joining};
 pub use guard::{ErrorBudget, RevocationEngine};
 pub use ledger::Ledger;
 

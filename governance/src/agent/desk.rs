@@ -22,6 +22,11 @@ use crate::vocabulary::{
 /// What the name of an entry begins with that tells what an earlier try failed of.
 pub const FAILURE: &str = "failure-";
 
+/// The name of the joint solution on the blackboard.
+const COMBINED: &str = "combined";
+/// The same in a later try, before its number.
+const COMBINED_AGAIN: &str = "combined-";
+
 /// An agent's own view of its pipeline. Everything it does through it is fenced by its epoch, charged to its budget, and recorded.
 pub struct Desk {
     store: Store,
@@ -76,6 +81,18 @@ impl Desk {
         })
     }
 
+    /// The shared state.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The pipeline.
+    #[must_use]
+    pub fn pipeline(&self) -> &PipelineId {
+        &self.pipeline
+    }
+
     /// Who sits here.
     #[must_use]
     pub fn actor(&self) -> &Actor {
@@ -125,6 +142,12 @@ impl Desk {
         &self.budget
     }
 
+    /// The pipeline's votes, as this agent takes part in them.
+    #[must_use]
+    pub fn consensus(&self) -> &Consensus {
+        &self.consensus
+    }
+
     /// The pipeline's bus, as this agent uses it.
     #[must_use]
     pub fn bus(&self) -> MessageBus {
@@ -148,10 +171,33 @@ impl Desk {
         self.model.ask(CallKind::Combine, asked).await
     }
 
+    /// Builds one solution out of all that single agents proposed, and puts it on the blackboard. None where there are not two of them.
+    pub async fn combine_all(&self) -> Result<Option<String>> {
+        let joint = |name: &str| name == COMBINED || name.starts_with(COMBINED_AGAIN);
+        let proposed = self.proposals().await?;
+        let ideas: Vec<_> = proposed.into_iter().filter(|p| !joint(p.name.as_str())).map(|p| p.idea).collect();
+        if ideas.len() < 2 {
+            return Ok(None);
+        }
+        let combined = self.combine(&ideas).await?;
+        let name = match self.tries {
+            1 => COMBINED.to_owned(),
+            again => format!("{COMBINED_AGAIN}{again}"),
+        };
+        self.post_once(Section::Solutions, &name, &combined).await?;
+        Ok(Some(name))
+    }
+
     /// A solution that reconciles what was proposed and judged.
     pub async fn mediate(&self, proposals: &[Scored], reason: GammaReason) -> Result<Idea> {
         let asked = |call| async move { self.model.port().mediate(&call, &self.objective, proposals, reason).await };
         self.model.ask(CallKind::Mediate, asked).await
+    }
+
+    /// Where the agent is in its life.
+    pub async fn phase(&self) -> Result<AgentPhase> {
+        let state = self.store.state(self.store.keys().agent_state(&self.actor.id)).await?.unwrap_or_default();
+        state.field("phase").parse()
     }
 
     /// Enters the next phase of the agent's life; stays where it is if it was there already. A skipped PACKAGE is refused.
@@ -173,13 +219,6 @@ impl Desk {
                 self.store.apply(commit.merge(key, [("phase", phase)])).await.map(drop)
             })
             .await
-    }
-
-    /// Enters a phase, unless the agent is already there or beyond: for what may be asked for again.
-    pub async fn reach(&self, phase: AgentPhase) -> Result<()> {
-        let state = self.store.state(self.store.keys().agent_state(&self.actor.id)).await?.unwrap_or_default();
-        let from: AgentPhase = state.field("phase").parse()?;
-        if from != AgentPhase::Revoked && from >= phase { Ok(()) } else { self.enter(phase).await }
     }
 
     /// Sets the agent's own state.
@@ -217,14 +256,14 @@ impl Desk {
 
     /// Verifies the own proposal, bundles it as the agent's output, and reports.
     pub async fn hand_in(&self) -> Result<()> {
-        self.reach(AgentPhase::Verify).await?;
+        self.enter(AgentPhase::Verify).await?;
         let own = self.proposals().await?.into_iter().find(|p| p.name.as_str() == self.actor.id.as_str());
         let own = own.ok_or_else(|| Error::internal("an agent hands in before it proposed"))?;
         let judged = self.judge(CallKind::Evaluate, &own).await?;
-        self.reach(AgentPhase::Package).await?;
+        self.enter(AgentPhase::Package).await?;
         let output = self.output(&own.idea, AgentPhase::Package)?;
         self.post_once(Section::Progress, &format!("output-{}", self.actor.id), &output).await?;
-        self.reach(AgentPhase::Report).await?;
+        self.enter(AgentPhase::Report).await?;
         let report = json!({"role": self.role, "proposal": own.name, "title": own.idea.title, "own_score": judged.score});
         self.post_once(Section::Progress, &format!("report-{}", self.actor.id), &report).await
     }
@@ -256,6 +295,18 @@ impl Desk {
         }
         self.post_once(Section::Progress, &format!("{what}-{}", self.actor.id), &judgements).await?;
         Ok(judgements)
+    }
+
+    /// Judges every solution again, and votes for the best; abstains when it can tell none apart.
+    pub async fn vote_best(&self, proposal: &ProposalId) -> Result<Cast> {
+        let judged = self.judge_all(CallKind::Vote, "verdict").await?;
+        let best = judged.values().map(|judgement| judgement.score).max();
+        let mut favourites = judged.iter().filter(|(_, judgement)| Some(judgement.score) == best);
+        let choice = match (favourites.next(), favourites.next()) {
+            (Some((name, _)), None) => Choice::One(name.to_string()),
+            _ => Choice::Abstain,
+        };
+        self.vote(proposal, choice).await
     }
 
     /// Casts this agent's ballot.

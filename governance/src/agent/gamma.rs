@@ -25,13 +25,13 @@ impl Worker for Gamma {
 
     /// Reconciles what the others proposed into a solution of its own; where nobody proposed anything, it proposes by itself.
     async fn mediate(&self, desk: &Desk, reason: GammaReason) -> Result<()> {
-        desk.reach(AgentPhase::Plan).await?;
+        desk.enter(AgentPhase::Plan).await?;
         let own = &desk.actor().id;
         let proposals = desk.proposals().await?;
         let settled = proposals.iter().any(|proposed| proposed.name.as_str() == own.as_str());
         let others: Vec<_> = proposals.into_iter().filter(|proposed| proposed.author != *own).collect();
         let considered: Vec<EntryName> = others.iter().map(|proposed| proposed.name.clone()).collect();
-        desk.reach(AgentPhase::Execute).await?;
+        desk.enter(AgentPhase::Execute).await?;
         if settled {
             // From before a crash: what was offered once stays.
         } else if others.is_empty() {

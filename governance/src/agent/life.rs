@@ -1,13 +1,23 @@
-//! An agent's life on the bus: it does what its governor says until it is told to leave, or revoked.
+//! An agent's life on the bus: it does what its governor says, hears what others say, until it is told to leave or revoked.
+//!
+//! ```text
+//!   Life::begin ─▶ next ─▶ Step ─▶ done │ failed ─▶ next … ─▶ none: it was told to leave, and has
+//! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{Mutex, Notify, mpsc};
+use tokio::task::JoinHandle;
+
+use super::Desk;
 use super::protocol::{Instruction, Report, Said, Stage};
-use super::{Desk, Worker};
-use crate::coordination::{Delivery, MailboxOptions, MessageBus};
+use super::step::{Order, Step};
+use super::worker::Worker;
+use crate::coordination::{Delivery, Lease, MailboxOptions, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Fault, FaultCount};
-use crate::vocabulary::{AgentId, AgentPhase, AgentStatus};
+use crate::guard::{Fault, FaultCount, Heartbeat, execution_lock};
+use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, ttl};
 
 /// The governor's name on every bus.
 pub const GOVERNOR: &str = "governor";
@@ -15,77 +25,227 @@ pub const GOVERNOR: &str = "governor";
 /// How long a stage may take before its instruction is delivered again.
 const STAGE: Duration = Duration::from_secs(600);
 
+/// What an agent keeps while it lives: its inbox, its heartbeat, its execution lock.
+pub struct Life {
+    bus: MessageBus,
+    inbox: Inbox,
+    kept: Mutex<Option<Kept>>,
+    done_last: Mutex<Option<Instruction>>,
+}
+
+struct Kept {
+    heartbeat: Heartbeat,
+    lock: Lock,
+}
+
+impl Life {
+    /// Begins to live: takes the execution lock, joins the bus, gives signs of life, and says that it is ready.
+    pub async fn begin(desk: &Desk) -> Result<Self> {
+        let mut bus = desk.bus();
+        let lock = Lock::hold(desk).await?;
+        bus.take_over(MailboxOptions { redeliver_after: STAGE, ..MailboxOptions::default() }).await?;
+        let heartbeat = desk.heartbeat().await?;
+        desk.set_status(AgentStatus::Running).await?;
+        desk.enter(AgentPhase::Preflight).await?;
+        let kept = Mutex::new(Some(Kept { heartbeat, lock }));
+        let life = Self { inbox: Inbox::open(&bus), bus, kept, done_last: Mutex::new(None) };
+        life.report(Report::Done(Stage::Ready)).await?;
+        Ok(life)
+    }
+
+    /// The next thing to do; none when it was told to leave, and has left. A `revoked` error when its admission has ended. Cancel safe.
+    pub async fn next(&self, desk: &Desk) -> Result<Option<Step>> {
+        loop {
+            let delivery = self.inbox.next().await?;
+            let Some(instruction) = instruction(&delivery) else {
+                return Ok(Some(Step { order: Order::Message(delivery.message.clone()), delivery }));
+            };
+            if instruction == Instruction::Leave {
+                self.leave(desk).await?;
+                self.bus.acknowledge(&delivery).await?;
+                self.report(Report::Done(Stage::Leave)).await?;
+                self.bus.clone().leave().await?;
+                return Ok(None);
+            }
+            // Who was started again hears what it was told before, and once more.
+            if self.done_last.lock().await.as_ref() == Some(&instruction) {
+                self.acknowledge(&delivery).await?;
+                continue;
+            }
+            return Ok(Some(Step { order: Order::Instruction(instruction), delivery }));
+        }
+    }
+
+    /// A step is done.
+    pub async fn done(&self, step: Step) -> Result<()> {
+        if let Order::Instruction(instruction) = step.order {
+            let stage = instruction.stage();
+            *self.done_last.lock().await = Some(instruction);
+            self.report(Report::Done(stage)).await?;
+        }
+        self.acknowledge(&step.delivery).await
+    }
+
+    /// A step failed: an error that counts. The one too many revokes the agent.
+    pub async fn failed(&self, desk: &Desk, step: Step, code: &str, message: &str) -> Result<FaultCount> {
+        let stage = step.stage();
+        tracing::warn!(agent = %desk.actor().id, %stage, code, message, "a stage failed");
+        let count = desk.budget().fault(&Fault::Error { kind: code.to_owned(), message: message.to_owned() }).await?;
+        if !matches!(count, FaultCount::Exceeded(_)) {
+            if stage != Stage::Message {
+                self.report(Report::Failed { stage, code: Some(code.to_owned()), error: message.to_owned() }).await?;
+            }
+            self.acknowledge(&step.delivery).await?;
+        }
+        Ok(count)
+    }
+
+    /// EXIT, by way of PACKAGE, which is never skipped; then gives back what it holds. Again changes nothing.
+    pub async fn leave(&self, desk: &Desk) -> Result<()> {
+        desk.clear().await?;
+        for phase in [AgentPhase::Package, AgentPhase::Exit] {
+            match desk.enter(phase).await {
+                Err(error) if error.code() == "phase_order" => {}
+                other => other?,
+            }
+        }
+        desk.set_status(AgentStatus::Completed).await?;
+        let Some(kept) = self.kept.lock().await.take() else { return Ok(()) };
+        kept.heartbeat.stop().await?;
+        kept.lock.release().await
+    }
+
+    /// Takes no more messages. What is left in its inbox goes to the dead letters.
+    pub async fn leave_bus(&self) -> Result<()> {
+        self.bus.clone().leave().await.map(drop)
+    }
+
+    async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
+        self.bus.acknowledge(delivery).await?;
+        self.inbox.go_on();
+        Ok(())
+    }
+
+    async fn report(&self, report: Report) -> Result<()> {
+        match self.bus.send(&AgentId::new(GOVERNOR)?, &Said::Report(report)).await {
+            // An agent that joined by itself has nobody to report to.
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other.map(drop),
+        }
+    }
+}
+
 /// Lives as an agent. Ends well when told to leave; with a `revoked` error when the admission was ended.
 pub async fn live(desk: &Desk, worker: &dyn Worker) -> Result<()> {
-    let mut bus = desk.bus();
-    bus.take_over(MailboxOptions { redeliver_after: STAGE, ..MailboxOptions::default() }).await?;
-    let heartbeat = desk.heartbeat().await?;
-    desk.set_status(AgentStatus::Running).await?;
-    desk.enter(AgentPhase::Preflight).await?;
-    report(&bus, Report::Done(Stage::Ready)).await?;
-    let mut done_last = None;
-    loop {
-        let delivery = bus.receive().await?;
-        // Who was started again hears what it was told before, and once more.
-        let Some(instruction) = instruction(&delivery).filter(|instruction| Some(instruction) != done_last.as_ref()) else {
-            bus.acknowledge(&delivery).await?;
-            continue;
-        };
-        if instruction == Instruction::Leave {
-            desk.clear().await?;
-            leave(desk).await?;
-            heartbeat.stop().await?;
-            bus.acknowledge(&delivery).await?;
-            report(&bus, Report::Done(Stage::Leave)).await?;
-            bus.leave().await?;
-            return Ok(());
-        }
-        let done = match &instruction {
-            Instruction::Work => worker.work(desk).await,
-            Instruction::Evaluate => worker.evaluate(desk).await,
-            Instruction::Mediate(reason) => worker.mediate(desk, *reason).await,
-            Instruction::Vote(proposal) => worker.vote(desk, proposal).await,
-            Instruction::Leave => Ok(()),
-        };
-        let said = match done {
-            Ok(()) => {
-                let stage = instruction.stage();
-                done_last = Some(instruction);
-                Report::Done(stage)
+    Life::begin(desk).await?.carry_on(desk, worker).await
+}
+
+impl Life {
+    /// Does step after step, until told to leave.
+    pub async fn carry_on(&self, desk: &Desk, worker: &dyn Worker) -> Result<()> {
+        while let Some(step) = self.next(desk).await? {
+            let done = match &step.order {
+                Order::Instruction(Instruction::Work) => worker.work(desk).await,
+                Order::Instruction(Instruction::Evaluate) => worker.evaluate(desk).await,
+                Order::Instruction(Instruction::Mediate(reason)) => worker.mediate(desk, *reason).await,
+                Order::Instruction(Instruction::Vote(proposal)) => worker.vote(desk, proposal).await,
+                Order::Instruction(Instruction::Leave) | Order::Message(_) => Ok(()),
+            };
+            match done {
+                Ok(()) => self.done(step).await?,
+                Err(error) if error.kind() == ErrorKind::Revoked => return Err(error),
+                Err(error) => {
+                    if let FaultCount::Exceeded(_) = self.failed(desk, step, error.code(), &error.to_string()).await? {
+                        return Err(error);
+                    }
+                }
             }
-            Err(error) => failed(desk, instruction.stage(), error).await?,
-        };
-        report(&bus, said).await?;
-        bus.acknowledge(&delivery).await?;
-    }
-}
-
-/// EXIT, by way of PACKAGE, which is never skipped.
-async fn leave(desk: &Desk) -> Result<()> {
-    for phase in [AgentPhase::Package, AgentPhase::Exit] {
-        match desk.enter(phase).await {
-            Err(error) if error.code() == "phase_order" => {}
-            other => other?,
         }
-    }
-    desk.set_status(AgentStatus::Completed).await
-}
-
-/// Counts a failure. One too many, or a revocation, ends this life.
-async fn failed(desk: &Desk, stage: Stage, error: Error) -> Result<Report> {
-    if error.kind() == ErrorKind::Revoked {
-        return Err(error);
-    }
-    tracing::warn!(agent = %desk.actor().id, %stage, %error, "a stage failed");
-    let fault = Fault::Error { kind: error.code().to_owned(), message: error.to_string() };
-    match desk.budget().fault(&fault).await? {
-        FaultCount::Exceeded(_) => Err(error),
-        FaultCount::Counted | FaultCount::Low => Ok(Report::Failed { stage, error: error.to_string() }),
+        Ok(())
     }
 }
 
-async fn report(bus: &MessageBus, report: Report) -> Result<()> {
-    bus.send(&AgentId::new(GOVERNOR)?, &Said::Report(report)).await.map(drop)
+/// What comes in, one delivery at a time. A task takes it off the bus, so that nobody who stops waiting loses one.
+struct Inbox {
+    deliveries: Mutex<mpsc::Receiver<Result<Delivery>>>,
+    acknowledged: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+impl Inbox {
+    fn open(bus: &MessageBus) -> Self {
+        let (give, deliveries) = mpsc::channel(1);
+        let acknowledged = Arc::new(Notify::new());
+        let (bus, free) = (bus.clone(), acknowledged.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                let taken = bus.receive().await;
+                let delivered = taken.is_ok();
+                if give.send(taken).await.is_err() {
+                    return;
+                }
+                if delivered {
+                    free.notified().await;
+                }
+            }
+        });
+        Self { deliveries: Mutex::new(deliveries), acknowledged, task }
+    }
+
+    async fn next(&self) -> Result<Delivery> {
+        let taken = self.deliveries.lock().await.recv().await;
+        taken.unwrap_or_else(|| Err(Error::internal("an inbox is not emptied any more")))
+    }
+
+    fn go_on(&self) {
+        self.acknowledged.notify_one();
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// An execution lock that is renewed in the background. Dropped without [`release`](Self::release), it lapses.
+struct Lock {
+    lease: Arc<Mutex<Lease>>,
+    task: JoinHandle<()>,
+}
+
+impl Lock {
+    async fn hold(desk: &Desk) -> Result<Self> {
+        let id = &desk.actor().id;
+        let taken = || Error::new(ErrorKind::Conflict, "already_running", format!("another process acts as `{id}`"));
+        let lease = Arc::new(Mutex::new(execution_lock(desk.store(), desk.actor()).await?.ok_or_else(taken)?));
+        let (kept, agent) = (lease.clone(), id.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(ttl::LOCK / 3).await;
+                match kept.lock().await.renew().await {
+                    Ok(true) => {}
+                    Ok(false) => return tracing::warn!(%agent, "the execution lock was lost"),
+                    Err(error) if error.kind() == ErrorKind::Revoked => return,
+                    // The next renewal may still be in time.
+                    Err(error) => tracing::warn!(%agent, %error, "the execution lock was not renewed"),
+                }
+            }
+        });
+        Ok(Self { lease, task })
+    }
+
+    async fn release(self) -> Result<()> {
+        self.task.abort();
+        let lease = self.lease.lock().await.clone();
+        lease.release().await.map(drop)
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 fn instruction(delivery: &Delivery) -> Option<Instruction> {

@@ -6,24 +6,31 @@
 //!      └────────────── Report ◀──────────────┘
 //! ```
 //!
-//! An agent and its governor share nothing but the store, so an agent may as well live in another process.
+//! An agent and its governor share nothing but the store, so an agent may as well live in another process. There, and in other languages, it is
+//! an [`Agent`]: a desk and a life in one.
 
 mod alpha;
 mod beta;
 mod desk;
 mod gamma;
 mod life;
+mod member;
 mod model;
 mod protocol;
 mod scores;
+mod signs;
+mod step;
 mod worker;
 
 pub use alpha::Alpha;
 pub use beta::Beta;
 pub use desk::{Desk, FAILURE, Proposed};
 pub use gamma::Gamma;
-pub use life::{GOVERNOR, live};
+pub use life::{GOVERNOR, Life, live};
+pub use member::Agent;
 pub use model::GovernedModel;
 pub use protocol::{Instruction, Report, Said, Stage};
 pub use scores::scores;
+pub use signs::AgentEvent;
+pub use step::Step;
 pub use worker::{Worker, built_in};

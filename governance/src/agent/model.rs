@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Allowance, Breaker, ErrorBudget, Pass, Recorder, Reservation, Spend, Unit};
 use crate::ledger::{Action, OutcomeResult};
-use crate::llm::{Call, CallKind, Charge, DEFAULT_DEADLINE, Model, Retry, Said};
+use crate::llm::{Call, CallKind, Charge, ChatMessage, ChatReply, DEFAULT_DEADLINE, Model, Retry, Said};
 use crate::store::{Actor, Store};
 use crate::vocabulary::AgentRole;
 
@@ -110,6 +110,16 @@ impl GovernedModel {
     #[must_use]
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Asks whatever an agent of one's own asks. The answer is words; nothing checks what they say.
+    pub async fn chat(&self, messages: &[ChatMessage]) -> Result<ChatReply> {
+        ChatMessage::check(messages)?;
+        let asked = |call| async move {
+            let Said { answer: content, charge } = self.model.chat(&call, messages).await?;
+            Ok(Said { answer: ChatReply { content, charge }, charge })
+        };
+        self.ask(CallKind::Chat, asked).await
     }
 
     /// Gets an answer, in as many attempts as [`Retry`] allows. Each is a governed action of its own.

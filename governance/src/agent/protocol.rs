@@ -17,6 +17,8 @@ named! {
         Mediate = "mediate",
         /// A ballot.
         Vote = "vote",
+        /// Something that another agent said.
+        Message = "message",
         /// Gone.
         Leave = "leave",
     }
@@ -62,6 +64,9 @@ pub enum Report {
     Failed {
         /// Which.
         stage: Stage,
+        /// The error's code.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
         /// Why.
         error: String,
     },

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Alpha, Beta, Desk, Gamma};
-use crate::coordination::Choice;
 use crate::error::{Error, ErrorKind, Result};
-use crate::llm::CallKind;
 use crate::vocabulary::{AgentRole, GammaReason, ProposalId};
 
 /// An agent's skill. Each step may be asked for again after a crash, so it looks at what is there before it writes.
@@ -27,14 +25,7 @@ pub trait Worker: Send + Sync {
 
     /// Votes for the option that it judges best; abstains when it can tell none apart.
     async fn vote(&self, desk: &Desk, proposal: &ProposalId) -> Result<()> {
-        let judged = desk.judge_all(CallKind::Vote, "verdict").await?;
-        let best = judged.values().map(|judgement| judgement.score).max();
-        let mut favourites = judged.iter().filter(|(_, judgement)| Some(judgement.score) == best);
-        let choice = match (favourites.next(), favourites.next()) {
-            (Some((name, _)), None) => Choice::One(name.to_string()),
-            _ => Choice::Abstain,
-        };
-        desk.vote(proposal, choice).await.map(drop)
+        desk.vote_best(proposal).await.map(drop)
     }
 }
 

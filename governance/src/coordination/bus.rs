@@ -152,17 +152,22 @@ impl MessageBus {
         })
     }
 
-    /// Waits for the next message. Cancel safe: what was delivered and dropped comes again.
+    /// Waits for the next message. A `revoked` error as soon as the member's admission ends. Cancel safe: what was delivered and dropped comes
+    /// again.
     pub async fn receive(&self) -> Result<Delivery> {
-        let mut watch = self.store.watch(&[self.inbox.log()]).await?;
+        let mut arrived = self.store.watch(&[self.inbox.log()]).await?;
+        let mut ended = self.store.watch(&self.actor.admission.keys()).await?;
+        self.store.still_admitted(&self.actor).await?;
         loop {
-            match self.inbox.take(&self.actor).await? {
+            let wait = match self.inbox.take(&self.actor).await? {
                 Head::Delivered(delivery) => return Ok(delivery),
-                Head::Empty => watch.changed().await,
-                Head::Claimed(until) => {
-                    let wait = self.inbox.until(until).await?;
-                    let _ = tokio::time::timeout(wait, watch.changed()).await;
-                }
+                Head::Empty => Duration::MAX,
+                Head::Claimed(until) => self.inbox.until(until).await?,
+            };
+            tokio::select! {
+                () = arrived.changed() => {}
+                () = ended.changed() => self.store.still_admitted(&self.actor).await?,
+                () = tokio::time::sleep(wait) => {}
             }
         }
     }

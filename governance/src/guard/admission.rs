@@ -1,5 +1,7 @@
 //! Beginning pipelines and agents: each gets an epoch of its own, in the same atomic step that checks everybody above it. ADR 3.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::recorder::Recorder;
@@ -50,6 +52,19 @@ impl Admissions {
     #[must_use]
     pub fn new(store: &Store, recorder: &Recorder) -> Self {
         Self { store: store.clone(), recorder: recorder.clone() }
+    }
+
+    /// Begins a pipeline under a fresh id. Answers that, and what its agents are admitted under.
+    pub async fn begin_fresh(&self, objective: &str) -> Result<(PipelineId, Admission)> {
+        loop {
+            let id = PipelineId::fresh(self.store.ports().clock.now());
+            match self.begin_pipeline(&id, objective).await {
+                Ok(admission) => return Ok((id, admission)),
+                // Two in one millisecond: the next one is free.
+                Err(error) if error.code() == "taken" => tokio::time::sleep(Duration::from_millis(1)).await,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Begins a pipeline. Answers what its agents are admitted under. Denied while a stop is in force.

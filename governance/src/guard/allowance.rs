@@ -86,6 +86,25 @@ impl Allowance {
         }
     }
 
+    /// Draws an amount from the share that is held, without waiting. False where that share does not hold it any more, or is being replaced: ask
+    /// [`draw`](Self::draw) then.
+    pub fn try_draw(&self, amount: u64) -> Result<bool> {
+        let Ok(mut held) = self.held.try_lock() else { return Ok(false) };
+        let Some(share) = held.as_mut().filter(|share| share.reservation.amount - share.used >= amount) else { return Ok(false) };
+        if self.budget.recorder.segment_id()?.as_ref() != Some(share.segment.id()) {
+            return Ok(false);
+        }
+        self.start(share, amount)
+    }
+
+    /// How much of the share that is held is left, as far as this process knows. Without waiting; 0 while it is being replaced.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        let Ok(held) = self.held.try_lock() else { return 0 };
+        let now = self.budget.store.ports().clock.elapsed();
+        held.as_ref().filter(|share| now < share.reservation.until).map_or(0, |share| share.reservation.amount - share.used)
+    }
+
     /// Gives the rest back.
     pub async fn close(&self) -> Result<()> {
         let Some(share) = self.held.lock().await.take() else { return Ok(()) };

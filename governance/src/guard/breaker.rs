@@ -95,6 +95,14 @@ impl Breaker {
         Ok(self.load().await?.1)
     }
 
+    /// Whether the circuit is open as far as this process knows, without a round trip: it heard so, and no longer ago than a circuit pauses.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let now = self.store.ports().clock.elapsed();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*seen, Some((Circuit::Open { .. }, asked)) if now.saturating_sub(*asked) < self.limits.pause)
+    }
+
     /// What it guards.
     #[must_use]
     pub fn name(&self) -> &str {

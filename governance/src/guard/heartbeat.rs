@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use crate::coordination::{Charge, Lease};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Actor, Commit, Store, Write, to_json};
-use crate::vocabulary::{Millis, ttl};
+use crate::vocabulary::{AgentId, Millis, ttl};
 
 /// How often a heart beats, unless told otherwise. Three beats may be missed: the last one counts for three times as long.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
@@ -91,4 +91,11 @@ pub async fn execution_lock(store: &Store, actor: &Actor) -> Result<Option<Lease
         return Err(Error::invalid("no_pipeline", format!("`{id}` was not admitted to a pipeline, and has no execution to lock")));
     }
     Lease::claim_watched(store, keys.agent_lock(id), keys.agent_fence(id), actor, ttl::LOCK, Charge::lock(id)).await
+}
+
+/// Takes back the execution lock of an agent whose process is gone, so that it can be started again.
+pub async fn free_execution_lock(store: &Store, by: &Actor, agent: &AgentId) -> Result<()> {
+    let keys = store.keys();
+    let freed = by.commit().write(Write::Delete(keys.agent_lock(agent).into())).write(Charge::lock(agent).end(keys));
+    store.apply(freed).await.map(drop)
 }

@@ -22,6 +22,8 @@ named! {
         Combine = "combine",
         /// A way out, by GAMMA.
         Mediate = "mediate",
+        /// Whatever an agent of one's own asks.
+        Chat = "chat",
     }
 }
 

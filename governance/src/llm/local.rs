@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::mediation::reconcile;
 use super::words::{significant, stem};
-use super::{Analysis, Call, Evaluation, Idea, Model, Said, Scored, Traits};
+use super::{Analysis, Call, ChatMessage, ChatRole, Evaluation, Idea, Model, Said, Scored, Traits};
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentRole, GammaReason};
 
@@ -178,6 +178,14 @@ impl Model for LocalModel {
 
     async fn mediate(&self, _call: &Call<'_>, objective: &str, proposals: &[Scored], reason: GammaReason) -> Result<Said<Idea>> {
         reconcile(objective, proposals, reason).map(Said::free)
+    }
+
+    /// Says what it would do about the last question, in its own few words.
+    async fn chat(&self, call: &Call<'_>, messages: &[ChatMessage]) -> Result<Said<String>> {
+        let asked = messages.iter().rev().find(|message| message.role == ChatRole::User).map_or("", |message| &message.content);
+        let terms = significant(asked);
+        let idea = about(approach(call.role, &terms)?, &terms, asked);
+        Ok(Said::free(format!("{}: {} Steps: {}.", idea.title, idea.summary, idea.steps.join("; "))))
     }
 }
 

@@ -10,6 +10,7 @@
 //! A model makes one attempt a call: whether to ask again is decided by [`Retry`], purely, and carried out where it is budgeted and recorded.
 
 mod call;
+mod chat;
 mod idea;
 mod local;
 mod mediation;
@@ -24,6 +25,7 @@ mod words;
 use async_trait::async_trait;
 
 pub use call::{Call, CallKind, Charge, Progress, Said};
+pub use chat::{ChatMessage, ChatReply, ChatRole, MAX_CHAT};
 pub use idea::{Analysis, Evaluation, Idea, Scored, Traits};
 pub use local::LocalModel;
 #[cfg(feature = "llm")]
@@ -61,4 +63,7 @@ pub trait Model: Send + Sync {
 
     /// Reconciles what was proposed and judged, where agents got no further by themselves.
     async fn mediate(&self, call: &Call<'_>, objective: &str, proposals: &[Scored], reason: GammaReason) -> Result<Said<Idea>>;
+
+    /// Answers a conversation, in words.
+    async fn chat(&self, call: &Call<'_>, messages: &[ChatMessage]) -> Result<Said<String>>;
 }

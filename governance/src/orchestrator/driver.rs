@@ -15,7 +15,7 @@ use super::options::{RunOptions, Wish};
 use super::outcome::RunOutcome;
 use super::parts::Parts;
 use super::pulse::Pulse;
-use super::run::{Event, Run, Setup};
+use super::run::{Event, Run, Setup, Trouble};
 use super::runtime::Crew;
 use crate::agent::{GOVERNOR, Report, Said};
 use crate::coordination::{Blackboard, BusMessage, Consensus, Lease, MailboxOptions, MessageBus};
@@ -47,7 +47,7 @@ impl Orchestrator {
 
     /// Runs an objective from SPAWN to its end, or until it waits for its user.
     pub async fn run(&self, objective: &str, options: RunOptions) -> Result<RunOutcome> {
-        let objective = checked(objective)?;
+        let objective = self::objective(objective)?;
         let mut driver = Driver::begin(self.parts.clone(), objective, options).await?;
         let done = driver.drive(vec![Event::Begun]).await;
         driver.close(done).await
@@ -61,7 +61,8 @@ impl Orchestrator {
     }
 }
 
-fn checked(objective: &str) -> Result<&str> {
+/// An objective as a run takes it: trimmed, not empty, not too large.
+pub fn objective(objective: &str) -> Result<&str> {
     let objective = objective.trim();
     if objective.is_empty() {
         return Err(Error::invalid("empty_objective", "the objective is empty: say what is to be decided"));
@@ -99,17 +100,7 @@ pub(super) struct Driver {
 
 impl Driver {
     async fn begin(parts: Parts, objective: &str, options: RunOptions) -> Result<Self> {
-        let store = &parts.store;
-        let admissions = parts.admissions();
-        let (pipeline, admission) = loop {
-            let id = PipelineId::fresh(store.ports().clock.now());
-            match admissions.begin_pipeline(&id, objective).await {
-                Ok(admission) => break (id, admission),
-                // Two runs in one millisecond: the next one is free.
-                Err(error) if error.code() == "taken" => tokio::time::sleep(Duration::from_millis(1)).await,
-                Err(error) => return Err(error),
-            }
-        };
+        let (pipeline, admission) = parts.admissions().begin_fresh(objective).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission };
         match Self::first_seat(&parts, &pipeline, &governor, objective, options).await {
             Err(error) => {
@@ -258,7 +249,9 @@ impl Driver {
         self.tell(Broadcast::AgentMessage { pipeline_id, from: message.from.clone(), to: message.to.clone(), content }).await?;
         Ok(match serde_json::from_value(message.body.clone()) {
             Ok(Said::Report(Report::Done(stage))) => Some(Event::Done(message.from.clone(), stage)),
-            Ok(Said::Report(Report::Failed { stage, error })) => Some(Event::Failed(message.from.clone(), stage, error)),
+            Ok(Said::Report(Report::Failed { stage, code, error })) => {
+                Some(Event::Failed(message.from.clone(), stage, Trouble { code, message: error }))
+            }
             _ => None,
         })
     }
@@ -269,7 +262,7 @@ impl Driver {
         if let Some(revocation) = self.parts.revocations().revocation_of(&id).await? {
             return Ok(Some(Event::Revoked(id, revocation.reason)));
         }
-        Ok(Some(Event::Gone(id, error.to_string())))
+        Ok(Some(Event::Gone(id, Trouble::from(&error))))
     }
 
     /// Whether the run was stopped, lost an agent to a revocation, or waits for one that is still for too long.

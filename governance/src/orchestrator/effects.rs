@@ -13,7 +13,7 @@ use super::run::{Effect, Event};
 use crate::agent::{FAILURE, Instruction, Said};
 use crate::coordination::{DecisionRule, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Role, Unit};
+use crate::guard::{Role, Unit, free_execution_lock};
 use crate::ledger::Action;
 use crate::store::{Commit, Write, from_json, to_json};
 use crate::vocabulary::{AgentId, AgentRole, Key, PipelineStatus, ProposalId, RevocationType, Section};
@@ -88,7 +88,11 @@ impl Driver {
         }
         let admissions = self.parts.admissions();
         let actor = match admissions.readmit(&self.governor.admission, &self.pipeline, &id).await? {
-            Some(actor) => actor,
+            Some(actor) => {
+                // Whoever ran it before is fenced, and cannot give it back.
+                free_execution_lock(&self.parts.store, &self.governor, &id).await?;
+                actor
+            }
             None => admissions.admit(&self.governor.admission, &self.pipeline, &id, Role { role, tier: self.run.tier }).await?,
         };
         let runtime = self.options.runtime.name();
@@ -196,7 +200,7 @@ impl Driver {
             .agents
             .iter()
             .filter(|(_, agent)| agent.of_try == failed)
-            .filter_map(|(id, agent)| Some(Failure { agent: id.clone(), code: None, message: agent.error.clone()? }))
+            .filter_map(|(id, agent)| Some(Failure { agent: id.clone(), code: agent.code.clone(), message: agent.error.clone()? }))
             .collect();
         let reason = self.run.reason.clone().unwrap_or_default();
         let diagnosis = json!(diagnose(self.run.status, &reason, &failures));

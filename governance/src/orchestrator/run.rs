@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::{Instruction, Stage};
 use crate::coordination::Outcome;
+use crate::error::Error;
 use crate::vocabulary::{AgentId, AgentRole, AgentStatus, FallbackAction, GammaReason, PipelineId, PipelineStatus, ProposalId, Tier};
 
 /// What a run begins with.
@@ -102,17 +103,62 @@ pub struct AgentRun {
     pub done: bool,
     /// What went wrong with it.
     pub error: Option<String>,
+    /// The code of that, where it is known.
+    #[serde(default)]
+    pub code: Option<String>,
 }
 
 impl AgentRun {
     pub(super) fn new(role: AgentRole, of_try: u32) -> Self {
-        Self { role, of_try, status: AgentStatus::Pending, told: None, done: false, error: None }
+        Self { role, of_try, status: AgentStatus::Pending, told: None, done: false, error: None, code: None }
     }
 
     /// Whether the run waits for it.
     #[must_use]
     pub fn owes(&self) -> bool {
         !self.status.is_final() && (self.status == AgentStatus::Pending || self.told.is_some()) && !self.done
+    }
+}
+
+/// What went wrong, as a journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Told", into = "Told")]
+pub struct Trouble {
+    /// The stable code of the error, where it is known.
+    pub code: Option<String>,
+    /// The error in words.
+    pub message: String,
+}
+
+/// Journals of before codes were kept hold the words alone.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Told {
+    Words(String),
+    Coded { code: String, message: String },
+}
+
+impl From<Told> for Trouble {
+    fn from(told: Told) -> Self {
+        match told {
+            Told::Words(message) => Self { code: None, message },
+            Told::Coded { code, message } => Self { code: Some(code), message },
+        }
+    }
+}
+
+impl From<Trouble> for Told {
+    fn from(trouble: Trouble) -> Self {
+        match trouble.code {
+            None => Self::Words(trouble.message),
+            Some(code) => Self::Coded { code, message: trouble.message },
+        }
+    }
+}
+
+impl From<&Error> for Trouble {
+    fn from(error: &Error) -> Self {
+        Self { code: Some(error.code().to_owned()), message: error.to_string() }
     }
 }
 
@@ -125,9 +171,9 @@ pub enum Event {
     /// An agent finished a stage.
     Done(AgentId, Stage),
     /// An agent failed at a stage, and lives.
-    Failed(AgentId, Stage, String),
+    Failed(AgentId, Stage, Trouble),
     /// An agent ended before it was told to leave.
-    Gone(AgentId, String),
+    Gone(AgentId, Trouble),
     /// An agent's admission was ended.
     Revoked(AgentId, String),
     /// An agent made no progress for long enough that a mediator should help.
@@ -218,10 +264,15 @@ impl Run {
         let effects = match event {
             Event::Begun => self.begin(),
             Event::Done(id, stage) => self.done(&id, stage),
-            Event::Failed(id, stage, error) => self.lose(&id, AgentStatus::Failed, format!("`{id}` failed at {stage}: {error}")),
-            Event::Gone(id, why) => {
-                let fence = Effect::Revoke(id.clone(), why.clone());
-                self.with(fence, &id, AgentStatus::Failed, format!("`{id}` ended: {why}"))
+            Event::Failed(id, stage, trouble) => {
+                let why = format!("`{id}` failed at {stage}: {}", trouble.message);
+                self.blame(&id, trouble.code);
+                self.lose(&id, AgentStatus::Failed, why)
+            }
+            Event::Gone(id, trouble) => {
+                let fence = Effect::Revoke(id.clone(), trouble.message.clone());
+                self.blame(&id, trouble.code);
+                self.with(fence, &id, AgentStatus::Failed, format!("`{id}` ended: {}", trouble.message))
             }
             Event::Revoked(id, why) => self.lose(&id, AgentStatus::Revoked, format!("`{id}` was revoked: {why}")),
             Event::Stuck(id) => self.stuck(&id),

@@ -13,6 +13,10 @@ fn pipeline() -> PipelineId {
     PipelineId::new("pipeline-x").unwrap()
 }
 
+fn trouble() -> Trouble {
+    Trouble { code: Some("model_failed".into()), message: "x".into() }
+}
+
 fn id(name: &str) -> AgentId {
     AgentId::new(name).unwrap()
 }
@@ -113,18 +117,18 @@ fn conflicts_failures_and_stillness_call_one_mediator() {
     assert_eq!(run.agents[&id("alpha-x")].status, AgentStatus::Revoked);
     assert!(matches!(&effects[0], Effect::Revoke(who, _) if *who == id("alpha-x")));
 
-    let (run, _) = up_to(Stage::Evaluate).apply(Event::Failed(id("alpha-x"), Stage::Evaluate, "x".into()));
+    let (run, _) = up_to(Stage::Evaluate).apply(Event::Failed(id("alpha-x"), Stage::Evaluate, trouble()));
     assert_eq!(run.mediated, Some(GammaReason::Stuck));
 }
 
 #[test]
 fn one_failure_goes_on_alone_and_two_end_it() {
-    let (run, _) = through(begun(true), both(Stage::Ready).into_iter().chain([Event::Failed(id("alpha-x"), Stage::Work, "x".into())]));
+    let (run, _) = through(begun(true), both(Stage::Ready).into_iter().chain([Event::Failed(id("alpha-x"), Stage::Work, trouble())]));
     assert_eq!(run.status, PipelineStatus::Running);
     let (alone, _) = run.clone().apply(Event::Done(id("beta-x"), Stage::Work));
     assert_eq!(alone.status, PipelineStatus::Orchestrating);
-    assert_eq!(run.apply(Event::Gone(id("beta-x"), "killed".into())).0.status, PipelineStatus::Failed);
-    let lost = |agents: &[&str]| agents.iter().map(|name| Event::Gone(id(name), "killed".into())).collect::<Vec<_>>();
+    assert_eq!(run.apply(Event::Gone(id("beta-x"), trouble())).0.status, PipelineStatus::Failed);
+    let lost = |agents: &[&str]| agents.iter().map(|name| Event::Gone(id(name), trouble())).collect::<Vec<_>>();
     assert_eq!(through(up_to(Stage::Evaluate), lost(&["alpha-x", "beta-x", "gamma-x"])).0.status, PipelineStatus::OrchestrationFailed);
 }
 
@@ -157,8 +161,8 @@ fn any_event() -> impl Strategy<Value = Event> {
     let fallback = prop::sample::select(FallbackAction::ALL);
     prop_oneof![
         12 => (agent.clone(), stage.clone()).prop_map(|(a, s)| Event::Done(a, s)),
-        1 => (agent.clone(), stage).prop_map(|(a, s)| Event::Failed(a, s, "x".into())),
-        1 => agent.clone().prop_map(|a| Event::Gone(a, "x".into())),
+        1 => (agent.clone(), stage).prop_map(|(a, s)| Event::Failed(a, s, trouble())),
+        1 => agent.clone().prop_map(|a| Event::Gone(a, trouble())),
         1 => agent.clone().prop_map(|a| Event::Revoked(a, "x".into())),
         1 => agent.clone().prop_map(Event::Stuck),
         1 => agent.prop_map(Event::Silent),

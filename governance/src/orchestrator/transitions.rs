@@ -162,6 +162,13 @@ impl Run {
         effects
     }
 
+    /// Keeps the code of what an agent came to grief over, for the diagnosis.
+    pub(super) fn blame(&mut self, id: &AgentId, code: Option<String>) {
+        if let Some(agent) = self.agents.get_mut(id).filter(|agent| !agent.status.is_final()) {
+            agent.code = code;
+        }
+    }
+
     /// An agent does nothing more. Its partner goes on alone, if there is one.
     pub(super) fn lose(&mut self, id: &AgentId, status: AgentStatus, why: String) -> Vec<Effect> {
         let Some(agent) = self.agents.get_mut(id).filter(|agent| !agent.status.is_final()) else { return Vec::new() };

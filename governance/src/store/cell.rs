@@ -50,4 +50,10 @@ impl Admission {
         longer.0.push((key, epoch));
         longer
     }
+
+    /// Where its epochs are kept.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Key> {
+        self.0.iter().map(|(key, _)| key.clone()).collect()
+    }
 }

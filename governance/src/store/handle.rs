@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::patience::patiently;
 use super::{
-    Accepted, Admission, Answer, Backend, Cell, Commit, DEADLINE, Description, Fields, Memory, Outcome, Page, Query, Signals, Versioned,
-    Watch, Witness, from_json,
+    Accepted, Actor, Admission, Answer, Backend, Cell, Commit, DEADLINE, Description, Fields, Memory, Outcome, Page, Query, Refused,
+    Signals, Versioned, Watch, Witness, from_json,
 };
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, LedgerId, Millis, Ports, Token};
@@ -154,6 +154,22 @@ impl Store {
             Answer::Number(number) => Ok(number.unwrap_or(0)),
             other => Err(unexpected(&other)),
         }
+    }
+
+    /// Whether what an actor writes now would be admitted: a `revoked` error if not. Only for those who wait: a commit checks by itself.
+    pub async fn still_admitted(&self, actor: &Actor) -> Result<()> {
+        let questions: Vec<_> = actor.admission.keys().into_iter().map(Query::Number).collect();
+        let answers = self.read(&questions).await?;
+        for ((key, carried), answer) in actor.admission.0.iter().zip(answers) {
+            match answer {
+                Answer::Number(current) if current.unwrap_or(0) == *carried => {}
+                Answer::Number(current) => {
+                    return Err(Refused::Stale { key: key.clone(), carried: *carried, current }.into());
+                }
+                other => return Err(unexpected(&other)),
+            }
+        }
+        Ok(())
     }
 
     /// The newest items of a list, oldest first.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentRole, Chance, Millis};
+use super::{Chance, Millis};
 use crate::error::{Error, Result};
 
 /// The longest id, in characters.
@@ -116,9 +116,9 @@ impl Default for TenantId {
 }
 
 impl AgentId {
-    /// A fresh instance of a role.
-    pub fn fresh(role: AgentRole, chance: &dyn Chance) -> Self {
-        Self(format!("{role}-{}", letters(chance, 6)).into())
+    /// A fresh instance of a profile.
+    pub fn instance(profile: &str, chance: &dyn Chance) -> Result<Self> {
+        Self::new(format!("{profile}-{}", letters(chance, 6)))
     }
 }
 

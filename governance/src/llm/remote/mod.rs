@@ -26,8 +26,8 @@ use serde_json::json;
 use url::{Host, Url};
 
 use self::heard::Heard;
-use self::wire::{Piece, Request};
-use super::{Analysis, Call, CallKind, Evaluation, Idea, Model, Said, Scored};
+use self::wire::{Message, Piece, Request};
+use super::{Analysis, Call, CallKind, Charge, ChatMessage, Evaluation, Idea, Model, Said, Scored};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::GammaReason;
 
@@ -82,26 +82,33 @@ impl RemoteModel {
         schema: &'static Schema,
     ) -> Result<Said<T>> {
         let words = prompt::words(call, objective, proposals, reason, schema);
-        let asked = guess(prompt::SYSTEM.len() + words.len());
+        let messages = vec![Message { role: "system", content: prompt::SYSTEM }, Message { role: "user", content: &words }];
+        let (text, charge) = self.hear(call, messages, Some(schema)).await?;
+        let answer = read(schema, &text).map_err(|error| charge.told_by(error))?;
+        Ok(Said { answer, charge })
+    }
+
+    /// Says something and hears the whole answer, within what the call allows.
+    async fn hear(&self, call: &Call<'_>, messages: Vec<Message<'_>>, schema: Option<&Schema>) -> Result<(String, Charge)> {
+        let asked = guess(messages.iter().map(|message| message.content.len()).sum());
         let left = call.tokens.saturating_sub(asked);
         if left < MIN_TOKENS {
             let message = format!("the question takes about {asked} tokens and {} may be spent on it with its answer", call.tokens);
             return Err(Error::new(ErrorKind::Exhausted, "budget_exhausted", message));
         }
         let most = left.min(MAX_TOKENS);
-        let request = Request::new(&self.model, prompt::SYSTEM, &words, most, schema, self.costs);
+        let request = Request::new(&self.model, messages, most, schema, self.costs);
         let mut heard = Heard::default();
         let listened = tokio::time::timeout(call.deadline, self.listen(&request, call, &mut heard)).await;
         let charge = heard.charge(asked, most);
         let done = match listened {
-            Ok(done) => done.and_then(|()| heard.whole()),
+            Ok(done) => done.and_then(|()| heard.whole().map(str::to_owned)),
             Err(_) => {
                 let message = format!("the model did not answer within {:.1} s", call.deadline.as_secs_f64());
                 Err(Error::new(ErrorKind::Deadline, "call_timed_out", message))
             }
         };
-        let answer = done.and_then(|text| read(schema, text)).map_err(|error| charge.told_by(error))?;
-        Ok(Said { answer, charge })
+        Ok((done.map_err(|error| charge.told_by(error))?, charge))
     }
 
     async fn listen(&self, request: &Request<'_>, call: &Call<'_>, heard: &mut Heard) -> Result<()> {
@@ -174,7 +181,7 @@ impl Model for RemoteModel {
     }
 
     fn prompt(&self, kind: CallKind) -> Option<&'static str> {
-        Some(prompt::prompt(kind).version)
+        prompt::prompt(kind).map(|prompt| prompt.version)
     }
 
     async fn analyse(&self, call: &Call<'_>, objective: &str) -> Result<Said<Analysis>> {
@@ -196,6 +203,12 @@ impl Model for RemoteModel {
     async fn mediate(&self, call: &Call<'_>, objective: &str, proposals: &[Scored], reason: GammaReason) -> Result<Said<Idea>> {
         let shown: Vec<_> = proposals.iter().map(|scored| json!({"solution": scored.idea, "scores": scored.scores})).collect();
         self.ask(call, objective, &shown, because(reason), &SOLUTION).await
+    }
+
+    async fn chat(&self, call: &Call<'_>, messages: &[ChatMessage]) -> Result<Said<String>> {
+        let said = messages.iter().map(|message| Message { role: message.role.as_str(), content: &message.content });
+        let (answer, charge) = self.hear(call, said.collect(), None).await?;
+        Ok(Said { answer, charge })
     }
 }
 

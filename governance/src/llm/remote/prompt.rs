@@ -21,21 +21,22 @@ const EVALUATE: Prompt = Prompt { version: "evaluate.1", text: include_str!("../
 const COMBINE: Prompt = Prompt { version: "combine.1", text: include_str!("../prompts/combine.1.md") };
 const MEDIATE: Prompt = Prompt { version: "mediate.1", text: include_str!("../prompts/mediate.1.md") };
 
-/// The prompt of a kind of call.
-pub(super) const fn prompt(kind: CallKind) -> &'static Prompt {
+/// The prompt of a kind of call; a conversation has its own words.
+pub(super) const fn prompt(kind: CallKind) -> Option<&'static Prompt> {
     match kind {
-        CallKind::Analyse => &ANALYSE,
-        CallKind::Propose => &PROPOSE,
-        CallKind::Evaluate | CallKind::Vote => &EVALUATE,
-        CallKind::Combine => &COMBINE,
-        CallKind::Mediate => &MEDIATE,
+        CallKind::Analyse => Some(&ANALYSE),
+        CallKind::Propose => Some(&PROPOSE),
+        CallKind::Evaluate | CallKind::Vote => Some(&EVALUATE),
+        CallKind::Combine => Some(&COMBINE),
+        CallKind::Mediate => Some(&MEDIATE),
+        CallKind::Chat => None,
     }
 }
 
 /// The words of a call: the prompt with its places filled in one pass, so that nothing in the material is taken for a place.
 pub(super) fn words(call: &Call<'_>, objective: &str, proposals: &impl Serialize, reason: &str, schema: &Schema) -> String {
     let mut words = String::new();
-    let mut rest = prompt(call.kind).text;
+    let mut rest = prompt(call.kind).map_or("", |prompt| prompt.text);
     while let Some((before, place, after)) = next_place(rest) {
         words.push_str(before);
         match place {

@@ -10,9 +10,10 @@ use crate::llm::Charge;
 #[derive(Serialize)]
 pub(super) struct Request<'a> {
     pub model: &'a str,
-    pub messages: [Message<'a>; 2],
+    messages: Vec<Message<'a>>,
     pub max_tokens: u64,
-    response_format: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_format: Option<Value>,
     stream: bool,
     stream_options: Value,
     // OpenRouter's way to ask for the cost; others may refuse what they do not know.
@@ -22,18 +23,19 @@ pub(super) struct Request<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Message<'a> {
-    role: &'static str,
-    content: &'a str,
+    pub role: &'static str,
+    pub content: &'a str,
 }
 
 impl<'a> Request<'a> {
-    pub fn new(model: &'a str, system: &'a str, user: &'a str, max_tokens: u64, schema: &Schema, costs: bool) -> Self {
-        let format = json!({"name": schema.name, "schema": schema.json()});
+    /// `schema` is what the answer must be of, where it is not just words.
+    pub fn new(model: &'a str, messages: Vec<Message<'a>>, max_tokens: u64, schema: Option<&Schema>, costs: bool) -> Self {
+        let format = |schema: &Schema| json!({"type": "json_schema", "json_schema": {"name": schema.name, "schema": schema.json()}});
         Self {
             model,
-            messages: [Message { role: "system", content: system }, Message { role: "user", content: user }],
+            messages,
             max_tokens,
-            response_format: json!({"type": "json_schema", "json_schema": format}),
+            response_format: schema.map(format),
             stream: true,
             stream_options: json!({"include_usage": true}),
             usage: costs.then(|| json!({"include": true})),

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use self::scenario::{Act, Failure, Unusable};
 use super::remote::{ANALYSIS, EVALUATION, SOLUTION, Schema, read, too_large};
 use super::retry::RETRY_AFTER;
-use super::{Analysis, Call, CallKind, Evaluation, Idea, Model, Said, Scored};
+use super::{Analysis, Call, CallKind, ChatMessage, Evaluation, Idea, Model, Said, Scored};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::{AgentId, Clock, GammaReason};
 
@@ -171,6 +171,14 @@ impl Model for ScriptedModel {
     async fn mediate(&self, call: &Call<'_>, objective: &str, proposals: &[Scored], reason: GammaReason) -> Result<Said<Idea>> {
         let act = self.before(call).await?;
         Self::instead(act.as_ref(), &SOLUTION, self.model.mediate(call, objective, proposals, reason).await?)
+    }
+
+    async fn chat(&self, call: &Call<'_>, messages: &[ChatMessage]) -> Result<Said<String>> {
+        match self.before(call).await? {
+            Some(Act::Answer(Unusable::TooLarge)) => Err(too_large()),
+            Some(Act::Answer(_)) => Ok(Said::free("The moon is a fine place for it.".to_owned())),
+            _ => self.model.chat(call, messages).await,
+        }
     }
 }
 

@@ -1,0 +1,99 @@
+//! A governed agent in a few lines: its desk, its life, and what it should know of itself.
+
+use std::sync::Arc;
+
+use super::signs::{AgentEvent, Signs};
+use super::{Desk, Gamma, Life, Step, Worker};
+use crate::error::Result;
+use crate::guard::FaultCount;
+use crate::llm::CallKind;
+use crate::vocabulary::{AgentPhase, GammaReason};
+
+/// An agent that lives in this process. Cheap to clone.
+///
+/// Its execution lock and its heartbeat are kept in the background until it [leaves](Self::leave). Dropped without that, it died: its lock and what
+/// it reserved come back when their time is over.
+#[derive(Clone)]
+pub struct Agent {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    desk: Desk,
+    life: Life,
+    signs: Signs,
+}
+
+impl Agent {
+    /// Begins to live at a desk.
+    pub async fn begin(desk: Desk) -> Result<Self> {
+        let signs = Signs::watch(desk.store(), desk.actor(), desk.budget()).await?;
+        let life = Life::begin(&desk).await?;
+        Ok(Self { inner: Arc::new(Inner { desk, life, signs }) })
+    }
+
+    /// Everything it touches the world with.
+    #[must_use]
+    pub fn desk(&self) -> &Desk {
+        &self.inner.desk
+    }
+
+    /// Refuses at once, without a round trip, once this process knows that the agent's admission has ended. What the agent writes is refused by
+    /// the store in any case.
+    pub fn check(&self) -> Result<()> {
+        self.inner.signs.check(self.desk().actor())
+    }
+
+    /// Where it is in its life.
+    pub async fn phase(&self) -> Result<AgentPhase> {
+        self.desk().phase().await
+    }
+
+    /// The next thing to do: an instruction of its governor, or what another agent said. None when it was told to leave, and has left. A `revoked`
+    /// error when its admission has ended. Cancel safe.
+    pub async fn next_step(&self) -> Result<Option<Step>> {
+        self.inner.life.next(self.desk()).await
+    }
+
+    /// A step is done.
+    pub async fn done(&self, step: Step) -> Result<()> {
+        self.inner.life.done(step).await
+    }
+
+    /// A step failed, with an error of this code. The error that is one too many revokes the agent.
+    pub async fn failed(&self, step: Step, code: &str, message: &str) -> Result<FaultCount> {
+        self.inner.life.failed(self.desk(), step, code, message).await
+    }
+
+    /// Does step after step as a worker does, until told to leave.
+    pub async fn carry_on(&self, worker: &dyn Worker) -> Result<()> {
+        self.inner.life.carry_on(self.desk(), worker).await
+    }
+
+    /// The next thing it should know of itself: a revocation, a budget that runs low. None when nothing more can come. Cancel safe.
+    pub async fn next_event(&self) -> Option<AgentEvent> {
+        self.inner.signs.next().await
+    }
+
+    /// Judges every solution on the blackboard.
+    pub async fn evaluate(&self) -> Result<()> {
+        self.desk().judge_all(CallKind::Evaluate, "evaluation").await.map(drop)
+    }
+
+    /// Reconciles what the others proposed into a solution of its own, as a mediator.
+    pub async fn mediate(&self, reason: GammaReason) -> Result<()> {
+        Gamma.mediate(self.desk(), reason).await
+    }
+
+    /// Leaves: gives back its lock, what it reserved, and its place on the bus.
+    pub async fn leave(&self) -> Result<()> {
+        self.inner.life.leave(self.desk()).await?;
+        self.inner.life.leave_bus().await
+    }
+}
+
+impl std::fmt::Debug for Agent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Agent").field("id", &self.desk().actor().id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! Agents of one's own: begin a pipeline, join it, or sit down on the seat that a supervisor prepared.
+
+use std::io::{BufRead, Read};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Governance;
+use crate::agent::{Agent, Desk, GOVERNOR};
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::{Role, Unit};
+use crate::orchestrator::Seat;
+use crate::store::Actor;
+use crate::vocabulary::{AgentId, AgentRole, PipelineId, PipelineStatus, Ports, Section, Tier};
+
+/// What an agent may ask its model for, unless it is granted otherwise.
+const CALLS: u64 = 64;
+/// The largest seat that is read.
+const MAX_SEAT: u64 = 1 << 20;
+/// How long a process may still tidy up after its supervisor is gone.
+const ORPHANED: Duration = Duration::from_secs(1);
+
+/// As what an agent joins a pipeline.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Joining {
+    /// What it is for; its profile's name says it where this does not.
+    pub role: Option<AgentRole>,
+    /// How far it is trusted; T0, observer, unless said otherwise.
+    pub tier: Option<Tier>,
+}
+
+impl Governance {
+    /// Begins a pipeline whose agents join by themselves, with [`agent`](Self::agent). Denied while a stop is in force.
+    pub async fn begin(&self, objective: &str) -> Result<PipelineId> {
+        let objective = crate::orchestrator::objective(objective)?;
+        let (id, admission) = self.admissions().begin_fresh(objective).await?;
+        let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(id.clone()), admission };
+        self.blackboard(&id.task(), &governor).post(Section::Problem, "objective", &objective).await?;
+        let key = self.store().keys().pipeline(&id);
+        self.store().apply(governor.commit().merge(key, [("status", PipelineStatus::Running)])).await?;
+        Ok(id)
+    }
+
+    /// Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
+    ///
+    /// The configuration's model thinks for it.
+    pub async fn agent(&self, profile: &str, pipeline: &PipelineId, joining: Joining) -> Result<Agent> {
+        let roleless = |_| Error::invalid("no_role", format!("`{profile}` names no role: say which, one of alpha, beta, gamma"));
+        let role = joining.role.map_or_else(|| profile.parse().map_err(roleless), Ok)?;
+        let store = self.store();
+        if store.state(store.keys().pipeline(pipeline)).await?.is_none() {
+            let message = format!("there is no pipeline `{pipeline}`: begin one, or see `governance pipeline list`");
+            return Err(Error::new(ErrorKind::NotFound, "no_such_pipeline", message));
+        }
+        let epoch = store.keys().pipeline_epoch(pipeline);
+        let above = store.admission().await?.and(epoch.clone(), store.number(epoch).await?);
+        let id = AgentId::instance(profile, &*store.ports().chance)?;
+        let role = Role { role, tier: joining.tier.unwrap_or(Tier::T0) };
+        let actor = self.admissions().admit(&above, pipeline, &id, role).await?;
+        let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
+        self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
+        self.sit_down(actor, &self.config().model).await
+    }
+
+    /// Sits down on the seat that a supervisor hands over, as one line of JSON on standard input.
+    ///
+    /// That input stays open for the agent's life: when it closes, the supervisor is gone, and this process ends.
+    pub async fn seated() -> Result<(Self, Agent)> {
+        let seat = read_seat().await?;
+        let config = Config { home: seat.address.home, store: Some(seat.address.store_url), model: seat.model, ..Config::default() };
+        let governance = Self::visit(config).await?;
+        let agent = governance.sit_down(seat.actor, &governance.config().model).await?;
+        Ok((governance, agent))
+    }
+
+    async fn sit_down(&self, actor: Actor, model: &crate::llm::ModelSettings) -> Result<Agent> {
+        let thinks = model.open(&Ports::default(), |name| std::env::var(name).ok())?;
+        let desk = Desk::new(self.store(), actor, self.recorder(), thinks).await?;
+        Agent::begin(desk.with_model(|governed| governed.within(model.deadline))).await
+    }
+}
+
+/// Reads the seat, and then waits for the end of the input, both on a thread of their own.
+async fn read_seat() -> Result<Seat> {
+    let (give, taken) = oneshot::channel();
+    let waits = move || {
+        let mut input = std::io::stdin().lock();
+        let mut line = Vec::new();
+        let read = input.by_ref().take(MAX_SEAT).read_until(b'\n', &mut line);
+        if give.send(read.map(|_| line)).is_err() {
+            return;
+        }
+        // What comes after the seat says nothing; only the end does.
+        let _ = std::io::copy(&mut input, &mut std::io::sink());
+        tracing::warn!("the supervisor is gone: this agent ends");
+        std::thread::sleep(ORPHANED);
+        std::process::exit(1);
+    };
+    let unstarted = |error| Error::unavailable("no_thread", "no thread can be started").because(error);
+    std::thread::Builder::new().name("governance-seat".into()).spawn(waits).map_err(unstarted)?;
+    let unreadable =
+        || Error::invalid("no_seat", "standard input holds no seat: an agent is started by a supervisor, which tells it who it is");
+    let line = taken.await.map_err(|_| unreadable())?.map_err(|e| unreadable().because(e))?;
+    serde_json::from_slice(&line).map_err(|e| unreadable().because(e))
+}
