@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governance::llm::LocalModel;
-use governance::orchestrator::{AgentRuntime, Event, Limits, Line, RunOptions, Setup, replay};
+use governance::orchestrator::{Event, Limits, Line, RunOptions, Runtimes, Setup, replay};
 use governance::vocabulary::{AgentId, PipelineId, PipelineStatus};
 use governance::{Config, Governance};
 
@@ -18,7 +18,7 @@ fn options() -> RunOptions {
     RunOptions {
         model: Arc::new(LocalModel),
         call_deadline: Duration::from_secs(60),
-        runtime: AgentRuntime::BuiltIn,
+        runtimes: Runtimes::default(),
         auto_continue: true,
         timeout: Duration::from_secs(120),
         limits: Limits::default(),

@@ -1,7 +1,9 @@
 //! What can be configured, and where it is read from: flags first, then the environment, then `config.toml` in the home directory.
 
+mod agents;
 mod shown;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::ledger::Durability;
 use crate::llm::{Mode, ModelSettings};
 use crate::orchestrator::Limits;
-use crate::vocabulary::TenantId;
+use crate::vocabulary::{AgentRole, TenantId};
+pub use agents::AgentSettings;
 pub use shown::{Setting, Source};
 
 /// The home directory, unless told otherwise.
@@ -40,6 +43,8 @@ pub struct Config {
     pub model: ModelSettings,
     /// When a run needs help.
     pub limits: Limits,
+    /// What runs its agents, where that is not built in.
+    pub agents: BTreeMap<AgentRole, AgentSettings>,
 }
 
 impl Default for Config {
@@ -53,6 +58,7 @@ impl Default for Config {
             timeout: DEFAULT_TIMEOUT,
             model: ModelSettings::default(),
             limits: Limits::default(),
+            agents: BTreeMap::new(),
         }
     }
 }
@@ -73,6 +79,7 @@ struct File {
     gamma_stuck_threshold: Option<f64>,
     gamma_conflict_threshold: Option<u32>,
     gamma_complexity_threshold: Option<f64>,
+    agents: BTreeMap<AgentRole, AgentSettings>,
 }
 
 /// What a command line says; everything else is looked up.
@@ -131,6 +138,7 @@ impl Config {
         Ok(Self {
             limits,
             model,
+            agents: agents::checked(file.agents)?,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
             tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),
             durability: flags.durability.or(durable).or(file.durability).unwrap_or(default.durability),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governance::Governance;
-use governance::orchestrator::{AgentRuntime, RunOptions, RunOutcome};
+use governance::orchestrator::{RunOptions, RunOutcome, Runtimes};
 use governance::vocabulary::AgentRole;
 use governance_tests::models::{Call, Held};
 use governance_tests::program::User;
@@ -69,7 +69,7 @@ async fn under_way<T: Send + 'static>(
     let options = RunOptions {
         model: model.clone(),
         call_deadline: governance::llm::DEFAULT_DEADLINE,
-        runtime: AgentRuntime::BuiltIn,
+        runtimes: Runtimes::default(),
         auto_continue: true,
         timeout: Duration::from_secs(60),
         limits: governance::orchestrator::Limits::default(),

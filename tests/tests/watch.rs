@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governance::Governance;
-use governance::orchestrator::{AgentRuntime, RunOptions};
+use governance::orchestrator::{RunOptions, Runtimes};
 use governance::vocabulary::AgentRole;
 use governance_tests::models::{Call, Held};
 use governance_tests::program::{Living, User};
@@ -93,7 +93,7 @@ fn options(model: Arc<Held>) -> RunOptions {
     RunOptions {
         model,
         call_deadline: governance::llm::DEFAULT_DEADLINE,
-        runtime: AgentRuntime::BuiltIn,
+        runtimes: Runtimes::default(),
         auto_continue: true,
         timeout,
         limits: governance::orchestrator::Limits::default(),

@@ -164,9 +164,12 @@ pub struct How {
     /// Seconds that the agents may work, and then orchestrate [default: 120, or ORCHESTRATION_TIMEOUT]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
-    /// What runs the agents
-    #[arg(long, value_enum, default_value_t = Agents::BuiltIn)]
-    pub agents: Agents,
+    /// What runs the agents [default: built-in, or `[agents.ROLE]` of config.toml]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub agents: Option<Agents>,
+    /// A program of your own for one role, in any language; may be given for each. See docs/agents.md
+    #[arg(long = "agent", value_name = "ROLE=COMMAND", value_parser = super::crew::named)]
+    pub agent: Vec<super::crew::Named>,
     #[command(flatten)]
     pub model: Model,
 }
@@ -192,13 +195,14 @@ pub struct Model {
     pub script: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Agents {
     /// Tasks in this process
-    #[default]
     BuiltIn,
     /// A process each
     Process,
+    /// ALPHA in Python, BETA in Bun, GAMMA built in; the first time, what they need is built
+    Polyglot,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Agents, How};
+use super::args::How;
+use super::crew::runtimes;
 use super::printer::{BOLD, CLOSED, DIM, GOOD, Printer, WARN, short};
 use super::progress::Progress;
 use crate::config::Config;
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::governance::Governance;
 use crate::llm::{MAX_SCRIPT, ScriptText};
 use crate::ops::{Checkpoints, checkpoint_of};
-use crate::orchestrator::{AgentRuntime, RunOptions, RunOutcome, Wish, markdown};
+use crate::orchestrator::{RunOptions, RunOutcome, Wish, markdown};
 use crate::vocabulary::{PipelineStatus, Ports};
 
 /// What is to be carried out.
@@ -32,13 +33,7 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
     if let Some(out) = &how.out {
         writable(out)?;
     }
-    let runtime = match how.agents {
-        Agents::BuiltIn => AgentRuntime::BuiltIn,
-        Agents::Process => {
-            let own = std::env::current_exe().map_err(|e| Error::internal("this program does not know where it is").because(e))?;
-            AgentRuntime::Process { program: own, model: settings.clone() }
-        }
-    };
+    let runtimes = runtimes(&config, &how, printer).await?;
     let (timeout, auto_continue, limits) = (config.timeout, config.auto_orchestrate, config.limits);
     let governance = match &work {
         Work::Begin(_) => Governance::open(config).await?,
@@ -49,7 +44,7 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
     let options = RunOptions {
         model,
         call_deadline: settings.deadline,
-        runtime,
+        runtimes,
         auto_continue,
         timeout,
         limits,
@@ -66,7 +61,8 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
     let outcome = tokio::select! {
         outcome = running => outcome,
         () = progress.keep(&governance) => Err(Error::internal("the progress ended before the run")),
-        () = stop_on_signal(&interrupt, printer) => Err(Error::internal("a signal was not waited for")),
+        // The run is dropped, and with it whatever it has started.
+        () = stop_on_signal(&interrupt, printer) => return Ok(ExitCode::from(3)),
     };
     progress.clear();
     let outcome = match outcome {
@@ -103,7 +99,6 @@ async fn stop_on_signal(interrupt: &CancellationToken, printer: &Printer) {
     let _ = printer.note("stopping the run; press Ctrl-C again to end at once");
     interrupt.cancel();
     super::interrupted().await;
-    std::process::exit(3);
 }
 
 fn script(path: &Path) -> Result<ScriptText> {

@@ -61,7 +61,7 @@ impl Config {
         let file = File::read(&config.home)?;
         let store = StoreUrl::parse(&config.store_url()?)?.to_string();
         // Every field by its name: a new one is shown too.
-        let Self { home, store: _, tenant, durability, auto_orchestrate, timeout, model, limits } = config;
+        let Self { home, store: _, tenant, durability, auto_orchestrate, timeout, model, limits, agents } = config;
         let ModelSettings { mode, model, base_url, deadline, script: _ } = model;
         let from = |flag: Option<&'static str>, names: &[&'static str], in_file: bool| {
             let set = names.iter().find(|name| env(name).is_some_and(|value| !value.is_empty()));
@@ -125,6 +125,7 @@ impl Config {
                 json!(limits.complexity),
                 from(None, &["GAMMA_COMPLEXITY_THRESHOLD"], file.gamma_complexity_threshold.is_some()),
             ),
+            setting("agents", super::agents::shown(&agents), from(None, &[], !agents.is_empty())),
             setting("api_key", json!(key), from(None, &["OPENROUTER_API_KEY"], false)),
         ])
     }

@@ -272,10 +272,17 @@ impl Driver {
         }
         for (id, _) in self.run.alive() {
             if let Some(revocation) = self.parts.revocations().revocation_of(id).await? {
+                // It may not have heard of it, or not want to.
+                self.crew.abort(id);
                 return Ok(Some(Event::Revoked(id.clone(), revocation.reason)));
             }
         }
-        self.pulse.look(&self.run).await
+        Ok(match self.pulse.look(&self.run).await? {
+            Some(Event::Silent(id)) => Some(self.crew.never_sat(&self.run, &id).map_or(Event::Silent(id.clone()), |why| {
+                Event::Gone(id, Trouble { code: Some("agent_not_started".to_owned()), message: why })
+            })),
+            other => other,
+        })
     }
 
     /// Why the run was stopped, if it was.

@@ -10,18 +10,17 @@ use super::diagnosis::{Failure, diagnose};
 use super::driver::Driver;
 use super::outcome::ProposalSummary;
 use super::run::{Effect, Event};
+use super::telling::Voice;
 use crate::agent::{FAILURE, Instruction, Said};
 use crate::coordination::{DecisionRule, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Role, Unit, free_execution_lock};
 use crate::ledger::Action;
-use crate::store::{Commit, Write, from_json, to_json};
-use crate::vocabulary::{AgentId, AgentRole, Key, PipelineStatus, ProposalId, RevocationType, Section};
+use crate::store::{Commit, from_json, to_json};
+use crate::vocabulary::{AgentId, AgentRole, PipelineStatus, ProposalId, RevocationType, Section};
 
 /// What an agent may ask its model for in one run.
 const CALLS: u64 = 64;
-/// How many log lines a pipeline keeps.
-const LOG_LINES: u64 = 2_000;
 
 impl Driver {
     /// Does it, and answers what that led to at once.
@@ -95,14 +94,14 @@ impl Driver {
             }
             None => admissions.admit(&self.governor.admission, &self.pipeline, &id, Role { role, tier: self.run.tier }).await?,
         };
-        let runtime = self.options.runtime.name();
+        let runtime = self.options.runtimes.of(role).name();
         let state = self.parts.store.keys().agent_state(&id);
-        self.parts.store.apply(self.governor.commit().merge(state, [("runtime", runtime)])).await?;
+        self.parts.store.apply(self.governor.commit().merge(state, [("runtime", &runtime)])).await?;
         self.parts.budget(&actor).grant(&self.governor, Unit::Calls, CALLS).await?;
         let pipeline_id = self.pipeline.clone();
-        self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id.clone(), role, runtime: runtime.to_owned() }).await?;
+        self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id.clone(), role, runtime }).await?;
         self.pulse.touch(&id);
-        self.crew.start(actor, role)
+        self.crew.start(actor, role, &self.governor)
     }
 
     async fn instruct(&mut self, id: &AgentId, instruction: Instruction) -> Result<()> {
@@ -234,24 +233,7 @@ impl Driver {
 
     pub async fn tell(&mut self, event: Broadcast) -> Result<()> {
         self.metrics.observe(self.parts.store.ports().clock.now(), &event);
-        if let Some(observer) = &self.options.observer {
-            observer(&event);
-        }
-        let payload = to_json(&event)?;
-        let store = &self.parts.store;
-        let mut line = json!(event);
-        line["at"] = json!(store.ports().clock.now());
-        // Telling is not governed: a run that was stopped still says so.
-        let commit = Commit::default().write(Write::Signal { channel: store.keys().ws_broadcast(), payload }).write(Write::Push {
-            list: self.log(),
-            value: to_json(&line)?,
-            bound: LOG_LINES,
-        });
-        store.apply(commit).await.map(drop)
-    }
-
-    fn log(&self) -> Key {
-        self.parts.store.keys().pipeline_logs(&self.pipeline)
+        Voice::new(&self.parts.store, &self.pipeline, self.options.observer.clone()).tell(&event).await
     }
 }
 

@@ -59,10 +59,13 @@ impl Driver {
     async fn agents(&self) -> Result<Vec<AgentSummary>> {
         let mut agents = Vec::new();
         for (id, run) in &self.run.agents {
-            let status = self.parts.admissions().agent(id).await?.map_or(run.status, |agent| agent.status);
+            let agent = self.parts.admissions().agent(id).await?;
+            let status = agent.as_ref().map_or(run.status, |agent| agent.status);
+            let restarts = agent.as_ref().map_or(0, |agent| agent.restarts);
+            let runtime = agent.map_or_else(|| self.options.runtimes.of(run.role).name(), |agent| agent.runtime);
             let spent = self.parts.store.keys().agent_spend(id, Unit::Calls.as_str());
             let calls = self.parts.store.number(spent).await?;
-            agents.push(AgentSummary { id: id.clone(), role: run.role, runtime: self.options.runtime.name().to_owned(), status, calls });
+            agents.push(AgentSummary { id: id.clone(), role: run.role, runtime, status, restarts, calls });
         }
         Ok(agents)
     }

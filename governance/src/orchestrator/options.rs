@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::broadcast::Broadcast;
 use super::pulse::Patience;
-use super::runtime::AgentRuntime;
+use super::runtime::Runtimes;
 use crate::llm::Model;
 use crate::vocabulary::FallbackAction;
 
@@ -21,8 +21,8 @@ pub struct RunOptions {
     pub model: Arc<dyn Model>,
     /// How long one call of it may take.
     pub call_deadline: Duration,
-    /// What runs the agents.
-    pub runtime: AgentRuntime,
+    /// What runs the agents, by role.
+    pub runtimes: Runtimes,
     /// Whether it goes on from REPORT by itself.
     pub auto_continue: bool,
     /// How long the agents may work, and then how long they may orchestrate.

@@ -104,7 +104,7 @@ pub struct AgentRun {
     /// What went wrong with it.
     pub error: Option<String>,
     /// The code of that, where it is known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 
