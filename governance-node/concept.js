@@ -6,6 +6,7 @@ import { named } from './json.js'
 import { native } from './native.js'
 import { Stream } from './stream.js'
 
+const handle = (of, opened) => (opened === undefined || opened === null ? null : new (of())(opened))
 const read = (answer) => (answer === undefined || answer === null ? undefined : JSON.parse(answer))
 
 /**
@@ -13,13 +14,14 @@ const read = (answer) => (answer === undefined || answer === null ? undefined : 
  *
  * - `methods`: answer a promise of a value
  * - `handles`: answer a promise of another concept: `{ blackboard: [() => Blackboard, ['task', 'author']] }`
- * - `streams`: answer an async iterator
+ * - `streams`: answer an async iterator; of values, or of the handles that `items` names
  * - `checks`: answer at once, with what the core's function answers
- * - `properties`: are there; `parts` are other concepts that are there
+ * - `properties`: are there; `values` are those that JSON says, `parts` are other concepts that are there
  * - `opens`: static ways to get one
  * - `disposal`: the method that ends it, for `await using`
  */
-export const concept = (name, { opens = {}, methods = {}, handles = {}, streams = {}, checks = [], properties = [], parts = {}, disposal }) => {
+export const concept = (name, table) => {
+  const { opens = {}, methods = {}, handles = {}, streams = {}, items = {}, checks = [], properties = [], values = [], parts = {}, disposal } = table
   let held
   const Concept = {
     [name]: class {
@@ -52,12 +54,13 @@ export const concept = (name, { opens = {}, methods = {}, handles = {}, streams 
   }
   for (const [method, [of, names]] of Object.entries(handles)) {
     define(prototype, method, function (...given) {
-      return callAsync(async () => new (of())(await held(this)[method](named(names, given))))
+      return callAsync(async () => handle(of, await held(this)[method](named(names, given))))
     })
   }
   for (const [method, names] of Object.entries(streams)) {
     define(prototype, method, function (...given) {
-      return new Stream(callAsync(async () => held(this)[method](named(names, given))))
+      const item = items[method] ? (opened) => handle(items[method], opened) : read
+      return new Stream(callAsync(async () => held(this)[method](named(names, given))), item)
     })
   }
   for (const check of checks) {
@@ -69,6 +72,13 @@ export const concept = (name, { opens = {}, methods = {}, handles = {}, streams 
     Object.defineProperty(prototype, property, {
       get() {
         return call(() => held(this)[property])
+      },
+    })
+  }
+  for (const value of values) {
+    Object.defineProperty(prototype, value, {
+      get() {
+        return call(() => read(held(this)[value]))
       },
     })
   }

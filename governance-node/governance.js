@@ -1,3 +1,4 @@
+import { Agent } from './agent.js'
 import { Blackboard } from './blackboard.js'
 import { ErrorBudget } from './budget.js'
 import { MessageBus } from './bus.js'
@@ -16,7 +17,8 @@ export const Governance = concept('Governance', {
     bus: [() => MessageBus, ['task', 'member']],
     consensus: [() => Consensus, ['task', 'member']],
     budget: [() => ErrorBudget, ['owner']],
+    agent: [() => Agent, ['profile', 'pipeline']],
   },
-  methods: { catchUp: ['within'], close: [] },
+  methods: { begin: ['objective'], catchUp: ['within'], close: [] },
   disposal: 'close',
 })

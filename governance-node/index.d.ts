@@ -49,6 +49,10 @@ export class Governance implements AsyncDisposable {
   consensus(task: string, member: string): Promise<Consensus>
   /** An agent's budget, seen by the operator, who may grant. */
   budget(owner: string): Promise<ErrorBudget>
+  /** Begins a pipeline whose agents join by themselves. Answers its id. Denied while a stop is in force. */
+  begin(objective: string): Promise<string>
+  /** Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`. */
+  agent(profile: string, pipeline: string, options?: { role?: AgentRole; tier?: Tier }): Promise<Agent>
   /** Waits, so many milliseconds at most, until everything that is written is in the record. False if it was not in time. */
   catchUp(within: number): Promise<boolean>
   /** Lets the next process keep house, and closes the ledger. What still waits fails with the code `closed`. */
@@ -265,11 +269,142 @@ export interface Faults {
 /** A local share of a budget: drawn without a round trip, proven by the ledger, given back when its holder dies. */
 export class Allowance implements AsyncDisposable {
   private constructor()
+  /** How much of the share that is held is left, as far as this process knows; 0 while it is being replaced. */
+  left(): number
+  /** Draws from the share that is held, at once. False where it does not hold that much any more: ask `draw` then. */
+  tryDraw(amount: number): boolean
   /** Draws an amount: once this says so it may be spent, and is, whatever happens to this process. */
   draw(amount: number): Promise<Spend>
   /** Gives the rest back. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * A governed agent that lives in this process: fenced, budgeted, recorded. Its lock and its heartbeat are kept in the background until it leaves.
+ */
+export class Agent implements AsyncDisposable {
+  private constructor()
+  /**
+   * Sits down on the seat that a supervisor hands over, as one line of JSON on standard input. That input stays open for the agent's life:
+   * when it closes, the supervisor is gone, and this process ends.
+   */
+  static seated(): Promise<Agent>
+  readonly id: string
+  readonly role: AgentRole
+  readonly pipeline: string
+  readonly tier: Tier
+  /** What is asked, with what an earlier try failed of. */
+  readonly objective: string
+  /** Which try of the run this is, from 1. */
+  readonly tries: number
+  readonly blackboard: Blackboard
+  readonly bus: MessageBus
+  readonly consensus: Consensus
+  readonly budget: ErrorBudget
+  readonly model: Model
+  /** Throws a `RevokedError` at once, without a round trip, when this process knows already that the agent is revoked. */
+  check(): void
+  /** Where it is in its life. */
+  phase(): Promise<AgentPhase>
+  /** Enters the next phase of its life; a skipped PACKAGE is denied. */
+  enter(phase: AgentPhase): Promise<void>
+  /** Asks the model what the objective is about. */
+  analyse(): Promise<Analysis>
+  /** Asks the model for a solution of its own, and puts it on the blackboard, with the rivals that it cannot rule out. */
+  propose(): Promise<void>
+  /** Puts a solution on the blackboard, on the record. One of that name that is there already stays. */
+  offer(name: string, idea: Idea): Promise<void>
+  /** Every solution on the blackboard. */
+  proposals(): Promise<Proposed[]>
+  /** Judges every solution on the blackboard. */
+  evaluate(): Promise<void>
+  /** Builds one solution out of those of single agents. Answers its name; null where there are not two of them. */
+  combine(): Promise<string | null>
+  /** Reconciles what the others proposed, as a mediator. */
+  mediate(reason: GammaReason): Promise<void>
+  /** Verifies its own proposal, bundles it as its output, and reports. */
+  handIn(): Promise<void>
+  /** Casts its ballot, on the record. */
+  vote(proposal: string, choice: Choice): Promise<Cast>
+  /** Judges every solution, and votes for the best; abstains when it can tell none apart. */
+  voteBest(proposal: string): Promise<Cast>
+  /** The next thing to do; null when it was told to leave, and has left. */
+  nextStep(): Promise<Step | null>
+  /** The same, one after another. */
+  steps(): Stream<Step>
+  /** The next thing it should know of itself; null when nothing more can come. */
+  nextEvent(): Promise<AgentEvent | null>
+  /** The same, one after another. */
+  events(): Stream<AgentEvent>
+  /** Leaves: gives back its lock, what it reserved, and its place on the bus. */
+  leave(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Something that an agent should know of itself. */
+export type AgentEvent = { event: 'revoked'; reason: string } | { event: 'budget_low'; unit: string; used: number; limit: number }
+
+/** One thing to do. Report it done or failed; one that is neither comes again, to whoever acts as the agent then. */
+export class Step {
+  private constructor()
+  readonly stage: 'ready' | 'work' | 'evaluate' | 'mediate' | 'vote' | 'message' | 'leave'
+  /** Why a mediator is called, where it is to mediate. */
+  readonly reason: GammaReason | null
+  /** What is voted on, where it is to vote. */
+  readonly proposal: string | null
+  /** What was said, where another agent said something. */
+  readonly message: BusMessage | null
+  /** It is done. */
+  done(): Promise<void>
+  /** It failed, with an error of this code, which counts. The one too many revokes the agent. */
+  failed(code: string, message: string): Promise<FaultCount>
+  /** Does it, and reports it done, or failed with what was thrown. Answers whether it was done; a `RevokedError` is thrown on. */
+  run(work: (step: Step) => unknown): Promise<boolean>
+}
+
+/** What thinks for an agent: budgeted, recorded, behind a breaker that every process shares. */
+export class Model {
+  private constructor()
+  readonly name: string
+  /** Whether the breaker is known to be open, without a round trip. */
+  isOpen(): boolean
+  /** Asks it. The answer is words; nothing checks what they say. */
+  chat(messages: readonly ChatMessage[]): Promise<ChatReply>
+}
+
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant'
+  content: string
+}
+
+/** A model's answer, and what it cost; cost is in millionths of a dollar. */
+export interface ChatReply {
+  content: string
+  charge: { input_tokens: number; output_tokens: number; cost?: number; estimated: boolean }
+}
+
+/** What an objective is about. */
+export interface Analysis {
+  field: string
+  terms: string[]
+  priorities: string[]
+  questions: string[]
+}
+
+/** A proposed solution; traits are 0 to 10. */
+export interface Idea {
+  title: string
+  summary: string
+  steps: string[]
+  traits: { simplicity: number; speed: number; correctness: number; safety: number; economy: number }
+}
+
+/** A solution on the blackboard; its name is its option's name in a vote. */
+export interface Proposed {
+  name: string
+  author: string
+  idea: Idea
 }
 
 /** Ends the admission of agents, of pipelines, of everything. Once a call returns, nothing that was admitted before lands any more. */

@@ -1,5 +1,6 @@
 // Governance for AI agents, in this process. The rules are the core's; here is only the shape that JavaScript expects.
 
+export { Agent } from './agent.js'
 export { Allowance } from './allowance.js'
 export { Blackboard } from './blackboard.js'
 export { ErrorBudget } from './budget.js'
@@ -20,5 +21,7 @@ export {
 } from './errors.js'
 export { Governance } from './governance.js'
 export { Ledger } from './ledger.js'
+export { Model } from './model.js'
 export { RevocationEngine } from './revocation.js'
+export { Step } from './step.js'
 export * from './vocabulary.js'

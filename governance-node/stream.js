@@ -5,9 +5,11 @@ import { callAsync } from './errors.js'
 /** Ends when its loop does; `return()` also ends it for whoever waits for the next item. */
 export class Stream {
   #opening
+  #read
 
-  constructor(opening) {
+  constructor(opening, read) {
     this.#opening = opening
+    this.#read = read
     // Told to whoever asks for the next item, and to nobody else.
     opening.catch(() => {})
   }
@@ -15,7 +17,7 @@ export class Stream {
   next() {
     return callAsync(async () => {
       const item = await (await this.#opening).next()
-      return item === undefined || item === null ? { done: true, value: undefined } : { done: false, value: JSON.parse(item) }
+      return item === undefined || item === null ? { done: true, value: undefined } : { done: false, value: this.#read(item) }
     })
   }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::error::Result;
 use crate::house::House;
-use crate::json::{given, whole};
+use crate::json::{counted, counts, given, whole};
 
 #[napi]
 pub struct Allowance {
@@ -16,6 +16,18 @@ pub struct Allowance {
 
 #[napi]
 impl Allowance {
+    #[napi]
+    pub fn try_draw(&self, amount: f64) -> Result<bool> {
+        self.house.check()?;
+        Ok(self.core.try_draw(counted(amount)?)?)
+    }
+
+    #[napi]
+    pub fn left(&self) -> Result<f64> {
+        self.house.check()?;
+        counts(self.core.left())
+    }
+
     #[napi]
     pub async fn draw(&self, text: String) -> Result<String> {
         given!(text => amount: Value);

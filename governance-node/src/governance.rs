@@ -2,11 +2,13 @@
 
 use ::governance::Config;
 use ::governance::config::Flags;
+use ::governance::Joining;
 use ::governance::vocabulary::TaskId;
 use napi_derive::napi;
 use serde_json::Value;
 use tokio::sync::RwLock;
 
+use crate::agent::Agent;
 use crate::blackboard::Blackboard;
 use crate::budget::ErrorBudget;
 use crate::bus::MessageBus;
@@ -63,6 +65,20 @@ impl Governance {
         given!(text => owner: String);
         let (owner, giver) = (self.house.ask(self.core.actor(&owner)).await?, self.house.ask(self.core.actor(OPERATOR)).await?);
         Ok(ErrorBudget { house: self.house.clone(), core: self.core.budget(&owner), giver })
+    }
+
+    #[napi]
+    pub async fn begin(&self, text: String) -> Result<String> {
+        given!(text => objective: String);
+        self.house.answer(self.core.begin(&objective)).await
+    }
+
+    #[napi]
+    pub async fn agent(&self, text: String) -> Result<Agent> {
+        given!(text => profile: String, pipeline: String, role: Option<String>, tier: Option<String>);
+        let joining = Joining { role: role.map(|role| role.parse()).transpose()?, tier: tier.map(|tier| tier.parse()).transpose()? };
+        let core = self.house.ask(self.core.agent(&profile, &pipeline.parse()?, joining)).await?;
+        Ok(Agent { house: self.house.clone(), core, seat: None })
     }
 
     #[napi]

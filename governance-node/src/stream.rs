@@ -5,6 +5,7 @@ use std::pin::Pin;
 use ::governance::coordination::{BusMessage, Events, Told};
 use ::governance::store::{Signals, from_json};
 use ::governance::{MessageBus, Result as Answer};
+use napi::bindgen_prelude::Either;
 use napi_derive::napi;
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -13,12 +14,15 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Result;
 use crate::house::House;
 use crate::json;
+use crate::step::Step;
 
-type Next<'a> = Pin<Box<dyn Future<Output = Result<Option<String>>> + Send + 'a>>;
+/// An item as JSON, or a handle.
+pub type Item = Either<String, Step>;
+pub type Next<'a> = Pin<Box<dyn Future<Output = Result<Option<Item>>> + Send + 'a>>;
 
 /// Where a stream comes from. Cancel safe.
 pub trait Source: Send + 'static {
-    /// The next item as JSON; none at the end.
+    /// The next item; none at the end.
     fn next(&mut self) -> Next<'_>;
 }
 
@@ -40,7 +44,7 @@ impl Stream {
 impl Stream {
     /// The next item; none when it ended, also while this waits.
     #[napi]
-    pub async fn next(&self) -> Result<Option<String>> {
+    pub async fn next(&self) -> Result<Option<Item>> {
         let next = async { Ok(self.source.lock().await.next().await) };
         tokio::select! {
             biased;
@@ -56,8 +60,8 @@ impl Stream {
     }
 }
 
-fn item(item: Answer<impl Serialize>) -> Result<Option<String>> {
-    json::text(&item?).map(Some)
+fn item(item: Answer<impl Serialize>) -> Result<Option<Item>> {
+    json::text(&item?).map(|text| Some(Either::A(text)))
 }
 
 impl<T: Told + Serialize + Send + 'static> Source for Events<T> {

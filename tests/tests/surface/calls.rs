@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use governance::agent::Step;
 use governance::coordination::{BusEvent, Delivery, Events, MailboxOptions, Opening, Told, VoteEvent};
 use governance::guard::{Allowance, Fault};
 use governance::ledger::{Filter, Ledger};
+use governance::llm::ChatMessage;
 use governance::store::{Actor, from_json};
 use governance::vocabulary::{TaskId, millis};
-use governance::{Blackboard, Consensus, ErrorBudget, Governance, MessageBus, Result, RevocationEngine};
+use governance::{Agent, Blackboard, Consensus, ErrorBudget, Governance, Joining, MessageBus, Result, RevocationEngine};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -23,6 +25,9 @@ pub enum Handle {
     RevocationEngine(RevocationEngine),
     Consensus(Consensus),
     Ledger(Ledger),
+    Agent(Agent),
+    Step(Agent, Step),
+    Model(Agent),
 }
 
 pub enum Answer {
@@ -91,6 +96,11 @@ classes! {
             let owner = of.0.actor(with.text("owner")).await?;
             handle(Handle::ErrorBudget(of.0.budget(&owner), of.0.actor("operator").await?))
         },
+        "begin" => value(of.0.begin(with.text("objective")).await?),
+        "agent" => {
+            let joining = Joining { role: with.maybe_named("role")?, tier: with.maybe_named("tier")? };
+            handle(Handle::Agent(of.0.agent(with.text("profile"), &with.named("pipeline")?, joining).await?))
+        },
         "catch_up" => value(of.0.catch_up(with.span("within")).await?),
     }
     Blackboard(of: Blackboard; with) {
@@ -156,6 +166,8 @@ classes! {
         "faults" => value(of.0.faults().await?),
     }
     Allowance(of: Arc<Allowance>; with) {
+        "left" => value(of.0.left()),
+        "try_draw" => value(of.0.try_draw(with.number("amount"))?),
         "draw" => value(of.0.draw(with.number("amount")).await?),
         "close" => value(of.0.close().await?),
     }
@@ -198,6 +210,67 @@ classes! {
             value(answer)
         },
     }
+    Agent(of: Agent; with) {
+        "seated" => panic!("`seated` needs a supervisor: see elsewhere.json"),
+        "id" => value(&of.0.desk().actor().id),
+        "role" => value(of.0.desk().role()),
+        "pipeline" => value(&of.0.desk().actor().pipeline),
+        "tier" => value(of.0.desk().tier()),
+        "objective" => value(of.0.desk().objective()),
+        "tries" => value(of.0.desk().tries()),
+        "blackboard" => handle(Handle::Blackboard(of.0.desk().board().clone())),
+        "bus" => handle(Handle::MessageBus(of.0.desk().bus())),
+        "consensus" => handle(Handle::Consensus(of.0.desk().consensus().clone())),
+        "budget" => handle(Handle::ErrorBudget(of.0.desk().budget().clone(), of.0.desk().actor().clone())),
+        "model" => handle(Handle::Model(of.0.clone())),
+        "check" => value(of.0.check()?),
+        "phase" => value(of.0.phase().await?),
+        "enter" => value(of.0.desk().enter(with.named("phase")?).await?),
+        "analyse" => value(of.0.desk().analyse().await?),
+        "propose" => value(of.0.desk().propose_own().await?),
+        "offer" => value(of.0.desk().offer(with.text("name"), &with.shaped("idea")).await?),
+        "proposals" => value(of.0.desk().proposals().await?),
+        "evaluate" => value(of.0.evaluate().await?),
+        "combine" => value(of.0.desk().combine_all().await?),
+        "mediate" => value(of.0.mediate(with.named("reason")?).await?),
+        "hand_in" => value(of.0.desk().hand_in().await?),
+        "vote" => value(of.0.desk().vote(&with.named("proposal")?, with.shaped("choice")).await?),
+        "vote_best" => value(of.0.desk().vote_best(&with.named("proposal")?).await?),
+        "next_step" => match of.0.next_step().await? {
+            Some(step) => handle(Handle::Step(of.0.clone(), step)),
+            None => value(()),
+        },
+        "next_event" => value(of.0.next_event().await),
+        "leave" => value(of.0.leave().await?),
+        "steps" => {
+            let mut steps = Vec::new();
+            while steps.len() < with.take {
+                let step = of.0.next_step().await?.expect("nobody told it to leave");
+                steps.push(json!({"stage": step.stage(), "reason": step.reason(), "proposal": step.proposal(), "message": step.message()}));
+            }
+            value(steps)
+        },
+        "events" => {
+            let mut events = Vec::new();
+            while events.len() < with.take {
+                events.push(of.0.next_event().await.expect("there is more to come"));
+            }
+            value(events)
+        },
+    }
+    Step(of: Agent, Step; with) {
+        "stage" => value(of.1.stage()),
+        "reason" => value(of.1.reason()),
+        "proposal" => value(of.1.proposal()),
+        "message" => value(of.1.message()),
+        "done" => value(of.0.done(of.1.clone()).await?),
+        "failed" => value(of.0.failed(of.1.clone(), with.text("code"), with.text("message")).await?),
+    }
+    Model(of: Agent; with) {
+        "name" => value(of.0.desk().model().port().name()),
+        "is_open" => value(of.0.desk().model().breaker().is_open()),
+        "chat" => value(of.0.desk().model().chat(&with.shaped::<Vec<ChatMessage>>("messages")).await?),
+    }
 }
 
 impl Handle {
@@ -211,6 +284,9 @@ impl Handle {
             Self::RevocationEngine(_) => "RevocationEngine",
             Self::Consensus(_) => "Consensus",
             Self::Ledger(_) => "Ledger",
+            Self::Agent(_) => "Agent",
+            Self::Step(..) => "Step",
+            Self::Model(_) => "Model",
         }
     }
 
@@ -224,6 +300,9 @@ impl Handle {
             Self::RevocationEngine(of) => RevocationEngine((of,), method, with).await,
             Self::Consensus(of) => Consensus((of,), method, with).await,
             Self::Ledger(of) => Ledger((of,), method, with).await,
+            Self::Agent(of) => Agent((of,), method, with).await,
+            Self::Step(of, step) => Step((of, step), method, with).await,
+            Self::Model(of) => Model((of,), method, with).await,
         }
     }
 }
