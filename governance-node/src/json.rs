@@ -73,7 +73,11 @@ pub fn whole(number: &Value) -> Result<u64> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "checked: it is exact")]
 pub fn counted(number: f64) -> Result<u64> {
     let exact = (0.0..=EXACT as f64).contains(&number) && number.fract() == 0.0;
-    if exact { Ok(number as u64) } else { Err(Core::invalid("not_whole", format!("`{number}` is not a whole number from 0 to 2^53 - 1")).into()) }
+    if exact {
+        Ok(number as u64)
+    } else {
+        Err(Core::invalid("not_whole", format!("`{number}` is not a whole number from 0 to 2^53 - 1")).into())
+    }
 }
 
 /// And back.
@@ -108,7 +112,10 @@ pub fn text(answer: &impl Serialize) -> Result<String> {
 }
 
 fn too_large(number: &str) -> Core {
-    Core::invalid("number_too_large", format!("`{number}` is a whole number beyond 2^53 - 1, which JavaScript would change: keep it as a text"))
+    Core::invalid(
+        "number_too_large",
+        format!("`{number}` is a whole number beyond 2^53 - 1, which JavaScript would change: keep it as a text"),
+    )
 }
 
 /// JSON without whole numbers that JavaScript cannot hold.
@@ -120,6 +127,10 @@ impl Formatter for Exactly {
     }
 
     fn write_i64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: i64) -> io::Result<()> {
-        if value.unsigned_abs() > EXACT { Err(io::Error::new(io::ErrorKind::InvalidData, value.to_string())) } else { write!(writer, "{value}") }
+        if value.unsigned_abs() > EXACT {
+            Err(io::Error::new(io::ErrorKind::InvalidData, value.to_string()))
+        } else {
+            write!(writer, "{value}")
+        }
     }
 }
