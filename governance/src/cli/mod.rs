@@ -19,6 +19,7 @@ mod printer;
 mod progress;
 mod reference;
 mod resume;
+mod retain;
 mod run;
 mod status;
 mod stop;
