@@ -5,19 +5,20 @@
 
 use std::pin::{Pin, pin};
 use std::process;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use ::governance::{Error, Result};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{ContextExt, JoinError, Runtime as Generic};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{self, JoinHandle};
 
 use crate::error::raise;
+use crate::gate;
 
 // How long Ctrl-C waits for a call that waits.
 const TICK: Duration = Duration::from_millis(100);
@@ -25,35 +26,23 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 // INVARIANT: locked only by a thread that is attached to the interpreter, and never across a wait: a fork finds it open.
 static RUNTIME: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
-// Which thread ends the interpreter, once one does.
-static ENDING: OnceLock<ThreadId> = OnceLock::new();
 
 pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let shut_down = wrap_pyfunction!(shut_down, module)?;
     module.py().import("atexit")?.call_method1("register", (shut_down,))?;
+    let forked = PyDict::new(module.py());
+    forked.set_item("after_in_child", wrap_pyfunction!(gate::_forked, module)?)?;
+    module.py().import("os")?.call_method("register_at_fork", (), Some(&forked))?;
     Ok(())
 }
 
 #[pyfunction]
 fn shut_down(py: Python<'_>) {
-    let _ = ENDING.set(thread::current().id());
+    py.detach(|| gate::close(FAREWELL));
     let taken = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
     match taken {
         Some((pid, runtime)) if pid == process::id() => py.detach(|| runtime.shutdown_timeout(FAREWELL)),
         foreign => std::mem::forget(foreign),
-    }
-}
-
-/// Refuses what comes after the end. A daemon thread that still calls stops there, as the interpreter would stop it a moment later.
-pub fn check(py: Python<'_>) -> Result<()> {
-    match ENDING.get() {
-        None => Ok(()),
-        Some(ends) if *ends == thread::current().id() => Err(Error::unavailable("no_runtime", "the interpreter is ending")),
-        Some(_) => py.detach(|| {
-            loop {
-                thread::park();
-            }
-        }),
     }
 }
 
@@ -78,7 +67,7 @@ pub fn wait<T: Send>(py: Python<'_>, handle: &Handle, future: impl Future<Output
         match waited {
             Ok(done) => return done.map_err(|error| raise(py, &error)),
             Err(_) => {
-                check(py).map_err(|error| raise(py, &error))?;
+                gate::check(py).map_err(|error| raise(py, &error))?;
                 py.check_signals()?;
             }
         }
