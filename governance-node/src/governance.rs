@@ -1,8 +1,8 @@
 //! The native half of `Governance`.
 
 use ::governance::Config;
-use ::governance::config::Flags;
 use ::governance::Joining;
+use ::governance::config::Flags;
 use ::governance::vocabulary::TaskId;
 use napi_derive::napi;
 use serde_json::Value;

@@ -9,8 +9,8 @@ mod story;
 mod with;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -34,9 +34,9 @@ fn members() -> BTreeSet<String> {
         _ => Vec::new(),
     };
     let classes = surface.as_object().unwrap();
-    let members = classes.iter().flat_map(|(class, parts)| {
-        parts.as_object().unwrap().values().flat_map(names).map(move |member| format!("{class}.{member}"))
-    });
+    let members = classes
+        .iter()
+        .flat_map(|(class, parts)| parts.as_object().unwrap().values().flat_map(names).map(move |member| format!("{class}.{member}")));
     members.collect()
 }
 
