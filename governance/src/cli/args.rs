@@ -15,7 +15,7 @@ use crate::ledger::Durability;
 use crate::llm::Mode;
 pub use end::{Revoke, Stop};
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun};
-pub use record::{Checkpoint, Export, Format, Ledger, Store};
+pub use record::{Checkpoint, Export, Format, Ledger, Retain, Store};
 pub use setup::{Completions, Configuration, Manual};
 
 const AFTER: &str = "\
@@ -29,7 +29,7 @@ Output: answers on standard output, errors and notes on standard error. With --j
 as {\"error\": {kind, code, message, details}}.
 
 Configuration: flags first, then the environment (GOVERNANCE_HOME, GOVERNANCE_STORE, GOVERNANCE_DURABILITY, AUTO_ORCHESTRATE,
-ORCHESTRATION_TIMEOUT, GOVERNANCE_MODE, OPENROUTER_MODEL, OPENROUTER_BASE_URL, GOVERNANCE_CALL_TIMEOUT; the model's key only there:
+ORCHESTRATION_TIMEOUT, GUVNOR_AUDIT_RETENTION_DAYS, GOVERNANCE_MODE, OPENROUTER_MODEL, OPENROUTER_BASE_URL, GOVERNANCE_CALL_TIMEOUT; the model's key only there:
 OPENROUTER_API_KEY), then config.toml in the home directory. `governance config show` says which of them holds.
 
 Examples:

@@ -14,9 +14,8 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::governance::Governance;
 use crate::llm::{MAX_SCRIPT, ScriptText};
-use crate::ops::{Checkpoints, checkpoint_of};
-use crate::orchestrator::{RunOptions, RunOutcome, Wish, markdown};
-use crate::vocabulary::{PipelineStatus, Ports};
+use crate::orchestrator::{RunContext, RunOptions, RunOutcome, Wish, markdown};
+use crate::vocabulary::{PipelineId, PipelineStatus, Ports};
 
 /// What is to be carried out.
 pub enum Work {
@@ -27,35 +26,43 @@ pub enum Work {
 /// Begins a run or takes one up, shows how it goes, and prints what came of it.
 pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Work) -> Result<ExitCode> {
     config.model.script = how.model.script.as_deref().map(script).transpose()?;
-    // A wrong scenario or a missing key is told before anything is begun.
-    let settings = config.model.clone();
-    let model = settings.open(&Ports::default(), |name| std::env::var(name).ok())?;
     if let Some(out) = &how.out {
         writable(out)?;
     }
-    let runtimes = runtimes(&config, &how, printer).await?;
-    let (timeout, auto_continue, limits) = (config.timeout, config.auto_orchestrate, config.limits);
-    let governance = match &work {
-        Work::Begin(_) => Governance::open(config).await?,
-        Work::Resume(..) => super::existing(config).await?,
+    let (opened, work) = match work {
+        Work::Begin(objective) => (None, Todo::Begin(objective)),
+        Work::Resume(id, wish) => {
+            let governance = super::existing(config.clone()).await?;
+            let id = super::chosen(&governance, id).await?;
+            if let Some(context) = governance.orchestrator().begun_with(&id).await? {
+                as_begun(&mut config, &how, context);
+            }
+            (Some(governance), Todo::Resume(id, wish))
+        }
     };
+    // A wrong scenario or a missing key is told before anything is begun.
+    let model = config.model.open(&Ports::default(), |name| std::env::var(name).ok())?;
     let progress = Progress::new(*printer);
     let interrupt = CancellationToken::new();
     let options = RunOptions {
-        model,
-        call_deadline: settings.deadline,
-        runtimes,
-        auto_continue,
-        timeout,
-        limits,
+        call_deadline: config.model.deadline,
+        runtimes: runtimes(&config, &how, printer).await?,
+        auto_continue: config.auto_orchestrate,
+        timeout: config.timeout,
+        limits: config.limits,
+        grants: config.grants,
         observer: Some(progress.observer()),
         interrupt: interrupt.clone(),
+        ..RunOptions::new(model)
     };
-    let orchestrator = governance.orchestrator();
+    let governance = match opened {
+        Some(governance) => governance,
+        None => Governance::open(config).await?,
+    };
     let running = async {
         match work {
-            Work::Begin(objective) => orchestrator.run(&objective, options).await,
-            Work::Resume(id, wish) => orchestrator.resume(&super::chosen(&governance, id).await?, wish, options).await,
+            Todo::Begin(objective) => governance.run(&objective, options).await,
+            Todo::Resume(id, wish) => governance.resume(&id, wish, options).await,
         }
     };
     let outcome = tokio::select! {
@@ -74,12 +81,6 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
         }
     };
     let code = outcome.exit_code() as u8;
-    let ports = governance.store().ports();
-    let checkpoint = checkpoint_of(&outcome, ports.clock.now(), &*ports.chance);
-    if let Err(error) = Checkpoints::open(&governance.config().home).write(&checkpoint) {
-        // The run is done all the same, and its record is the ledger.
-        let _ = printer.note(format!("no checkpoint was written: {error}"));
-    }
     if let Some(out) = &how.out {
         let written = tokio::fs::write(out, markdown(&outcome)).await;
         written.map_err(|e| Error::unavailable("not_written", format!("`{}` cannot be written", out.display())).because(e))?;
@@ -90,6 +91,31 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
         // Whoever stopped reading can still ask how it ended.
         Err(error) if error.code() != CLOSED => Err(error),
         _ => Ok(ExitCode::from(code)),
+    }
+}
+
+enum Todo {
+    Begin(String),
+    Resume(PipelineId, Wish),
+}
+
+/// Goes on as a run was begun, where the command line does not say otherwise.
+fn as_begun(config: &mut Config, how: &How, context: RunContext) {
+    let (said, begun) = (&how.model, context.model);
+    if said.mode.is_none() {
+        config.model.mode = begun.mode;
+    }
+    if said.model.is_none() {
+        config.model.model = begun.model;
+    }
+    if said.base_url.is_none() {
+        config.model.base_url = begun.base_url;
+    }
+    if said.call_timeout.is_none() {
+        config.model.deadline = begun.deadline;
+    }
+    if how.timeout.is_none() {
+        config.timeout = context.timeout;
     }
 }
 

@@ -77,10 +77,7 @@ impl Workshop {
         self.unless_built("python", &["governance/src", "governance-py", "Cargo.lock"], |workshop| {
             let mut install = Command::new(&python);
             install.args(["-m", "pip", "install", "--disable-pip-version-check", "--force-reinstall", "--no-deps"]);
-            if cfg!(debug_assertions) {
-                // As this program is built: what is compiled already is used again.
-                install.arg("--config-settings=build-args=--profile dev");
-            }
+            install.arg(format!("--config-settings=build-args=--profile {}", profile()));
             install.arg("./governance-py").env("CARGO_TARGET_DIR", &workshop.target);
             workshop.step("pip install ./governance-py", "it takes minutes the first time, and needs PyPI for its build tool", install)
         })?;
@@ -89,28 +86,18 @@ impl Workshop {
 
     /// A Bun, with the addon where its bindings look for it.
     fn bun(&self) -> Result<PathBuf> {
-        let (examples, modules) = (self.root.join("examples"), self.root.join("examples/node_modules"));
-        let bun = modules.join(".bin/bun");
-        if !bun.exists() || !modules.join("governance").exists() {
+        let examples = self.root.join("examples");
+        let bun = examples.join("node_modules/.bin/bun");
+        if !bun.exists() || !examples.join("node_modules/governance").exists() {
             let mut install = Command::new("npm");
-            install.args(["install", "--no-audit", "--no-fund"]).current_dir(examples);
+            // The addon is built in a step of its own.
+            install.args(["install", "--no-audit", "--no-fund"]).current_dir(examples).env("GOVERNANCE_BUILD", "skip");
             self.step("npm install", "it needs the npm registry", install)?;
         }
         self.unless_built("node", &["governance/src", "governance-node/src", "governance-node/Cargo.toml", "Cargo.lock"], |workshop| {
-            let mut build = Command::new("cargo");
-            build.args(["build", "--package", "governance-node"]).env("CARGO_TARGET_DIR", &workshop.target);
-            let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-            if profile == "release" {
-                build.arg("--release");
-            }
-            workshop.step("cargo build --package governance-node", "see above what does not compile", build)?;
-            let name = if cfg!(target_os = "macos") { "libgovernance_node.dylib" } else { "libgovernance_node.so" };
-            let (library, addon) = (workshop.target.join(profile).join(name), workshop.root.join("governance-node/governance.node"));
-            let fresh = addon.with_extension("fresh");
-            // Moved into place: whoever runs with the one before keeps it.
-            std::fs::copy(library, &fresh)
-                .and_then(|_| std::fs::rename(&fresh, &addon))
-                .map_err(|e| Error::unavailable("not_built", format!("`{}` cannot be written", addon.display())).because(e))
+            let mut build = Command::new("node");
+            build.arg("governance-node/install.js").env("CARGO_TARGET_DIR", &workshop.target).env("GOVERNANCE_PROFILE", profile());
+            workshop.step("node governance-node/install.js", "it takes minutes the first time", build)
         })?;
         Ok(bun)
     }
@@ -119,7 +106,7 @@ impl Workshop {
     fn unless_built(&self, what: &str, sources: &[&str], build: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         let newest = sources.iter().filter_map(|source| newest(&self.root.join(source))).max();
         let since = newest.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
-        let (stamp, now) = (self.folder.join(format!("{what}.built")), format!("{} {}", since.as_nanos(), cfg!(debug_assertions)));
+        let (stamp, now) = (self.folder.join(format!("{what}.built")), format!("{} {}", since.as_nanos(), profile()));
         let addon = what != "node" || self.root.join("governance-node/governance.node").is_file();
         if addon && std::fs::read_to_string(&stamp).is_ok_and(|before| before == now) {
             return Ok(());
@@ -163,6 +150,11 @@ fn checkout() -> Result<PathBuf> {
         let message = "polyglot agents are built from the source checkout, which is not here: start in it, or name your own with --agent";
         Error::invalid("no_checkout", message)
     })
+}
+
+/// As this program is built: what is compiled already is used again.
+fn profile() -> &'static str {
+    if cfg!(debug_assertions) { "dev" } else { "release" }
 }
 
 fn on_path(tool: &str) -> bool {

@@ -104,6 +104,7 @@ impl Driver {
         let own = segment.as_ref().map(|segment| segment.id());
         let written = segment.as_ref().map_or(0, |segment| segment.entries());
         let newest = Filter { pipeline: Some(self.pipeline.clone()), newest_first: true, limit: 8, ..Filter::default() };
+        let mut pause = Duration::from_millis(2);
         loop {
             ledger.hurry();
             let listing = ledger.list(&newest).await?;
@@ -111,7 +112,9 @@ impl Driver {
             if caught_up || clock.elapsed() >= until {
                 return ledger.head().await;
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(pause).await;
+            // Many runs that end together wait for one sequencer, which has better things to do than to be asked.
+            pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
 }

@@ -213,6 +213,8 @@ pub enum Effect {
     Tell(AgentId, Instruction),
     /// Write the report of what was proposed.
     Report,
+    /// Write a report of what there is, when time is up.
+    PartialReport,
     /// Find out what the judgements leave unresolved.
     Assess,
     /// Put the proposals to the vote.
