@@ -141,7 +141,7 @@ fn plain_insert(home: &Path) -> f64 {
     let rows: Vec<Vec<rusqlite::types::Value>> = from
         .prepare("SELECT * FROM agent_actions LIMIT 100000")
         .unwrap()
-        .query_map([], |row| (0..12).map(|at| row.get(at)).collect())
+        .query_map([], |row| (0..13).map(|at| row.get(at)).collect())
         .unwrap()
         .map(Result::unwrap)
         .collect();
@@ -151,7 +151,7 @@ fn plain_insert(home: &Path) -> f64 {
     )
     .unwrap();
     schema.iter().for_each(|sql| to.execute_batch(sql).unwrap());
-    let sql = format!("INSERT INTO agent_actions VALUES {}", ["(?,?,?,?,?,?,?,?,?,?,?,?)"; 32].join(","));
+    let sql = format!("INSERT INTO agent_actions VALUES {}", ["(?,?,?,?,?,?,?,?,?,?,?,?,?)"; 32].join(","));
     let start = Instant::now();
     for batch in rows.chunks(8_192) {
         to.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -191,7 +191,7 @@ fn plain_read(path: &Path) -> f64 {
     let (mut count, mut last) = (0_u64, [0_u8; 32]);
     while let Some(row) = rows.next().unwrap() {
         let mut hash = Sha256::new().chain_update(last);
-        for at in 0..12 {
+        for at in 0..13 {
             match row.get_ref(at).unwrap() {
                 rusqlite::types::ValueRef::Integer(number) => hash.update(number.to_le_bytes()),
                 rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => hash.update(bytes),

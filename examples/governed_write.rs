@@ -39,7 +39,7 @@ async fn main() -> governance::Result<()> {
     governance.catch_up(Duration::from_secs(10)).await?;
     for action in governance.ledger().list(&Filter::default()).await?.actions {
         let result = action.result.map_or(String::new(), |result| format!(" {result}"));
-        println!("{:>4}  {:<10} {:<8}{result}  {}", action.seq, action.action, action.kind, action.payload);
+        println!("{:>4}  {:<10} {:<8}{result}  {}", action.seq, action.action, action.kind, action.payload.unwrap_or_default());
     }
     println!("verified: {}", governance.ledger().verify(governance.ledger().head().await?).await?.is_intact());
     governance.close().await

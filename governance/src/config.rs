@@ -1,7 +1,10 @@
 //! What can be configured, and where it is read from: flags first, then the environment, then `config.toml` in the home directory.
 
+mod agents;
+mod limits;
 mod shown;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,14 +13,14 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::ledger::Durability;
 use crate::llm::{Mode, ModelSettings};
-use crate::orchestrator::Limits;
-use crate::vocabulary::TenantId;
+use crate::orchestrator::{DEFAULT_TIMEOUT, Grants, Limits};
+use crate::vocabulary::{AgentRole, TenantId};
+pub use agents::AgentSettings;
+pub use limits::DEFAULT_RETENTION;
 pub use shown::{Setting, Source};
 
 /// The home directory, unless told otherwise.
 pub const DEFAULT_HOME: &str = ".governance";
-/// How long a run may take, unless told otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 /// The longest that one call of the model may be given.
 const MAX_CALL: Duration = Duration::from_secs(60 * 60);
 
@@ -32,6 +35,8 @@ pub struct Config {
     pub tenant: TenantId,
     /// What an acknowledged record survives.
     pub durability: Durability,
+    /// How long the ledger keeps payloads, counted from when they came into the record; none for ever.
+    pub retention: Option<Duration>,
     /// Whether runs go on from REPORT by themselves.
     pub auto_orchestrate: bool,
     /// How long a run may take.
@@ -40,6 +45,10 @@ pub struct Config {
     pub model: ModelSettings,
     /// When a run needs help.
     pub limits: Limits,
+    /// What each agent of a run may spend on its model.
+    pub grants: Grants,
+    /// What runs its agents, where that is not built in.
+    pub agents: BTreeMap<AgentRole, AgentSettings>,
 }
 
 impl Default for Config {
@@ -49,10 +58,13 @@ impl Default for Config {
             store: None,
             tenant: TenantId::default(),
             durability: Durability::Process,
+            retention: Some(DEFAULT_RETENTION),
             auto_orchestrate: true,
             timeout: DEFAULT_TIMEOUT,
             model: ModelSettings::default(),
             limits: Limits::default(),
+            grants: Grants::default(),
+            agents: BTreeMap::new(),
         }
     }
 }
@@ -64,6 +76,7 @@ struct File {
     store: Option<String>,
     tenant: Option<TenantId>,
     durability: Option<Durability>,
+    audit_retention_days: Option<u64>,
     auto_orchestrate: Option<bool>,
     timeout_seconds: Option<u64>,
     mode: Option<Mode>,
@@ -73,6 +86,11 @@ struct File {
     gamma_stuck_threshold: Option<f64>,
     gamma_conflict_threshold: Option<u32>,
     gamma_complexity_threshold: Option<f64>,
+    recoveries: Option<u32>,
+    calls_per_agent: Option<u64>,
+    tokens_per_agent: Option<u64>,
+    dollars_per_agent: Option<f64>,
+    agents: BTreeMap<AgentRole, AgentSettings>,
 }
 
 /// What a command line says; everything else is looked up.
@@ -117,9 +135,12 @@ impl Config {
         let durable = set("GOVERNANCE_DURABILITY").map(|value| value.parse()).transpose()?;
         let mode = set("GOVERNANCE_MODE").map(|value| mode("GOVERNANCE_MODE", &value)).transpose()?;
         let attempt = parsed("GOVERNANCE_CALL_TIMEOUT")?.or(file.call_timeout_seconds).map(Duration::from_secs);
-        let limits = limits(&set, &file)?;
+        let limits = limits::limits(&set, &file)?;
+        let mode = flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode);
+        let grants = limits::grants(&set, &file, mode)?;
+        let retention = limits::retention(&set, &file)?;
         let model = ModelSettings {
-            mode: flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode),
+            mode,
             model: flags.model.or_else(|| set("OPENROUTER_MODEL")).or(file.model).unwrap_or(default.model.model),
             base_url: flags.base_url.or_else(|| set("OPENROUTER_BASE_URL")).or(file.base_url).unwrap_or(default.model.base_url),
             deadline: flags.call_timeout.or(attempt).unwrap_or(default.model.deadline),
@@ -130,7 +151,10 @@ impl Config {
         }
         Ok(Self {
             limits,
+            grants,
             model,
+            agents: agents::checked(file.agents)?,
+            retention,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
             tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),
             durability: flags.durability.or(durable).or(file.durability).unwrap_or(default.durability),
@@ -169,32 +193,6 @@ impl File {
             Error::invalid("bad_config", format!("`{}`, line {line}: {what}", path.display()))
         })
     }
-}
-
-/// When a run needs help: by the environment, then by the file.
-fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Limits> {
-    let default = Limits::default();
-    let number = |name: &str, filed: Option<f64>, highest: f64| match set(name) {
-        None if filed.is_none_or(|number| (0.0..=highest).contains(&number)) => Ok(filed),
-        None => Err(bad_value("config.toml", &format!("{filed:?}"), &format!("numbers from 0 to {highest}"))),
-        Some(value) => {
-            let parsed = value.parse::<f64>().ok().filter(|number| (0.0..=highest).contains(number));
-            parsed.map(Some).ok_or_else(|| bad_value(name, &value, &format!("a number from 0 to {highest}")))
-        }
-    };
-    let mut limits = default;
-    if let Some(seconds) = number("GAMMA_STUCK_THRESHOLD", file.gamma_stuck_threshold, 86_400.0)? {
-        limits.patience.mediate = Duration::from_secs_f64(seconds);
-        // The ladder's rungs keep their distances.
-        limits.patience.revoke = limits.patience.mediate * 2;
-    }
-    limits.conflicts = match set("GAMMA_CONFLICT_THRESHOLD") {
-        Some(value) => value.parse().map_err(|_| bad_value("GAMMA_CONFLICT_THRESHOLD", &value, "a number of proposals"))?,
-        None => file.gamma_conflict_threshold.unwrap_or(default.conflicts),
-    };
-    let complexity = number("GAMMA_COMPLEXITY_THRESHOLD", file.gamma_complexity_threshold, 1.0)?;
-    limits.complexity = complexity.unwrap_or(default.complexity);
-    Ok(limits)
 }
 
 fn truth(name: &str, value: &str) -> Result<bool> {
@@ -237,6 +235,11 @@ mod tests {
         let flags = Flags { home: Some(home.path().into()), ..Flags::default() };
         let bad = Config::load(flags.clone(), |name| (name == "ORCHESTRATION_TIMEOUT").then(|| "soon".into())).unwrap_err();
         assert!(bad.to_string().contains("`soon`"), "{bad}");
+        for days in ["36501", "-1", "1.5", "ever"] {
+            let env = |name: &str| (name == "GUVNOR_AUDIT_RETENTION_DAYS").then(|| days.to_owned());
+            let bad = Config::load(flags.clone(), env).unwrap_err().to_string();
+            assert!(bad.contains(&format!("`{days}`")) && bad.contains("whole days"), "{bad}");
+        }
         std::fs::write(home.path().join("config.toml"), "stoer = \"x\"").unwrap();
         let unknown = Config::load(flags, |_| None).unwrap_err().to_string();
         assert!(unknown.contains("stoer") && unknown.contains("line 1"), "{unknown}");

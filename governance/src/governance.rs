@@ -1,6 +1,7 @@
 //! The composition root: opens the ledger and the store, ties them together, keeps house, and hands out handles.
 
 mod agents;
+mod runs;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use tokio::sync::Mutex;
 use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
-use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Sequencing};
-use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
+use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Retention, Sequencing};
+use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine, Standing};
 use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
 use crate::store::{Actor, Refused, Store, StoreUrl};
@@ -73,17 +74,21 @@ impl Governance {
         Ok(governance)
     }
 
-    /// Brings a store that has lost acknowledged writes back into use, and opens it. Everything admitted before stays refused. ADR 2.
+    /// Brings a store that has lost acknowledged writes back into use, and opens it. Everything admitted before stays refused, and the stop
+    /// that the ledger knows to be in force is in force again. ADR 2.
     pub async fn recover(config: Config) -> Result<Self> {
         let governance = Self::assemble(config).await?;
         let witness = governance.ledger().witness(governance.store_name().clone());
-        match governance.store().bind(governance.ledger().id(), witness).await {
+        match governance.store().bind(governance.ledger().id(), witness.clone()).await {
             Err(error) if error.code() != "rolled_back" => return Err(error),
             _ => {}
         }
         let recorded =
             governance.recorder().intent(governance.store(), crate::ledger::Action::Recover, None, None, &governance.inner.store_url)?;
-        let generation = governance.store().recover().await?;
+        // Before anybody is let in: a stop that the store has lost is in force, and who was revoked is known to be.
+        let standing = Standing::of(governance.ledger()).await?;
+        let again = standing.commits(governance.store(), witness.generation().await?).await?;
+        let generation = governance.store().recover_with(again).await?;
         governance.ledger().recovered(governance.store_name(), generation).await?;
         governance.recorder().outcome(&recorded, crate::ledger::OutcomeResult::Ok, &serde_json::json!({"generation": generation}))?;
         governance.keep_house().await;
@@ -127,6 +132,7 @@ impl Governance {
         let (store, recorder) = (self.store(), self.recorder());
         vec![
             Arc::new(Sequencing::new(store, self.ledger())),
+            Arc::new(Retention::new(store, self.ledger(), self.config().retention)),
             Arc::new(Receipts::new(store, recorder)),
             Arc::new(Heartbeats::new(store, recorder)),
             Arc::new(Locks::new(store, recorder)),
@@ -216,7 +222,7 @@ impl Governance {
         Admissions::new(self.store(), self.recorder())
     }
 
-    /// Runs.
+    /// What carries out runs. [`run`](Self::run) and [`resume`](Self::resume) also keep a checkpoint.
     #[must_use]
     pub fn orchestrator(&self) -> Orchestrator {
         let (store, ledger, recorder) = (self.store().clone(), self.ledger().clone(), self.recorder().clone());

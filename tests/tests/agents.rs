@@ -140,7 +140,7 @@ async fn a_conversation_is_budgeted_and_recorded() {
     assert_eq!(alpha.desk().model().chat(&[said("once more")]).await.unwrap_err().code(), "budget_exhausted");
     governance.catch_up(SOON).await.unwrap();
     let calls = governance.ledger().list(&governance::ledger::Filter { limit: 1_000, ..Default::default() }).await.unwrap();
-    let calls = calls.actions.iter().filter(|action| action.payload.contains("\"chat\"")).count();
+    let calls = calls.actions.iter().filter(|action| action.payload.as_deref().is_some_and(|payload| payload.contains("\"chat\""))).count();
     assert_eq!(calls, 64);
     governance.close().await.unwrap();
 }

@@ -7,6 +7,8 @@ mod end;
 mod look;
 #[path = "cli/record.rs"]
 mod record;
+#[path = "cli/retain.rs"]
+mod retain;
 #[path = "cli/setup.rs"]
 mod setup;
 
@@ -14,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governance::Governance;
-use governance::orchestrator::{AgentRuntime, RunOptions, RunOutcome};
+use governance::orchestrator::{RunOptions, RunOutcome};
 use governance::vocabulary::AgentRole;
 use governance_tests::models::{Call, Held};
 use governance_tests::program::User;
@@ -66,16 +68,7 @@ async fn under_way<T: Send + 'static>(
 ) -> (User, RunOutcome, T) {
     let governance = Governance::open(user.config()).await.unwrap();
     let model = Arc::new(Held::at(Call::Propose(AgentRole::Alpha)));
-    let options = RunOptions {
-        model: model.clone(),
-        call_deadline: governance::llm::DEFAULT_DEADLINE,
-        runtime: AgentRuntime::BuiltIn,
-        auto_continue: true,
-        timeout: Duration::from_secs(60),
-        limits: governance::orchestrator::Limits::default(),
-        observer: None,
-        interrupt: tokio_util::sync::CancellationToken::new(),
-    };
+    let options = RunOptions { timeout: Duration::from_secs(60), ..RunOptions::new(model.clone()) };
     let orchestrator = governance.orchestrator();
     let run = tokio::spawn(async move { orchestrator.run(CACHE, options).await.unwrap() });
     model.reached().await;

@@ -89,7 +89,8 @@ async fn promise_04_acknowledged_records_survive_sigkill_at_any_moment() {
     for object in told {
         let (id, status) = (&object["data"]["pipeline_id"], object["data"]["status"].as_str().unwrap());
         let written = |action: &&AgentAction| {
-            action.pipeline_id.as_ref().is_some_and(|pipeline| pipeline.as_str() == id) && action.payload.contains(status)
+            action.pipeline_id.as_ref().is_some_and(|pipeline| pipeline.as_str() == id)
+                && action.payload.as_ref().is_some_and(|payload| payload.contains(status))
         };
         assert!(all.iter().any(|action| written(&action)), "`{status}` of {id} was told and is lost");
     }

@@ -59,7 +59,10 @@ impl Room {
         self.governance.catch_up(std::time::Duration::from_secs(10)).await.unwrap();
         let filter = Filter { agent: Some(AgentId::new("gamma").unwrap()), action: Some(action), ..Filter::default() };
         let listed = self.governance.ledger().list(&filter).await.unwrap().actions;
-        listed.iter().filter(|entry| entry.kind == EntryKind::Intent && entry.payload.contains(said)).count()
+        listed
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::Intent && entry.payload.as_ref().is_some_and(|payload| payload.contains(said)))
+            .count()
     }
 
     async fn phase(&self) -> AgentPhase {

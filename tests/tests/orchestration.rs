@@ -9,7 +9,7 @@ use governance::coordination::Choice;
 use governance::error::ErrorKind;
 use governance::ledger::{Action, EntryKind, Filter};
 use governance::llm::{Idea, LocalModel, Model, Scenario, ScriptedModel, Traits};
-use governance::orchestrator::{AgentRuntime, RunOptions, RunOutcome};
+use governance::orchestrator::{RunOptions, RunOutcome};
 use governance::vocabulary::{AgentId, AgentRole, AgentStatus, ExitCode, PipelineId, PipelineStatus, RevocationType, Section, System};
 use governance_tests::models::{Call, Held};
 use governance_tests::program::User;
@@ -20,17 +20,8 @@ use tokio::task::JoinHandle;
 const CACHE: &str = "Design a caching strategy";
 
 fn options(model: Arc<dyn Model>, timeout: Duration) -> RunOptions {
-    let (runtime, interrupt) = (AgentRuntime::BuiltIn, tokio_util::sync::CancellationToken::new());
-    RunOptions {
-        model,
-        call_deadline: governance::llm::DEFAULT_DEADLINE,
-        runtime,
-        auto_continue: true,
-        timeout,
-        limits: governance::orchestrator::Limits::default(),
-        observer: None,
-        interrupt,
-    }
+    let interrupt = tokio_util::sync::CancellationToken::new();
+    RunOptions { timeout, interrupt, ..RunOptions::new(model) }
 }
 
 /// A run that goes on beside its test until the model is reached.

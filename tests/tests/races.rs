@@ -308,7 +308,14 @@ async fn what_a_killed_agent_leaves_behind_is_tidied_up_by_itself(place: Place) 
     assert!(governance.catch_up(Duration::from_secs(10)).await.unwrap());
     let spends = Filter { agent: Some(id.clone()), action: Some(Action::Violation), ..Filter::default() };
     governance_tests::world::until("it is in the record", async || {
-        governance.ledger().list(&spends).await.unwrap().actions.iter().any(|action| action.payload.contains("heartbeat_lost"))
+        governance
+            .ledger()
+            .list(&spends)
+            .await
+            .unwrap()
+            .actions
+            .iter()
+            .any(|action| action.payload.as_ref().is_some_and(|payload| payload.contains("heartbeat_lost")))
     })
     .await;
     assert!(governance.ledger().verify(None).await.unwrap().is_intact());

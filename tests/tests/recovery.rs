@@ -163,7 +163,36 @@ fn time_up_ends_as_timeout_with_what_there_is() {
     let outcome = answer.last_object();
     assert_eq!((answer.code, &outcome["status"]), (Some(1), &Value::from("TIMEOUT")), "{answer:?}");
     assert!(!outcome["proposals"].as_array().unwrap().is_empty());
+    let board = user.objects(&["blackboard", "show"]);
+    let partial = board.iter().find(|entry| entry["name"] == "partial-report").expect("no partial report");
+    let proposed = partial["content"]["proposals"].as_array().unwrap();
+    assert_eq!(proposed.len(), outcome["proposals"].as_array().unwrap().len(), "{partial}");
     user.verified();
+}
+
+#[test]
+fn a_diagnosis_names_what_helps_against_the_error_that_it_knows() {
+    let user = User::default();
+    let refused = "{agent: alpha, do: {error: refused}}\n  - {agent: beta, do: {error: refused}}";
+    let answer = staged(&user, CACHE, refused, &[]);
+    assert_eq!((answer.code, &answer.last_object()["status"]), (Some(1), &Value::from("FAILED")), "{answer:?}");
+    let id = answer.last_object()["pipeline_id"].as_str().unwrap().to_owned();
+    let context = user.object(&["pipeline", "fallback", &id, "download_log"]);
+    let attempts = context["failure_context"]["diagnosis"]["attempts"].to_string();
+    assert!(attempts.contains("OPENROUTER_API_KEY"), "{attempts}");
+}
+
+#[test]
+fn a_run_is_taken_up_as_it_was_begun_unless_told_otherwise() {
+    let user = User::default();
+    let begun = user.object(&["run", CACHE, "--auto-orchestrate", "false", "--timeout", "77"]);
+    let id = begun["pipeline_id"].as_str().unwrap().to_owned();
+    let kept = user.object(&["pipeline", "fallback", &id, "download_log"]);
+    let context: Value = serde_json::from_str(kept["state"]["context"].as_str().unwrap_or_default()).unwrap_or_default();
+    assert_eq!((&context["timeout"]["secs"], &context["task_id"]), (&Value::from(77), &Value::from(id.as_str())), "{kept}");
+    let elsewhere = user.does(&["pipeline", "continue", &id, "--mode", "openrouter"]);
+    assert_eq!((elsewhere.code, elsewhere.err.contains("OPENROUTER_API_KEY")), (Some(1), true), "{elsewhere:?}");
+    assert_eq!(user.object(&["pipeline", "continue", &id])["status"], "COMPLETED");
 }
 
 /// The agents' processes of a run.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governance::Governance;
-use governance::orchestrator::{AgentRuntime, RunOptions};
+use governance::orchestrator::RunOptions;
 use governance::vocabulary::AgentRole;
 use governance_tests::models::{Call, Held};
 use governance_tests::program::{Living, User};
@@ -90,16 +90,7 @@ async fn followed_live(user: User) {
 
 fn options(model: Arc<Held>) -> RunOptions {
     let (timeout, interrupt) = (Duration::from_secs(60), tokio_util::sync::CancellationToken::new());
-    RunOptions {
-        model,
-        call_deadline: governance::llm::DEFAULT_DEADLINE,
-        runtime: AgentRuntime::BuiltIn,
-        auto_continue: true,
-        timeout,
-        limits: governance::orchestrator::Limits::default(),
-        observer: None,
-        interrupt,
-    }
+    RunOptions { timeout, interrupt, ..RunOptions::new(model) }
 }
 
 #[tokio::test(flavor = "multi_thread")]

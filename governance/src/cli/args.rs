@@ -15,7 +15,7 @@ use crate::ledger::Durability;
 use crate::llm::Mode;
 pub use end::{Revoke, Stop};
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun};
-pub use record::{Checkpoint, Export, Format, Ledger, Store};
+pub use record::{Checkpoint, Export, Format, Ledger, Retain, Store};
 pub use setup::{Completions, Configuration, Manual};
 
 const AFTER: &str = "\
@@ -29,7 +29,7 @@ Output: answers on standard output, errors and notes on standard error. With --j
 as {\"error\": {kind, code, message, details}}.
 
 Configuration: flags first, then the environment (GOVERNANCE_HOME, GOVERNANCE_STORE, GOVERNANCE_DURABILITY, AUTO_ORCHESTRATE,
-ORCHESTRATION_TIMEOUT, GOVERNANCE_MODE, OPENROUTER_MODEL, OPENROUTER_BASE_URL, GOVERNANCE_CALL_TIMEOUT; the model's key only there:
+ORCHESTRATION_TIMEOUT, GUVNOR_AUDIT_RETENTION_DAYS, GOVERNANCE_MODE, OPENROUTER_MODEL, OPENROUTER_BASE_URL, GOVERNANCE_CALL_TIMEOUT; the model's key only there:
 OPENROUTER_API_KEY), then config.toml in the home directory. `governance config show` says which of them holds.
 
 Examples:
@@ -164,9 +164,12 @@ pub struct How {
     /// Seconds that the agents may work, and then orchestrate [default: 120, or ORCHESTRATION_TIMEOUT]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub timeout: Option<Duration>,
-    /// What runs the agents
-    #[arg(long, value_enum, default_value_t = Agents::BuiltIn)]
-    pub agents: Agents,
+    /// What runs the agents [default: built-in, or `[agents.ROLE]` of config.toml]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub agents: Option<Agents>,
+    /// A program of your own for one role, in any language; may be given for each. See docs/agents.md
+    #[arg(long = "agent", value_name = "ROLE=COMMAND", value_parser = super::crew::named)]
+    pub agent: Vec<super::crew::Named>,
     #[command(flatten)]
     pub model: Model,
 }
@@ -192,13 +195,14 @@ pub struct Model {
     pub script: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Agents {
     /// Tasks in this process
-    #[default]
     BuiltIn,
     /// A process each
     Process,
+    /// ALPHA in Python, BETA in Bun, GAMMA built in; the first time, what they need is built
+    Polyglot,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

@@ -6,16 +6,16 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-use super::args::{Agents, How};
+use super::args::How;
+use super::crew::runtimes;
 use super::printer::{BOLD, CLOSED, DIM, GOOD, Printer, WARN, short};
 use super::progress::Progress;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::governance::Governance;
 use crate::llm::{MAX_SCRIPT, ScriptText};
-use crate::ops::{Checkpoints, checkpoint_of};
-use crate::orchestrator::{AgentRuntime, RunOptions, RunOutcome, Wish, markdown};
-use crate::vocabulary::{PipelineStatus, Ports};
+use crate::orchestrator::{RunContext, RunOptions, RunOutcome, Wish, markdown};
+use crate::vocabulary::{PipelineId, PipelineStatus, Ports};
 
 /// What is to be carried out.
 pub enum Work {
@@ -26,44 +26,50 @@ pub enum Work {
 /// Begins a run or takes one up, shows how it goes, and prints what came of it.
 pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Work) -> Result<ExitCode> {
     config.model.script = how.model.script.as_deref().map(script).transpose()?;
-    // A wrong scenario or a missing key is told before anything is begun.
-    let settings = config.model.clone();
-    let model = settings.open(&Ports::default(), |name| std::env::var(name).ok())?;
     if let Some(out) = &how.out {
         writable(out)?;
     }
-    let runtime = match how.agents {
-        Agents::BuiltIn => AgentRuntime::BuiltIn,
-        Agents::Process => AgentRuntime::Process { program: super::program()?, model: settings.clone() },
+    let (opened, work) = match work {
+        Work::Begin(objective) => (None, Todo::Begin(objective)),
+        Work::Resume(id, wish) => {
+            let governance = super::existing(config.clone()).await?;
+            let id = super::chosen(&governance, id).await?;
+            if let Some(context) = governance.orchestrator().begun_with(&id).await? {
+                as_begun(&mut config, &how, context);
+            }
+            (Some(governance), Todo::Resume(id, wish))
+        }
     };
-    let (timeout, auto_continue, limits) = (config.timeout, config.auto_orchestrate, config.limits);
-    let governance = match &work {
-        Work::Begin(_) => Governance::open(config).await?,
-        Work::Resume(..) => super::existing(config).await?,
-    };
+    // A wrong scenario or a missing key is told before anything is begun.
+    let model = config.model.open(&Ports::default(), |name| std::env::var(name).ok())?;
     let progress = Progress::new(*printer);
     let interrupt = CancellationToken::new();
     let options = RunOptions {
-        model,
-        call_deadline: settings.deadline,
-        runtime,
-        auto_continue,
-        timeout,
-        limits,
+        call_deadline: config.model.deadline,
+        runtimes: runtimes(&config, &how, printer).await?,
+        auto_continue: config.auto_orchestrate,
+        timeout: config.timeout,
+        limits: config.limits,
+        grants: config.grants,
         observer: Some(progress.observer()),
         interrupt: interrupt.clone(),
+        ..RunOptions::new(model)
     };
-    let orchestrator = governance.orchestrator();
+    let governance = match opened {
+        Some(governance) => governance,
+        None => Governance::open(config).await?,
+    };
     let running = async {
         match work {
-            Work::Begin(objective) => orchestrator.run(&objective, options).await,
-            Work::Resume(id, wish) => orchestrator.resume(&super::chosen(&governance, id).await?, wish, options).await,
+            Todo::Begin(objective) => governance.run(&objective, options).await,
+            Todo::Resume(id, wish) => governance.resume(&id, wish, options).await,
         }
     };
     let outcome = tokio::select! {
         outcome = running => outcome,
         () = progress.keep(&governance) => Err(Error::internal("the progress ended before the run")),
-        () = stop_on_signal(&interrupt, printer) => Err(Error::internal("a signal was not waited for")),
+        // The run is dropped, and with it whatever it has started.
+        () = stop_on_signal(&interrupt, printer) => return Ok(ExitCode::from(3)),
     };
     progress.clear();
     let outcome = match outcome {
@@ -75,12 +81,6 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
         }
     };
     let code = outcome.exit_code() as u8;
-    let ports = governance.store().ports();
-    let checkpoint = checkpoint_of(&outcome, ports.clock.now(), &*ports.chance);
-    if let Err(error) = Checkpoints::open(&governance.config().home).write(&checkpoint) {
-        // The run is done all the same, and its record is the ledger.
-        let _ = printer.note(format!("no checkpoint was written: {error}"));
-    }
     if let Some(out) = &how.out {
         let written = tokio::fs::write(out, markdown(&outcome)).await;
         written.map_err(|e| Error::unavailable("not_written", format!("`{}` cannot be written", out.display())).because(e))?;
@@ -94,13 +94,37 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
     }
 }
 
+enum Todo {
+    Begin(String),
+    Resume(PipelineId, Wish),
+}
+
+/// Goes on as a run was begun, where the command line does not say otherwise.
+fn as_begun(config: &mut Config, how: &How, context: RunContext) {
+    let (said, begun) = (&how.model, context.model);
+    if said.mode.is_none() {
+        config.model.mode = begun.mode;
+    }
+    if said.model.is_none() {
+        config.model.model = begun.model;
+    }
+    if said.base_url.is_none() {
+        config.model.base_url = begun.base_url;
+    }
+    if said.call_timeout.is_none() {
+        config.model.deadline = begun.deadline;
+    }
+    if how.timeout.is_none() {
+        config.timeout = context.timeout;
+    }
+}
+
 /// The first signal stops the run cleanly; the second ends the program.
 async fn stop_on_signal(interrupt: &CancellationToken, printer: &Printer) {
     super::interrupted().await;
     let _ = printer.note("stopping the run; press Ctrl-C again to end at once");
     interrupt.cancel();
     super::interrupted().await;
-    std::process::exit(3);
 }
 
 fn script(path: &Path) -> Result<ScriptText> {

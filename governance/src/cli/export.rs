@@ -13,12 +13,12 @@ use super::args::{Export, Format};
 use super::printer::{BAD, GOOD, Printer, written};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::ledger::{AgentAction, ExportEnd, Head, verify_export};
+use crate::ledger::{AgentAction, ExportEnd, ExportLine, Head, verify_export};
 use crate::vocabulary::PipelineId;
 
 /// How long it may take before it is told how far it is, and how often then.
 const SILENT: Duration = Duration::from_secs(1);
-const COLUMNS: &str = "seq,segment,number,at,kind,action,agent_id,pipeline_id,intent,result,payload\n";
+const COLUMNS: &str = "seq,segment,number,at,kind,action,agent_id,pipeline_id,intent,result,payload,payload_hash\n";
 
 /// Writes the record out, up to its newest head.
 pub async fn export(config: Config, args: Export, printer: &Printer) -> Result<ExitCode> {
@@ -29,7 +29,6 @@ pub async fn export(config: Config, args: Export, printer: &Printer) -> Result<E
     }
     let mut sink = Sink::open(args.out, *printer)?;
     governance.catch_up(super::ledger::CATCH_UP).await?;
-    let partial = pipeline.is_some() || args.format == Format::Csv;
     let mut export = governance.ledger().export(args.from, pipeline).await?;
     let head = export.head().clone();
     match args.format {
@@ -38,15 +37,16 @@ pub async fn export(config: Config, args: Export, printer: &Printer) -> Result<E
     }
     let clock = &governance.store().ports().clock;
     let (mut told, mut count) = (clock.elapsed(), 0_u64);
-    while let Some(entry) = export.next().await? {
-        match args.format {
-            Format::Jsonl => sink.object(&entry)?,
-            Format::Csv => sink.write(row(&entry).as_bytes())?,
+    while let Some(line) = export.next().await? {
+        count += u64::from(matches!(line, ExportLine::Entry(_)));
+        match (args.format, &line) {
+            (Format::Jsonl, line) => sink.object(line)?,
+            (Format::Csv, ExportLine::Entry(entry)) => sink.write(row(entry).as_bytes())?,
+            (Format::Csv, ExportLine::Gap { .. }) => {}
         }
-        count += 1;
         if clock.elapsed() - told >= SILENT {
             told = clock.elapsed();
-            printer.note(format!("{count} entries written, up to {} of {}", entry.seq, head.size))?;
+            printer.note(format!("{count} entries written, up to {} of {}", export.read(), head.size))?;
         }
     }
     governance.close().await?;
@@ -54,8 +54,8 @@ pub async fn export(config: Config, args: Export, printer: &Printer) -> Result<E
         sink.object(&ExportEnd { head: head.clone() })?;
     }
     let file = sink.finish()?;
-    if partial {
-        printer.note(format!("the head that it goes up to: {}", head.to_line()?))?;
+    if args.format == Format::Csv {
+        printer.note(format!("a table cannot be checked: keep the head that it goes up to: {}", head.to_line()?))?;
     }
     if let Some(file) = file {
         let object = json!({"exported": count, "file": file, "head": head});
@@ -153,7 +153,8 @@ fn row(entry: &AgentAction) -> String {
         maybe(entry.pipeline_id.as_ref().map(|id| id.as_str())),
         maybe(entry.intent.as_ref().map(|id| id.as_str())),
         entry.result.map_or(String::new(), |result| result.to_string()),
-        text(&entry.payload),
+        maybe(entry.payload.as_deref()),
+        maybe(entry.payload_hash.as_deref()),
     ]
     .join(",")
         + "\n"

@@ -21,6 +21,7 @@ pub async fn ledger(config: Config, command: Ledger, printer: &Printer) -> Resul
             let (pipeline, agent) = (pipeline.map(PipelineId::new).transpose()?, agent.map(AgentId::new).transpose()?);
             list(config, Filter { pipeline, agent, action, after, limit, newest_first: after == 0 }, printer).await
         }
+        Ledger::Retain(args) => super::retain::retain(config, args, printer).await,
         Ledger::Export(args) => super::export::export(config, args, printer).await,
         Ledger::Verify { head, file } => {
             let outside = head.map(|given| outside_head(&given)).transpose()?;
@@ -59,7 +60,7 @@ async fn list(config: Config, filter: Filter, printer: &Printer) -> Result<ExitC
                 clock(entry.at),
                 entry.kind,
                 entry.action,
-                short(&entry.payload, 90)
+                entry.payload.as_deref().map_or_else(|| "its payload was dropped".to_owned(), |payload| short(payload, 90))
             )
         })?;
     }

@@ -124,6 +124,10 @@ pub fn told(event: &Broadcast) -> Option<String> {
             format!("  vote {proposal_id}: {}", short(event.get("event").and_then(Value::as_str).unwrap_or("changed"), 80))
         }
         Broadcast::ConsensusReached { votes, .. } => format!("  {GOOD}decided{GOOD:#}: {}", short(&ballots(votes), 200)),
+        Broadcast::AgentLog { agent_id, stream, line, dropped, .. } => {
+            let dropped = if *dropped > 0 { format!("({dropped} lines left out) ") } else { String::new() };
+            format!("  {DIM}{agent_id} {stream}: {dropped}{}{DIM:#}", short(line, 300))
+        }
         Broadcast::OrchestrationStarted { .. } => return None,
         Broadcast::OrchestrationComplete { status, .. } if *status == PipelineStatus::Orchestrating => {
             format!("  {WARN}no decision{WARN:#}: the run waits for you")

@@ -19,8 +19,13 @@ pub async fn store(config: Config, command: Store, printer: &Printer) -> Result<
         Store::Recover => {
             let governance = Governance::recover(config).await?;
             let generation = governance.store().seen();
-            printer.either(&json!({"recovered": true, "generation": generation}), || {
-                format!("{GOOD}recovered{GOOD:#} at generation {generation}: everything admitted before stays refused; start runs anew")
+            let stop = governance.revocations().stop_in_force().await?;
+            printer.either(&json!({"recovered": true, "generation": generation, "stop": stop}), || {
+                let stopped = stop.as_ref().map_or_else(String::new, |stop| {
+                    let reason = &stop.reason;
+                    format!("\n  {WARN}stopped{WARN:#}: {reason}; it is in force again, lift it with `governance stop --lift`")
+                });
+                format!("{GOOD}recovered{GOOD:#} at generation {generation}: everything admitted before stays refused{stopped}")
             })?;
             governance.close().await?;
             Ok(ExitCode::SUCCESS)

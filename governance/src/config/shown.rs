@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::limits::DAY;
 use super::{Config, File, Flags};
 use crate::error::Result;
 use crate::llm::ModelSettings;
@@ -61,7 +62,7 @@ impl Config {
         let file = File::read(&config.home)?;
         let store = StoreUrl::parse(&config.store_url()?)?.to_string();
         // Every field by its name: a new one is shown too.
-        let Self { home, store: _, tenant, durability, auto_orchestrate, timeout, model, limits } = config;
+        let Self { home, store: _, tenant, durability, retention, auto_orchestrate, timeout, model, limits, grants, agents } = config;
         let ModelSettings { mode, model, base_url, deadline, script: _ } = model;
         let from = |flag: Option<&'static str>, names: &[&'static str], in_file: bool| {
             let set = names.iter().find(|name| env(name).is_some_and(|value| !value.is_empty()));
@@ -83,6 +84,11 @@ impl Config {
                 "durability",
                 json!(durability),
                 from(given(flags.durability.is_some(), "--durability"), &["GOVERNANCE_DURABILITY"], file.durability.is_some()),
+            ),
+            setting(
+                "audit_retention_days",
+                json!(retention.map_or(0, |age| age.as_secs() / DAY)),
+                from(None, &["GUVNOR_AUDIT_RETENTION_DAYS"], file.audit_retention_days.is_some()),
             ),
             setting(
                 "auto_orchestrate",
@@ -124,6 +130,19 @@ impl Config {
                 "gamma_complexity_threshold",
                 json!(limits.complexity),
                 from(None, &["GAMMA_COMPLEXITY_THRESHOLD"], file.gamma_complexity_threshold.is_some()),
+            ),
+            setting("agents", super::agents::shown(&agents), from(None, &[], !agents.is_empty())),
+            setting("recoveries", json!(limits.recoveries), from(None, &["GOVERNANCE_RECOVERIES"], file.recoveries.is_some())),
+            setting("calls_per_agent", json!(grants.calls), from(None, &["GOVERNANCE_CALLS_PER_AGENT"], file.calls_per_agent.is_some())),
+            setting(
+                "tokens_per_agent",
+                json!(grants.tokens),
+                from(None, &["GOVERNANCE_TOKENS_PER_AGENT"], file.tokens_per_agent.is_some()),
+            ),
+            setting(
+                "dollars_per_agent",
+                json!(grants.cost.map(|millionths| millionths as f64 / 1e6)),
+                from(None, &["GOVERNANCE_DOLLARS_PER_AGENT"], file.dollars_per_agent.is_some()),
             ),
             setting("api_key", json!(key), from(None, &["OPENROUTER_API_KEY"], false)),
         ])
@@ -221,6 +240,12 @@ mod tests {
             assert!(matches!(flag.1, Source::Flag(_)), "{name}");
             assert!([in_file, in_env, flag].iter().all(|found| found.0 != default.0), "{name}");
         }
+        let days = |said: &[(&str, &str)]| shown(&plain, said, "audit_retention_days");
+        let variable = "GUVNOR_AUDIT_RETENTION_DAYS";
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(days(&[]), (json!(90), Source::Default));
+        std::fs::write(&file, "audit_retention_days = 0").unwrap();
+        assert_eq!((days(&[]), days(&[(variable, "7")])), ((json!(0), Source::File), (json!(7), Source::Environment(variable))));
         assert_eq!(shown(&plain, &[("GOVERNANCE_TENANT", "acme")], "tenant"), (json!("acme"), Source::Environment("GOVERNANCE_TENANT")));
     }
 

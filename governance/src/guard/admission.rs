@@ -41,8 +41,10 @@ pub struct Agent {
     pub phase: AgentPhase,
     /// Its state.
     pub status: AgentStatus,
-    /// What runs it: `built-in`, or a process.
+    /// What runs it: `built-in`, or the name of its process's runtime, as `python` or `process`.
     pub runtime: String,
+    /// How often its process was started again after it died.
+    pub restarts: u64,
     /// How often its state was written.
     pub version: u64,
 }
@@ -148,6 +150,7 @@ impl Admissions {
             phase: state.field("phase").parse()?,
             status: state.field("status").parse()?,
             runtime: state.field("runtime").to_owned(),
+            restarts: state.field("restarts").parse().unwrap_or(0),
             version: state.version,
         }))
     }

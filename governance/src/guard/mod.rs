@@ -6,6 +6,7 @@
 //!   ErrorBudget       counts faults and spending        never overshoots, revokes when exceeded
 //!   Heartbeat         shows that an agent lives          who stops is revoked by the caretaker
 //!   Breaker           refuses calls of what keeps failing, in every process at once
+//!   Standing          what the ledger knows to be in force, for a store that has forgotten it
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
 //!   care              what the caretaker does here
 //! ```
@@ -22,6 +23,7 @@ mod heartbeat;
 mod recorder;
 mod reservation;
 mod revocation;
+mod standing;
 mod triggers;
 
 pub use admission::{Admissions, Agent, Role};
@@ -35,4 +37,5 @@ pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock, free_ex
 pub use recorder::{Recorded, Recorder};
 pub use reservation::{Reservation, Settled};
 pub use revocation::{Receipt, Revocation, RevocationEngine, Stop};
+pub use standing::Standing;
 pub use triggers::{Observation, Response, Triggers};

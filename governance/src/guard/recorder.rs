@@ -100,14 +100,27 @@ impl Recorder {
         &self,
         store: &Store,
         action: Action,
+        subject: (Option<&AgentId>, Option<&PipelineId>),
+        payload: &impl Serialize,
+        act: impl AsyncFnOnce(Token) -> Result<T>,
+    ) -> Result<T> {
+        self.record_saying(store, action, subject, payload, |_| json!({}), act).await
+    }
+
+    /// The same, with what the outcome says of what was done.
+    pub async fn record_saying<T>(
+        &self,
+        store: &Store,
+        action: Action,
         (agent, pipeline): (Option<&AgentId>, Option<&PipelineId>),
         payload: &impl Serialize,
+        says: impl FnOnce(&T) -> serde_json::Value,
         act: impl AsyncFnOnce(Token) -> Result<T>,
     ) -> Result<T> {
         let recorded = self.intent(store, action, agent, pipeline, payload)?;
         let done = act(recorded.token.clone()).await;
         match &done {
-            Ok(_) => self.outcome(&recorded, OutcomeResult::Ok, &json!({}))?,
+            Ok(done) => self.outcome(&recorded, OutcomeResult::Ok, &says(done))?,
             Err(error) => {
                 let unknown = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Deadline);
                 let result = if unknown { OutcomeResult::Unknown } else { OutcomeResult::Error };

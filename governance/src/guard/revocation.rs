@@ -18,7 +18,7 @@ use crate::store::{Actor, Commit, Query, Store, Write, to_json};
 use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, RevocationType, ViolationType};
 
 /// How many items `revocations:ledger` and `alerts:queue` keep.
-const LISTED: u64 = 10_000;
+pub(super) const LISTED: u64 = 10_000;
 /// Windows are counted in buckets of this many milliseconds of the store's clock …
 const BUCKET_MS: u64 = 5_000;
 /// … and a minute has so many of them.
@@ -256,12 +256,21 @@ impl RevocationEngine {
     ) -> Result<Receipt> {
         let receipt = self
             .recorder
-            .record(&self.store, action, subject, payload, async |token| {
-                let accepted = self.store.apply(commit.token(token)).await?;
-                let [epoch, generation, ..] = accepted.results[..] else { return Err(Error::internal("a revocation without an epoch")) };
-                self.recorder.acknowledge(generation).await?;
-                Ok(Receipt { epoch, generation })
-            })
+            .record_saying(
+                &self.store,
+                action,
+                subject,
+                payload,
+                |receipt| json!(receipt),
+                async |token| {
+                    let accepted = self.store.apply(commit.token(token)).await?;
+                    let [epoch, generation, ..] = accepted.results[..] else {
+                        return Err(Error::internal("a revocation without an epoch"));
+                    };
+                    self.recorder.acknowledge(generation).await?;
+                    Ok(Receipt { epoch, generation })
+                },
+            )
             .await?;
         tracing::info!(action = %action, epoch = receipt.epoch, generation = receipt.generation, "admission ended");
         Ok(receipt)

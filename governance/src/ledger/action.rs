@@ -69,6 +69,8 @@ named! {
         Lift = "lift",
         /// A store is brought back into use.
         Recover = "recover",
+        /// Old payloads are dropped from the record.
+        Retention = "retention",
         /// Something is spent.
         Spend = "spend",
         /// Work is handed to a successor.
@@ -83,5 +85,15 @@ named! {
         Promotion = "promotion",
         /// A number was measured; shown in the table `agent_metrics`.
         Metric = "metric",
+    }
+}
+
+impl Action {
+    /// Whether an entry about this keeps its payload whatever its age: the ledger's own bookkeeping, and what present rights rest on.
+    /// Without them a record could not be checked, nor a lost stop be brought back into force. They hold no content of agents.
+    #[must_use]
+    pub fn is_kept(self) -> bool {
+        use Action::{Adopt, Close, Damaged, Lift, Open, Policy, Promotion, Recover, Retention, Revoke, Spend, Stop, Vanished};
+        matches!(self, Open | Close | Adopt | Vanished | Damaged | Retention | Revoke | Stop | Lift | Recover | Promotion | Policy | Spend)
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rusqlite::OptionalExtension;
 use rustix::fs::FallocateFlags;
@@ -15,10 +16,12 @@ use super::segment::{NEW, trouble};
 use super::sequencer::{Ended, Reached, Sequenced, Sequencer, Source};
 use super::{Action, Entry, OutcomeResult, Segment};
 use crate::error::Result;
-use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token};
+use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token, millis};
 
 /// Segments that are being made become old enough to be left-overs after this.
 const LEFT_OVER: Duration = Duration::from_secs(60);
+/// The end of a damaged segment's name.
+const DAMAGED: &str = "damaged";
 /// How much of a living segment is given back to the disk at once.
 const HOLE: u64 = 64 << 20;
 
@@ -79,7 +82,7 @@ pub(super) fn put_away(sequencer: &Sequencer, sources: &[Source], ended: &[Ended
     for source in sources.iter().filter(|source| source.dead) {
         let Some(ended) = ended.iter().find(|ended| ended.id == source.id) else { continue };
         let path = &source.path;
-        let away = if ended.state == "damaged" { fs::rename(path, path.with_extension("damaged")) } else { fs::remove_file(path) };
+        let away = if ended.state == "damaged" { fs::rename(path, path.with_extension(DAMAGED)) } else { fs::remove_file(path) };
         match away {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(trouble(path, &e)),
             _ => {}
@@ -98,13 +101,61 @@ pub(super) fn give_back(sequencer: &mut Sequencer, sources: &[Source], reached: 
             continue;
         }
         settle_rows(sequencer)?;
-        let file = File::options().write(true).open(&source.path).map_err(|e| trouble(&source.path, &e))?;
-        let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         // A file system that cannot do this keeps the whole file until its owner ends.
-        let _ = rustix::fs::fallocate(&file, hole, 0, position.offset);
+        let _ = punch(&source.path, position.offset)?;
         sequencer.given_back.insert(source.id.clone(), position.offset);
     }
     Ok(())
+}
+
+/// Gives everything that is in the record back to the disk, so that payloads which were dropped there are nowhere else: in living
+/// segments' files, and in what is kept of damaged ones once that is as old.
+pub(super) fn forget(sequencer: &mut Sequencer, before: Millis) -> Result<()> {
+    settle_rows(sequencer)?;
+    let (sources, _) = sequencer.sources()?;
+    for source in sources.iter().filter(|source| !source.dead) {
+        let position = match known_end(sequencer, &source.id)? {
+            None => recorded(sequencer, &source.id)?,
+            Some(_) => None,
+        };
+        let Some(Position { offset, .. }) = position else { continue };
+        if !punch(&source.path, offset)? {
+            blank(&source.path, offset)?;
+        }
+        sequencer.given_back.insert(source.id.clone(), offset);
+    }
+    for found in fs::read_dir(sequencer.home.segments()).into_iter().flatten().flatten() {
+        let path = found.path();
+        let changed = found.metadata().and_then(|about| about.modified()).ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        if path.extension().is_some_and(|end| end == DAMAGED) && changed.is_some_and(|at| Millis(millis(at)) < before) {
+            fs::remove_file(&path).map_err(|e| trouble(&path, &e))?;
+        }
+    }
+    // Pages with payloads also wait in the log. Readers may keep it for now; the next round empties it.
+    let empty = sequencer.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    empty.map(drop).map_err(|e| sequencer.trouble(e))
+}
+
+/// Makes a hole of a file's beginning. False where the file system has none.
+fn punch(path: &Path, end: u64) -> Result<bool> {
+    let file = File::options().write(true).open(path).map_err(|e| trouble(path, &e))?;
+    Ok(end == 0 || rustix::fs::fallocate(&file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, end).is_ok())
+}
+
+/// Writes zeros over a file's beginning.
+fn blank(path: &Path, end: u64) -> Result<()> {
+    let zeros = [0; 1 << 16];
+    let write = || {
+        let file = File::options().write(true).open(path)?;
+        let mut at = 0;
+        while at < end {
+            let length = usize::try_from(end - at).unwrap_or(zeros.len()).min(zeros.len());
+            file.write_all_at(&zeros[..length], at)?;
+            at += length as u64;
+        }
+        Ok(())
+    };
+    write().map_err(|e| trouble(path, &e))
 }
 
 /// Brings the rows to the disk, before what they came from goes.
@@ -116,8 +167,8 @@ fn settle_rows(sequencer: &Sequencer) -> Result<()> {
 /// Removes what a process left that died while it was making its segment.
 pub(super) fn sweep(path: &Path, now: Millis) {
     let old = |file: &File| {
-        let made = file.metadata().ok()?.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
-        Some(now.since(Millis(crate::vocabulary::millis(made))) > LEFT_OVER)
+        let made = file.metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(now.since(Millis(millis(made))) > LEFT_OVER)
     };
     if path.extension().is_some_and(|end| end == NEW)
         && let Ok(file) = File::open(path)
@@ -197,10 +248,14 @@ fn known_end(sequencer: &Sequencer, segment: &SegmentId) -> Result<Option<&'stat
 }
 
 fn kept(sequencer: &Sequencer, segment: &SegmentId) -> Result<Position> {
+    recorded(sequencer, segment).map(Option::unwrap_or_default)
+}
+
+fn recorded(sequencer: &Sequencer, segment: &SegmentId) -> Result<Option<Position>> {
     let sql = "SELECT number, offset, chain FROM segments WHERE id = ?";
     let position = sequencer.connection.query_row(sql, [segment.as_str()], |row| {
         let (number, offset): (i64, i64) = (row.get(0)?, row.get(1)?);
         Ok(Position { number: number.cast_unsigned(), offset: offset.cast_unsigned(), chain: row.get(2)? })
     });
-    position.map_err(|e| sequencer.trouble(e))
+    position.optional().map_err(|e| sequencer.trouble(e))
 }

@@ -1,20 +1,21 @@
-//! An entry as bytes: what is chained, and what is a leaf of the tree.
+//! An entry's fields as bytes.
 //!
 //! ```text
-//!   version u8 │ number u64 │ at i64 │ segment │ kind │ action │ agent? │ pipeline? │ intent? │ result? │ payload
+//!   version u8 │ number u64 │ at i64 │ segment │ kind │ action │ agent? │ pipeline? │ intent? │ result?
 //! ```
 //!
 //! All integers are little-endian; each text is its length (u32) and its bytes, and a text that is not there has the length `u32::MAX`.
-//! Every column of a row has its place here, so that one text means one body and no column can be edited unseen.
+//! Every column of a row has its place here, so that one text means one body and no column can be edited unseen. The payload stands
+//! behind: in a segment as a text, in what is hashed as its own hash, so that it can be dropped. ADR 10.
 
 use super::{Action, AgentAction, Entry, EntryKind, OutcomeResult};
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const NOTHING: u32 = u32::MAX;
 
-/// An entry with its place, borrowed from where it was read. Texts are bytes: a damaged row need not hold text at all.
+/// An entry with its place and without its payload, borrowed from where it was read. Texts are bytes: a damaged row need not hold text at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Body<'a> {
     pub segment: &'a [u8],
@@ -26,7 +27,6 @@ pub(super) struct Body<'a> {
     pub pipeline: Option<&'a [u8]>,
     pub intent: Option<&'a [u8]>,
     pub result: Option<&'a [u8]>,
-    pub payload: &'a [u8],
 }
 
 impl<'a> Body<'a> {
@@ -42,7 +42,6 @@ impl<'a> Body<'a> {
             pipeline: entry.pipeline.as_ref().map(|id| id.as_str().as_bytes()),
             intent: entry.intent.as_ref().map(|id| id.as_str().as_bytes()),
             result: entry.result.map(|result| result.as_str().as_bytes()),
-            payload: entry.payload.as_bytes(),
         }
     }
 
@@ -58,7 +57,6 @@ impl<'a> Body<'a> {
             pipeline: entry.pipeline_id.as_ref().map(|id| id.as_str().as_bytes()),
             intent: entry.intent.as_ref().map(|id| id.as_str().as_bytes()),
             result: entry.result.map(|result| result.as_str().as_bytes()),
-            payload: entry.payload.as_bytes(),
         }
     }
 
@@ -79,16 +77,14 @@ impl<'a> Body<'a> {
         text(self.pipeline);
         text(self.intent);
         text(self.result);
-        text(Some(self.payload));
     }
 
-    /// Reads the bytes back; nothing if they are not exactly one body.
-    pub fn decode(mut bytes: &'a [u8]) -> Option<Self> {
-        let from = &mut bytes;
+    /// Reads the bytes back and leaves what stands behind them; nothing if they are no body.
+    pub fn decode(from: &mut &'a [u8]) -> Option<Self> {
         let [VERSION] = *take::<1>(from)? else { return None };
         let number = i64::from_le_bytes(*take(from)?);
         let at = i64::from_le_bytes(*take(from)?);
-        let body = Self {
+        Some(Self {
             segment: text(from)??,
             number,
             at,
@@ -98,13 +94,11 @@ impl<'a> Body<'a> {
             pipeline: text(from)?,
             intent: text(from)?,
             result: text(from)?,
-            payload: text(from)??,
-        };
-        bytes.is_empty().then_some(body)
+        })
     }
 
-    /// The entry, with everything checked.
-    pub fn entry(&self) -> Result<Entry> {
+    /// The entry with its payload, and with everything checked.
+    pub fn entry(&self, payload: &[u8]) -> Result<Entry> {
         let id = |bytes: Option<&'a [u8]>| bytes.map(utf8).transpose();
         Ok(Entry {
             at: Millis(u64::try_from(self.at).unwrap_or(0)),
@@ -114,9 +108,21 @@ impl<'a> Body<'a> {
             pipeline: id(self.pipeline)?.map(PipelineId::new).transpose()?,
             intent: id(self.intent)?.map(Token::new).transpose()?,
             result: id(self.result)?.map(str::parse::<OutcomeResult>).transpose()?,
-            payload: utf8(self.payload)?.to_owned(),
+            payload: utf8(payload)?.to_owned(),
         })
     }
+}
+
+/// Appends a payload, as it stands in a segment.
+pub(super) fn encode_payload(payload: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(NOTHING - 1).to_le_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// Reads it back; nothing if the bytes are not exactly one payload.
+pub(super) fn decode_payload(mut bytes: &[u8]) -> Option<&[u8]> {
+    let payload = text(&mut bytes)??;
+    bytes.is_empty().then_some(payload)
 }
 
 /// As SQLite keeps it. A clock beyond the year 292 million is brought back to it.
@@ -176,17 +182,20 @@ mod tests {
             let segment = SegmentId::new("s-1").unwrap();
             let mut bytes = Vec::new();
             Body::of(&entry, &segment, number).encode(&mut bytes);
-            let body = Body::decode(&bytes).unwrap();
+            encode_payload(entry.payload.as_bytes(), &mut bytes);
+            let read = |mut bytes| Some((Body::decode(&mut bytes)?, decode_payload(bytes)?));
+            let (body, payload) = read(&bytes).unwrap();
             prop_assert_eq!(body, Body::of(&entry, &segment, number));
-            prop_assert_eq!(body.entry().unwrap(), entry);
+            prop_assert_eq!(body.entry(payload).unwrap(), entry);
             for cut in 0..bytes.len() {
-                prop_assert!(Body::decode(&bytes[..cut]).is_none());
+                prop_assert!(read(&bytes[..cut]).is_none());
             }
         }
 
         #[test]
         fn no_bytes_from_outside_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Body::decode(&bytes).map(|body| body.entry());
+            let mut rest = &bytes[..];
+            let _ = Body::decode(&mut rest).map(|body| body.entry(decode_payload(rest).unwrap_or_default()));
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::vocabulary::{LedgerId, Ports};
 
 /// "Govl": how a ledger is told from other SQLite files.
 const APPLICATION: i64 = 0x476f_766c;
-/// The format that this version writes: the number of its last migration.
-const FORMAT: i64 = 1;
+/// The format that this version writes. 1 was never released.
+const FORMAT: i64 = 2;
 /// How long a call waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many pages the log may have before it goes into the file. Rare and large is faster than often and small.
@@ -94,6 +94,8 @@ pub(super) fn writer(path: &Path, durability: Durability) -> Result<Connection> 
         // A batch fits into memory: otherwise its pages go to the log several times.
         connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
+        // A payload that was dropped does not stay readable in the file's free space.
+        connection.pragma_update(None, "secure_delete", "ON")?;
         Ok(connection)
     };
     open().map_err(|e| sqlite_trouble(path, e))
@@ -153,6 +155,13 @@ impl Identity {
         if self.application != APPLICATION {
             let message = format!("`{shown}` is not a ledger but another SQLite file: give another path, it was not touched");
             return Err(Error::invalid("foreign_file", message));
+        }
+        if (1..FORMAT).contains(&self.format) {
+            let message = format!(
+                "`{shown}` has format {}, of before the first release, which is no longer read: name a new --home; it was not touched",
+                self.format
+            );
+            return Err(Error::invalid("older_format", message));
         }
         if self.format > FORMAT {
             let message =

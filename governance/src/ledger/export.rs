@@ -1,48 +1,59 @@
 //! The record as a file that can be checked elsewhere.
 //!
 //! ```text
-//!   {"export":1,"ledger":…,"from":N,"before":[…]}    first line: the complete subtrees over entries 1 to N-1
-//!   {"seq":N,…}                                      an entry a line
-//!   {"head":{…}}                                     last line: the signed head over all of them
+//!   {"export":2,"ledger":…,"from":N}       first line: what it is
+//!   {"gap":{"from":1,"through":N-1,…}}     what is left out: the roots of the complete subtrees over it
+//!   {"seq":N,…}                            an entry a line
+//!   {"head":{…}}                           last line: the signed head over all of them
 //! ```
 //!
-//! Each entry is a leaf of the tree, so entries, `before` and head either fit or somebody changed them. What holds the entries of one pipeline
-//! only has holes, and cannot be checked.
+//! Each entry is a leaf of the tree, so entries, gaps and head either fit or somebody changed them. What holds one pipeline's entries
+//! has a gap wherever others stand; that each entry is in the record, and in this order, is still proven, but not that none is left out.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, Read};
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
-use super::home::Home;
-use super::key::PublicKeys;
-use super::tree::{self, Tree};
-use super::{AgentAction, Fault, Filter, Finding, Head, Ledger, MAX_PAYLOAD, hex};
+use super::gap::{Gap, Open};
+use super::missing::{Dropping, Missing};
+use super::sealed::{self, Payload};
+use super::tree::Hash;
+use super::{AgentAction, Filter, Head, Ledger, hex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::{LedgerId, PipelineId};
 
+/// The format.
+pub(super) const FORMAT: u32 = 2;
 /// How many entries are read at once.
 const PAGE: u32 = 256;
-/// The longest line: a payload whose every byte is escaped, and the rest.
-const MAX_LINE: u64 = 6 * MAX_PAYLOAD as u64 + 8_192;
 
 /// The first line of an exported file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExportStart {
-    /// The format: 1.
+    /// The format: 2.
     pub export: u32,
     /// Whose record.
     pub ledger: LedgerId,
     /// The first entry that may be in it.
     pub from: u64,
-    /// The only pipeline that is in it.
+    /// The only pipeline that is in it, but for what says that payloads of it were dropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pipeline: Option<PipelineId>,
-    /// The roots of the complete subtrees over what came before, largest first, in hex.
-    pub before: Vec<String>,
+}
+
+/// A line between the first and the last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum ExportLine {
+    /// An entry.
+    Entry(Box<AgentAction>),
+    /// What is left out.
+    Gap {
+        /// Which entries, and their roots.
+        gap: Gap,
+    },
 }
 
 /// Its last line.
@@ -56,10 +67,13 @@ pub struct ExportEnd {
 /// An export on its way: up to a head, and no further, whatever is written meanwhile.
 pub struct Export {
     ledger: Ledger,
-    filter: Filter,
     start: ExportStart,
     head: Head,
+    read: u64,
     held: VecDeque<AgentAction>,
+    gap: Option<Open>,
+    after_gap: Option<Box<AgentAction>>,
+    missing: Missing,
 }
 
 impl Ledger {
@@ -72,26 +86,9 @@ impl Ledger {
             let message = format!("there is no entry {from}: the record ends with {}", head.size);
             return Err(Error::new(ErrorKind::NotFound, "no_such_entry", message));
         }
-        let before = if pipeline.is_some() { Vec::new() } else { self.subtrees(from - 1).await? };
-        let start = ExportStart { export: 1, ledger: self.id().clone(), from, pipeline: pipeline.clone(), before };
-        let filter = Filter { pipeline, after: from - 1, limit: PAGE, ..Filter::default() };
-        Ok(Export { ledger: self.clone(), filter, start, head, held: VecDeque::new() })
-    }
-
-    /// The roots of the complete subtrees over the first entries.
-    async fn subtrees(&self, size: u64) -> Result<Vec<String>> {
-        let mut tree = Tree::default();
-        while tree.size() < size {
-            let limit = u32::try_from(size - tree.size()).unwrap_or(PAGE).min(PAGE);
-            let page = self.list(&Filter { after: tree.size(), limit, ..Filter::default() }).await?.actions;
-            for entry in &page {
-                grow(&mut tree, entry).map_err(|_| damaged())?;
-            }
-            if page.is_empty() {
-                return Err(damaged());
-            }
-        }
-        Ok(tree.peaks().chunks(32).map(hex::encode).collect())
+        let start = ExportStart { export: FORMAT, ledger: self.id().clone(), from, pipeline };
+        let (held, missing) = (VecDeque::new(), Missing::default());
+        Ok(Export { ledger: self.clone(), start, head, read: 0, held, gap: None, after_gap: None, missing })
     }
 }
 
@@ -108,148 +105,82 @@ impl Export {
         &self.head
     }
 
-    /// The next entry; none at the end. Cancel safe.
-    pub async fn next(&mut self) -> Result<Option<AgentAction>> {
-        if self.held.is_empty() && self.filter.after < self.head.size {
-            self.held = self.ledger.list(&self.filter).await?.actions.into();
-            self.filter.after = self.held.back().map_or(self.head.size, |last| last.seq);
+    /// How many entries were read, of as many as the head covers.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// The next line; none at the end. Cancel safe.
+    pub async fn next(&mut self) -> Result<Option<ExportLine>> {
+        if let Some(entry) = self.after_gap.take() {
+            return Ok(Some(ExportLine::Entry(entry)));
         }
-        Ok(self.held.pop_front().filter(|entry| entry.seq <= self.head.size))
-    }
-}
-
-/// What checking an exported file found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExportReport {
-    /// Whose record.
-    pub ledger: LedgerId,
-    /// The first entry in it.
-    pub from: u64,
-    /// How many entries were checked.
-    pub entries: u64,
-    /// The root over the record up to its end, in hex.
-    pub root: String,
-    /// The first thing that is wrong.
-    pub first: Option<Finding>,
-}
-
-impl std::fmt::Display for ExportReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} entries from {} on, signed with the root {}", self.entries, self.from, self.root)?;
-        match &self.first {
-            Some(Finding { seq, fault }) => write!(f, "\n  the first bad entry is {seq}: {fault}"),
-            None => Ok(()),
+        while let Some(entry) = self.entry().await? {
+            if self.start.holds(&entry) {
+                note(&mut self.missing, &entry);
+                let Some(gap) = self.gap.take() else { return Ok(Some(ExportLine::Entry(entry.into()))) };
+                self.after_gap = Some(entry.into());
+                return Ok(Some(ExportLine::Gap { gap: gap.close() }));
+            }
+            let leaf = leaf(&entry).ok_or_else(damaged)?;
+            self.gap.get_or_insert_with(|| Open::new(entry.seq)).push(leaf);
         }
-    }
-}
-
-/// Checks an exported file against the head at its end and the public keys in a ledger's home, and against a head that was kept elsewhere,
-/// which the file must reach. Needs nothing of the home but `keys/ledger.pub`. Never writes.
-pub fn verify_export(mut file: impl BufRead, home: &Path, outside: Option<&Head>) -> Result<ExportReport> {
-    let keys = PublicKeys::open(&Home::new(home).keys())?;
-    if keys.is_empty() {
-        let message = format!("`{}` holds no `keys/ledger.pub`: name the home of the ledger's public key with --home", home.display());
-        return Err(Error::new(ErrorKind::NotFound, "no_public_key", message));
-    }
-    let first = line(&mut file)?.unwrap_or_default();
-    let start: ExportStart = serde_json::from_str(&first).map_err(|e| not_one("its first line does not say what it is").because(e))?;
-    if let Some(pipeline) = &start.pipeline {
-        let message = format!("the file holds only the entries of `{pipeline}`, and cannot be checked: export without --pipeline");
-        return Err(Error::invalid("partial_export", message));
-    }
-    let before = start.before.iter().map(|root| hex::decode::<32>(root)).collect::<Option<Vec<_>>>();
-    let tree = before.and_then(|before| Tree::resume(start.from.checked_sub(1)?, &before.concat()));
-    let mut tree = tree.filter(|_| start.export == 1).ok_or_else(|| not_one("its first line is not that of a version known here"))?;
-    check_outside(outside, &start)?;
-    let mut found = None;
-    let last = loop {
-        match line(&mut file)? {
-            // Who cut the end off cut its head off too, or the export was not finished.
-            None => break None,
-            Some(text) => match serde_json::from_str(&text) {
-                Ok(ExportEnd { head }) => break Some(head),
-                Err(_) if !text.ends_with('\n') => break None,
-                Err(_) if found.is_none() => found = next(&mut tree, &text, &start, outside, &keys),
-                // The first bad entry is the one to tell.
-                Err(_) => {}
-            },
+        if let Some(seq) = self.missing.unexplained() {
+            let message = format!(
+                "the payload of entry {seq} was dropped meanwhile: export again; if that does not help, run `governance ledger verify`"
+            );
+            return Err(Error::new(ErrorKind::Conflict, "dropped_meanwhile", message));
         }
-    };
-    let size = tree.size();
-    let found = found.or_else(|| outside.and_then(|head| judged(head, &tree, &start, &keys)));
-    let found = found.or_else(|| match (&last, line(&mut file)) {
-        (None, _) => Some(Finding { seq: size + 1, fault: Fault::Truncated { expected: size + 1, found: size } }),
-        (Some(head), _) if head.size < size => Some(Finding { seq: head.size + 1, fault: Fault::Inserted }),
-        (Some(head), Ok(None)) => judged(head, &tree, &start, &keys),
-        _ => Some(Finding { seq: size + 1, fault: Fault::Inserted }),
-    });
-    let root = hex::encode(&tree.root());
-    Ok(ExportReport { ledger: start.ledger, from: start.from, entries: size + 1 - start.from, root, first: found })
-}
-
-/// A head from outside must be one that the file can be held against.
-fn check_outside(outside: Option<&Head>, start: &ExportStart) -> Result<()> {
-    let Some(head) = outside else { return Ok(()) };
-    if head.ledger != start.ledger {
-        let message = format!("the head is one of the ledger `{}`, not of `{}`: give this ledger's", head.ledger, start.ledger);
-        return Err(Error::invalid("foreign_head", message));
+        Ok(self.gap.take().map(|gap| ExportLine::Gap { gap: gap.close() }))
     }
-    if head.size < start.from {
-        let message = format!("the head covers {} entries, and the file begins with {}: give a later head", head.size, start.from);
-        return Err(Error::invalid("head_too_old", message));
+
+    /// The next entry of the record, up to the head.
+    async fn entry(&mut self) -> Result<Option<AgentAction>> {
+        if self.read == self.head.size {
+            return Ok(None);
+        }
+        if self.held.is_empty() {
+            self.held = self.ledger.list(&Filter { after: self.read, limit: PAGE, ..Filter::default() }).await?.actions.into();
+        }
+        let entry = self.held.pop_front().filter(|entry| entry.seq == self.read + 1).ok_or_else(damaged)?;
+        self.read = entry.seq;
+        Ok(Some(entry))
     }
-    Ok(())
 }
 
-/// Takes the next entry; answers what is wrong with it, or with all up to it if the head from outside is one of that size.
-fn next(tree: &mut Tree, text: &str, start: &ExportStart, outside: Option<&Head>, keys: &PublicKeys) -> Option<Finding> {
-    let seq = tree.size() + 1;
-    let grown = serde_json::from_str(text).map_err(|_| Fault::Edited).and_then(|entry| grow(tree, &entry));
-    if let Err(fault) = grown {
-        return Some(Finding { seq, fault });
+impl ExportStart {
+    /// Whether an entry belongs into the file.
+    pub(super) fn holds(&self, entry: &AgentAction) -> bool {
+        let of = self.pipeline.as_ref().is_none_or(|pipeline| entry.pipeline_id.as_ref() == Some(pipeline));
+        entry.seq >= self.from && (of || explains(entry))
     }
-    outside.filter(|head| head.size == seq).and_then(|head| judged(head, tree, start, keys))
 }
 
-/// What a head says against the entries so far. One from outside that is behind them was held against them on the way.
-fn judged(head: &Head, tree: &Tree, start: &ExportStart, keys: &PublicKeys) -> Option<Finding> {
-    let found = tree.size();
-    let fault = if head.ledger != start.ledger || !head.is_signed_by(keys) {
-        (found + 1, Fault::BadSignature { size: head.size })
-    } else if head.size > found {
-        (found + 1, Fault::Truncated { expected: head.size, found })
-    } else if head.size == found && head.root() != Some(tree.root()) {
-        (start.from, Fault::HeadMismatch { from: start.from, to: found })
-    } else {
-        return None;
-    };
-    Some(Finding { seq: fault.0, fault: fault.1 })
+/// Whether an entry says that payloads were dropped.
+fn explains(entry: &AgentAction) -> bool {
+    let payload = entry.payload.as_deref().unwrap_or_default();
+    Dropping::allowed(entry.seq, entry.kind.as_str().as_bytes(), entry.action.as_str().as_bytes(), payload.as_bytes()).is_some()
 }
 
-/// Adds an entry, if it is the next one.
-fn grow(tree: &mut Tree, entry: &AgentAction) -> std::result::Result<(), Fault> {
-    let seq = tree.size() + 1;
-    if entry.seq != seq {
-        return Err(if entry.seq > seq { Fault::Missing } else { Fault::Inserted });
+/// Takes note of whether an entry's payload is there.
+pub(super) fn note(missing: &mut Missing, entry: &AgentAction) {
+    match &entry.payload {
+        Some(payload) => {
+            missing.there(entry.seq, entry.kind.as_str().as_bytes(), entry.action.as_str().as_bytes(), payload.as_bytes());
+        }
+        None => missing.gone(entry.seq, entry.action.as_str().as_bytes()),
     }
-    let mut bytes = Vec::new();
-    Body::listed(entry).encode(&mut bytes);
-    tree.push(tree::leaf(&bytes));
-    Ok(())
 }
 
-/// The next line; none at the end. One that nothing exported can have ends it.
-fn line(file: &mut impl BufRead) -> Result<Option<String>> {
-    let mut bytes = Vec::new();
-    file.by_ref().take(MAX_LINE).read_until(b'\n', &mut bytes).map_err(|e| not_one("it cannot be read").because(e))?;
-    if bytes.is_empty() {
-        return Ok(None);
+/// An entry's leaf; none if it has both payload and hash, or neither.
+pub(super) fn leaf(entry: &AgentAction) -> Option<Hash> {
+    let body = Body::listed(entry);
+    match (&entry.payload, &entry.payload_hash) {
+        (Some(payload), None) => Some(sealed::leaf(&body, Payload::Kept(payload.as_bytes()))),
+        (None, Some(hash)) => Some(sealed::leaf(&body, Payload::Dropped(&hex::decode(hash)?))),
+        _ => None,
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| not_one("it is not UTF-8 text"))
-}
-
-fn not_one(why: &str) -> Error {
-    Error::invalid("not_an_export", format!("the file is not what `governance ledger export` wrote: {why}"))
 }
 
 fn damaged() -> Error {

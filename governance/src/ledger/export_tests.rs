@@ -1,4 +1,4 @@
-use super::super::{Action, Durability, OutcomeResult};
+use super::super::{Action, Durability, ExportReport, Fault, Finding, OutcomeResult, verify_export};
 use super::*;
 use crate::vocabulary::Ports;
 
@@ -30,8 +30,8 @@ impl Made {
     async fn exported(&self, from: u64, pipeline: Option<PipelineId>) -> Vec<String> {
         let mut export = self.ledger.export(from, pipeline).await.unwrap();
         let mut lines = vec![serde_json::to_string(export.start()).unwrap()];
-        while let Some(entry) = export.next().await.unwrap() {
-            lines.push(serde_json::to_string(&entry).unwrap());
+        while let Some(line) = export.next().await.unwrap() {
+            lines.push(serde_json::to_string(&line).unwrap());
         }
         lines.push(serde_json::to_string(&ExportEnd { head: export.head().clone() }).unwrap());
         lines
@@ -126,12 +126,55 @@ async fn a_head_signed_by_another_key_is_none() {
 }
 
 #[tokio::test]
-async fn one_pipelines_entries_are_exported_and_cannot_be_checked() {
+async fn one_pipelines_entries_are_proven_to_be_in_the_record_and_any_change_of_them_is_found() {
     let made = made().await;
+    let mine = PipelineId::new("pipeline-1").unwrap();
+    for from in [1, 12] {
+        let lines = made.exported(from, Some(mine.clone())).await;
+        let entries: Vec<_> = lines.iter().filter(|line| line.starts_with("{\"seq\"")).collect();
+        assert!(entries.len() > 10 && entries.iter().all(|line| line.contains("pipeline-1")));
+        let report = made.checked(&lines, made.heads.last()).unwrap();
+        assert_eq!((report.first, report.entries, report.pipeline), (None, entries.len() as u64, Some(mine.clone())), "from {from}");
+        for at in 0..lines.len() {
+            let gone = [&lines[..at], &lines[at + 1..]].concat();
+            assert!(made.checked(&gone, None).map_or(true, |report| report.first.is_some()), "line {at} is gone");
+            let twice = [&lines[..=at], &lines[at..]].concat();
+            assert!(made.checked(&twice, None).map_or(true, |report| report.first.is_some()), "line {at} is there twice");
+            for place in (at % 7..lines[at].len()).step_by(7) {
+                let mut bytes = lines[at].clone().into_bytes();
+                bytes[place] = if bytes[place] == b'7' { b'8' } else { b'7' };
+                let Ok(text) = String::from_utf8(bytes) else { continue };
+                // Where the file begins is not signed: an earlier beginning only claims less.
+                if at == 0 && serde_json::from_str::<ExportStart>(&text).is_ok_and(|start| start.ledger == *made.ledger.id()) {
+                    continue;
+                }
+                let mut changed = lines.clone();
+                changed[at] = text;
+                let judged = made.checked(&changed, None);
+                assert!(judged.map_or(true, |report| report.first.is_some()), "line {at}, byte {place}: {}", changed[at]);
+            }
+        }
+    }
+    // A file of everything cannot pass one entry over.
+    let whole = made.exported(1, None).await;
+    let part = made.exported(1, Some(mine)).await;
+    let posing = [&whole[..1], &part[1..]].concat();
+    assert_eq!(made.finding(&posing).fault, Fault::Missing);
+}
+
+#[tokio::test]
+async fn a_head_that_ends_within_what_is_left_out_is_asked_for_anew() {
+    let made = made().await;
+    let mut heads = made.heads.clone();
+    for _ in 0..2 {
+        made.ledger.segment().unwrap().append(&super::super::Entry::note(crate::vocabulary::Millis(1), Action::Message)).unwrap();
+        heads.extend(made.ledger.sequence(1).await.unwrap().heads);
+    }
     let lines = made.exported(1, Some(PipelineId::new("pipeline-1").unwrap())).await;
-    assert_eq!(lines.len(), 2 + 18);
-    assert!(lines[1..19].iter().all(|line| line.contains("pipeline-1")));
-    assert_eq!(made.checked(&lines, None).unwrap_err().code(), "partial_export");
+    let [.., before, within, last] = &heads[..] else { panic!("{heads:?}") };
+    assert_eq!(made.checked(&lines, Some(before)).unwrap().first, None);
+    assert_eq!(made.checked(&lines, Some(within)).unwrap_err().code(), "head_too_old");
+    assert_eq!(made.checked(&lines, Some(last)).unwrap().first, None);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Frames: how entries lie in a segment's file, and how they are read back.
 //!
 //! ```text
-//!   length u32 │ its complement u32 │ body │ chain = SHA-256(previous chain │ body)
+//!   length u32 │ its complement u32 │ fields │ payload │ chain = SHA-256(previous chain │ fields │ SHA-256(payload))
 //! ```
 //!
 //! The complement tells a torn tail from a damaged length: a frame whose header is whole but whose rest is not there was being written
@@ -11,10 +11,9 @@ use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use sha2::{Digest, Sha256};
-
-use super::body::Body;
+use super::body::{Body, decode_payload, encode_payload};
 use super::entry::MAX_PAYLOAD;
+use super::sealed::{self, Sealed};
 use super::tree::Hash;
 use crate::vocabulary::SegmentId;
 
@@ -35,20 +34,16 @@ pub(super) struct Position {
     pub chain: Hash,
 }
 
-/// The next link of a segment's chain.
-pub(super) fn link(chain: &Hash, body: &[u8]) -> Hash {
-    Sha256::new().chain_update(chain).chain_update(body).finalize().into()
-}
-
-/// Puts a frame into an empty buffer; returns its chain.
-pub(super) fn seal(out: &mut Vec<u8>, chain: &Hash, body: &Body<'_>) -> Hash {
+/// Puts a frame into a buffer; returns its chain.
+pub(super) fn seal(out: &mut Vec<u8>, chain: &Hash, body: &Body<'_>, payload: &[u8]) -> Hash {
     out.clear();
     out.extend_from_slice(&[0; HEADER]);
     body.encode(out);
+    let chain = Sealed { fields: &out[HEADER..], payload: sealed::hash(payload) }.link(chain);
+    encode_payload(payload, out);
     let length = u32::try_from(out.len() - HEADER).unwrap_or(0);
     out[..4].copy_from_slice(&length.to_le_bytes());
     out[4..HEADER].copy_from_slice(&(!length).to_le_bytes());
-    let chain = link(chain, &out[HEADER..]);
     out.extend_from_slice(&chain);
     chain
 }
@@ -66,10 +61,18 @@ pub(super) enum End {
     Damaged(&'static str),
 }
 
+/// What a frame says.
+pub(super) struct Frame<'a> {
+    pub body: Body<'a>,
+    pub payload: &'a [u8],
+    pub sealed: Sealed<'a>,
+    pub chain: &'a Hash,
+}
+
 /// Frames as they lie in the file.
 pub(super) struct Chunk {
     bytes: Vec<u8>,
-    frames: Vec<(Range<usize>, Hash)>,
+    frames: Vec<Whole>,
     /// What came after them.
     pub end: End,
 }
@@ -80,11 +83,12 @@ impl Chunk {
         self.frames.len()
     }
 
-    /// The frames: each one's bytes, what they say, and its chain.
-    pub fn frames(&self) -> impl Iterator<Item = (&[u8], Body<'_>, &Hash)> {
-        self.frames.iter().filter_map(|(range, chain)| {
-            let bytes = &self.bytes[range.clone()];
-            Body::decode(bytes).map(|body| (bytes, body, chain))
+    /// The frames.
+    pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        self.frames.iter().filter_map(|whole| {
+            let (fields, mut rest) = (&self.bytes[whole.fields.clone()], &self.bytes[whole.fields.start..whole.end]);
+            let (body, payload) = (Body::decode(&mut rest)?, decode_payload(rest)?);
+            Some(Frame { body, payload, sealed: Sealed { fields, payload: whole.payload }, chain: &whole.chain })
         })
     }
 }
@@ -114,12 +118,12 @@ pub(super) fn read(file: &File, segment: &SegmentId, position: &mut Position, li
         if frames.len() == limit {
             break if at == bytes.len() && whole { End::Clean } else { End::More };
         }
-        match next(&bytes[at..], position, segment) {
-            Next::Frame(length, chain) => {
-                frames.push((at + HEADER..at + HEADER + length, chain));
-                let size = HEADER + length + CHAIN;
+        match next(&bytes, at, position, segment) {
+            Next::Frame(whole) => {
+                let size = whole.end + CHAIN - at;
                 at += size;
-                *position = Position { number: position.number + 1, offset: position.offset + size as u64, chain };
+                *position = Position { number: position.number + 1, offset: position.offset + size as u64, chain: whole.chain };
+                frames.push(whole);
             }
             Next::Damaged(why) => break End::Damaged(why),
             Next::Short if !whole => break End::More,
@@ -148,36 +152,52 @@ pub(super) fn count(file: &File, position: &Position) -> std::io::Result<u64> {
     Ok(count)
 }
 
+/// Where a frame lies, and the hashes that it was found to have.
+struct Whole {
+    fields: Range<usize>,
+    /// Where its payload ends.
+    end: usize,
+    payload: Hash,
+    chain: Hash,
+}
+
 enum Next {
-    Frame(usize, Hash),
+    Frame(Whole),
     Short,
     Damaged(&'static str),
 }
 
-fn next(bytes: &[u8], position: &Position, segment: &SegmentId) -> Next {
-    let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return Next::Short };
+fn next(bytes: &[u8], at: usize, position: &Position, segment: &SegmentId) -> Next {
+    let Some((header, rest)) = bytes[at..].split_first_chunk::<HEADER>() else { return Next::Short };
     let [a, b, c, d, e, f, g, h] = *header;
     let length = u32::from_le_bytes([a, b, c, d]);
     if length != !u32::from_le_bytes([e, f, g, h]) {
         // A machine that loses power can leave a file longer than what was written, filled up with zeros.
-        let blank = bytes.iter().all(|byte| *byte == 0);
+        let blank = bytes[at..].iter().all(|byte| *byte == 0);
         return if blank { Next::Short } else { Next::Damaged("a frame's length is damaged") };
     }
     let length = length as usize;
     if length > MAX_BODY {
         return Next::Damaged("a frame is too large");
     }
-    let (Some(body), Some(chain)) = (rest.get(..length), rest.get(length..length + CHAIN)) else { return Next::Short };
-    let linked = link(&position.chain, body);
+    let (Some(frame), Some(chain)) = (rest.get(..length), rest.get(length..length + CHAIN)) else { return Next::Short };
+    let mut behind = frame;
+    let Some((body, payload)) = Body::decode(&mut behind).and_then(|body| Some((body, decode_payload(behind)?))) else {
+        return Next::Damaged("an entry cannot be read by this version");
+    };
+    let fields = at + HEADER..at + HEADER + length - behind.len();
+    let payload = sealed::hash(payload);
+    let linked = Sealed { fields: &bytes[fields.clone()], payload }.link(&position.chain);
     if linked != *chain {
         return Next::Damaged("an entry does not continue the chain");
     }
-    match Body::decode(body) {
-        Some(read) if read.segment != segment.as_str().as_bytes() => Next::Damaged("an entry belongs to another segment"),
-        Some(read) if u64::try_from(read.number) == Ok(position.number + 1) => Next::Frame(length, linked),
-        Some(_) => Next::Damaged("an entry has another number"),
-        None => Next::Damaged("an entry cannot be read by this version"),
+    if body.segment != segment.as_str().as_bytes() {
+        return Next::Damaged("an entry belongs to another segment");
     }
+    if u64::try_from(body.number) != Ok(position.number + 1) {
+        return Next::Damaged("an entry has another number");
+    }
+    Next::Frame(Whole { fields, end: at + HEADER + length, payload, chain: linked })
 }
 
 #[cfg(test)]
@@ -198,7 +218,7 @@ mod tests {
         let (mut all, mut ends, mut chain, mut frame) = (Vec::new(), Vec::new(), [0; 32], Vec::new());
         for number in 1..=3 {
             let entry = Entry::note(Millis(number), Action::ToolCall).payload(format!("{{\"n\":{number}}}"));
-            chain = seal(&mut frame, &chain, &Body::of(&entry, &segment(), number));
+            chain = seal(&mut frame, &chain, &Body::of(&entry, &segment(), number), entry.payload.as_bytes());
             all.extend_from_slice(&frame);
             ends.push(all.len());
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{QueryBuilder, Row};
 
-use super::{Action, EntryKind, OutcomeResult};
+use super::{Action, EntryKind, OutcomeResult, hex};
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentId, Millis, PipelineId, SegmentId, Token};
 
@@ -52,8 +52,11 @@ pub struct AgentAction {
     pub intent: Option<Token>,
     /// How that ended.
     pub result: Option<OutcomeResult>,
-    /// Details, as JSON text.
-    pub payload: String,
+    /// Details, as JSON text; none where retention dropped them.
+    pub payload: Option<String>,
+    /// The SHA-256 of dropped details, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_hash: Option<String>,
 }
 
 /// A part of the record.
@@ -67,7 +70,7 @@ pub struct Listing {
 
 pub(super) async fn actions(pool: &SqlitePool, filter: &Filter) -> std::result::Result<Vec<SqliteRow>, sqlx::Error> {
     let mut query = QueryBuilder::new(
-        "SELECT seq, segment, number, at, kind, action, agent_id, pipeline_id, intent, result, payload FROM agent_actions WHERE seq > ",
+        "SELECT seq, segment, number, at, kind, action, agent_id, pipeline_id, intent, result, payload, payload_hash FROM agent_actions WHERE seq > ",
     );
     query.push_bind(filter.after.min(i64::MAX.unsigned_abs()).cast_signed());
     if let Some(pipeline) = &filter.pipeline {
@@ -100,7 +103,8 @@ impl AgentAction {
             pipeline_id: text(7)?.map(PipelineId::new).transpose()?,
             intent: text(8)?.map(Token::new).transpose()?,
             result: text(9)?.map(|result| result.parse()).transpose()?,
-            payload: text(10)?.unwrap_or_default(),
+            payload: text(10)?,
+            payload_hash: row.try_get::<Option<Vec<u8>>, _>(11).map_err(damaged)?.map(|hash| hex::encode(&hash)),
         })
     }
 }

@@ -43,15 +43,20 @@ mod database;
 mod durability;
 mod entry;
 mod export;
+mod export_check;
 mod frame;
+mod gap;
 mod head;
 mod hex;
 mod home;
 mod key;
 mod listing;
+mod missing;
 mod report;
+mod retention;
 mod rows;
 mod runs;
+mod sealed;
 mod segment;
 mod sequencer;
 mod sink;
@@ -72,11 +77,14 @@ pub use action::{Action, EntryKind, OutcomeResult};
 pub use database::EMPTY;
 pub use durability::Durability;
 pub use entry::{Entry, MAX_PAYLOAD};
-pub use export::{Export, ExportEnd, ExportReport, ExportStart, verify_export};
+pub use export::{Export, ExportEnd, ExportLine, ExportStart};
+pub use export_check::{ExportReport, verify_export};
+pub use gap::Gap;
 pub use head::Head;
 pub use key::{KEY_FILE, PUBLIC_FILE, PublicKeys, SigningKey};
 pub use listing::{AgentAction, Filter, Listing, MAX_LISTING};
 pub use report::{Fault, Finding, Report};
+pub use retention::{Droppable, DroppedPiece, RetentionState};
 pub use segment::{Intent, Segment, Written, is_alive, read_all};
 pub use sequencer::{Problem, Sequenced};
 pub use stirring::Stirring;
@@ -85,7 +93,7 @@ pub use witness::StoreName;
 
 use crate::error::Result;
 use crate::store::Witness;
-use crate::vocabulary::{LedgerId, Millis, Ports, SegmentId};
+use crate::vocabulary::{LedgerId, Millis, Ports, SegmentId, Token};
 use database::{Database, blocking, sqlx_trouble};
 use home::Home;
 use sequencer::Sequencer;
@@ -106,6 +114,8 @@ struct Inner {
     sequencer: Mutex<Option<Sequencer>>,
     // Wakes who sequences, if that is in this process.
     bell: Arc<Notify>,
+    // Wakes who drops payloads, if that is in this process.
+    asked: Arc<Notify>,
 }
 
 impl Ledger {
@@ -117,8 +127,8 @@ impl Ledger {
         let database = Database::open(&home.database(), &ports).await?;
         let segments = home.segments();
         blocking(move || fs::create_dir_all(&segments).map_err(|e| segment::trouble(&segments, &e))).await?;
-        let inner =
-            Inner { home, database, ports, durability, segment: Mutex::default(), sequencer: Mutex::default(), bell: Arc::default() };
+        let (segment, sequencer) = (Mutex::default(), Mutex::default());
+        let inner = Inner { home, database, ports, durability, segment, sequencer, bell: Arc::default(), asked: Arc::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -149,6 +159,15 @@ impl Ledger {
     ///
     /// `fence` is that of the caller's lease. One lower than the record has seen is refused as `fenced` and writes nothing.
     pub async fn sequence(&self, fence: u64) -> Result<Sequenced> {
+        let sequenced = self.sequencing(move |sequencer, inner| sequencer.sequence(fence, &|| inner.segment())).await?;
+        if sequenced.retention {
+            self.inner.asked.notify_one();
+        }
+        Ok(sequenced)
+    }
+
+    /// Does something as the sequencer, beside the async threads, one at a time.
+    async fn sequencing<T: Send + 'static>(&self, work: impl FnOnce(&mut Sequencer, &Inner) -> Result<T> + Send + 'static) -> Result<T> {
         let inner = self.inner.clone();
         blocking(move || {
             let mut held = inner.sequencer.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +175,7 @@ impl Ledger {
                 Some(sequencer) => sequencer,
                 none => none.insert(Sequencer::open(&inner.home, &inner.database.id, &inner.ports, inner.durability)?),
             };
-            sequencer.sequence(fence, &|| inner.segment())
+            work(sequencer, &inner)
         })
         .await
     }
@@ -182,10 +201,17 @@ impl Ledger {
         Ok(Listing { actions, unsequenced })
     }
 
-    /// Everything that a segment holds or held, with its numbers, in the record or not yet. Fails where any of it cannot be read.
+    /// Everything that a segment holds or held, with its numbers, in the record or not yet. A payload that retention dropped reads as
+    /// `null`. Fails where any of it cannot be read.
     pub async fn entries_of(&self, segment: &SegmentId) -> Result<Vec<(u64, Entry)>> {
         let (home, segment) = (self.inner.home.clone(), segment.clone());
         blocking(move || waiting::entries_of(&home, &segment)).await
+    }
+
+    /// Every entry about these actions, with its token, in the record or not yet, whoever wrote it. Fails where any of it cannot be read.
+    pub async fn entries_about(&self, actions: &[Action]) -> Result<Vec<(Token, Entry)>> {
+        let (home, actions) = (self.inner.home.clone(), actions.to_vec());
+        blocking(move || waiting::entries_about(&home, &actions)).await
     }
 
     /// The last signed head, if anything is in the record.

@@ -33,6 +33,8 @@ pub enum Fault {
         /// How many there are.
         found: u64,
     },
+    /// Its payload is gone, and no entry of the record says that it was dropped.
+    Dropped,
     /// A head was not signed by a key of this ledger.
     BadSignature {
         /// The head's size.
@@ -64,6 +66,8 @@ pub struct Report {
     pub entries: u64,
     /// How many signed heads were checked.
     pub heads: u64,
+    /// How many entries' payloads were dropped, as the record says.
+    pub dropped: u64,
     /// The root over what was checked, in hex.
     pub root: String,
     /// The first thing that is wrong with the record.
@@ -92,6 +96,9 @@ impl Report {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} entries, {} signed heads, root {}", self.entries, self.heads, self.root)?;
+        if self.dropped > 0 {
+            write!(f, "\n  without their payloads, which retention dropped: {}", self.dropped)?;
+        }
         if let Some(Finding { seq, fault }) = &self.first {
             write!(f, "\n  the first bad entry is {seq}: {fault}")?;
         }
@@ -121,6 +128,7 @@ impl std::fmt::Display for Fault {
             Self::Unreadable => f.write_str("the file cannot be read here"),
             Self::HeadMismatch { from, to } => write!(f, "an entry from {from} to {to} is not the one that a signed head covers"),
             Self::Truncated { expected, found } => write!(f, "entries are gone from the end: there were {expected}, there are {found}"),
+            Self::Dropped => f.write_str("its payload is gone, and no entry of the record says that it was dropped"),
             Self::BadSignature { size } => write!(f, "the head at {size} was not signed by a key of this ledger"),
             Self::Projection { table } => write!(f, "the table `{table}` says something else than the record"),
         }

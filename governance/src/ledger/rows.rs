@@ -19,13 +19,17 @@ pub(super) const PROJECTIONS: [(&str, &str, &str); 3] = [
     ("promotions", "promotion", "profile TEXT, from_tier TEXT, to_tier TEXT, status TEXT, approver TEXT, reason TEXT"),
 ];
 
-/// What a projection must hold for the entries after `?1` up to `?2`.
+/// What a projection must hold for the entries after `?1` up to `?2`. It shows payloads, so it goes with them.
 pub(super) fn projected(action: &str, columns: &str) -> String {
     let mut sql = "SELECT seq, at, agent_id, pipeline_id".to_owned();
     for (name, kind) in columns.split(", ").filter_map(|column| column.split_once(' ')) {
         let _ = write!(sql, ", CASE WHEN json_valid(payload) THEN CAST(json_extract(payload, '$.{name}') AS {kind}) END AS {name}");
     }
-    let _ = write!(sql, " FROM agent_actions INDEXED BY agent_actions_{action} WHERE action = '{action}' AND seq > ?1 AND seq <= ?2");
+    let _ = write!(
+        sql,
+        " FROM agent_actions INDEXED BY agent_actions_{action} \
+         WHERE action = '{action}' AND payload IS NOT NULL AND seq > ?1 AND seq <= ?2"
+    );
     sql
 }
 
@@ -34,6 +38,7 @@ pub(super) fn projected(action: &str, columns: &str) -> String {
 pub(super) struct Row<'a> {
     pub seq: i64,
     pub body: Body<'a>,
+    pub payload: &'a [u8],
     pub chain: &'a Hash,
 }
 
@@ -91,6 +96,6 @@ fn bind(statement: &mut Statement<'_>, at: usize, row: &Row<'_>) -> rusqlite::Re
     statement.raw_bind_parameter(at + 8, text(body.pipeline))?;
     statement.raw_bind_parameter(at + 9, text(body.intent))?;
     statement.raw_bind_parameter(at + 10, text(body.result))?;
-    statement.raw_bind_parameter(at + 11, text(Some(body.payload)))?;
+    statement.raw_bind_parameter(at + 11, text(Some(row.payload)))?;
     statement.raw_bind_parameter(at + 12, row.chain.as_slice())
 }

@@ -152,7 +152,8 @@ impl Segment {
                 state.torn = false;
             }
             let number = state.position.number + 1;
-            let chain = frame::seal(&mut state.buffer, &state.position.chain, &Body::of(entry, &self.id, number));
+            let body = Body::of(entry, &self.id, number);
+            let chain = frame::seal(&mut state.buffer, &state.position.chain, &body, entry.payload.as_bytes());
             if let Err(e) = sink.put(&state.buffer) {
                 // Whole frames only: what was half-written goes before the next entry comes.
                 state.torn = sink.cut(state.position.offset).is_err();
@@ -250,8 +251,8 @@ pub(super) fn entries_after(file: &File, path: &Path, segment: &SegmentId, mut p
     loop {
         let first = position.number + 1;
         let chunk = frame::read(file, segment, &mut position, usize::MAX).map_err(|e| trouble(path, &e))?;
-        for (number, (_, body, _)) in (first..).zip(chunk.frames()) {
-            entries.push((number, body.entry()?));
+        for (number, frame) in (first..).zip(chunk.frames()) {
+            entries.push((number, frame.body.entry(frame.payload)?));
         }
         match chunk.end {
             End::More => {}

@@ -16,13 +16,13 @@ use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 
-use super::frame::{self, Chunk, End, Position};
+use super::frame::{self, Chunk, End, Frame, Position};
 use super::home::Home;
 use super::rows::{self, Row};
 use super::runs::{self, Run};
 use super::segment::{SUFFIX, trouble};
 use super::tree::Tree;
-use super::{Durability, Head, Segment, SigningKey, adoption, database, hex, tree};
+use super::{Action, Durability, Head, Segment, SigningKey, adoption, database, hex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::{LedgerId, Ports, SegmentId};
 
@@ -57,6 +57,8 @@ pub struct Sequenced {
     pub vanished: Vec<SegmentId>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+    /// An entry came in that asks for payloads to be dropped.
+    pub retention: bool,
     /// There is more: call again.
     pub more: bool,
 }
@@ -152,7 +154,7 @@ impl Sequencer {
     }
 
     /// The segments' files, in order, and what is there but is none.
-    fn sources(&self) -> Result<(Vec<Source>, Vec<Problem>)> {
+    pub fn sources(&self) -> Result<(Vec<Source>, Vec<Problem>)> {
         let (mut sources, mut strange) = (Vec::new(), Vec::new());
         let directory = self.home.segments();
         for found in fs::read_dir(&directory).map_err(|e| trouble(&directory, &e))? {
@@ -226,13 +228,14 @@ impl Sequencer {
         let mut rows = Vec::with_capacity(BATCH - room);
         for (chunk, id) in &chunks {
             let first = tree.size().cast_signed() + 1;
-            for (bytes, body, chain) in chunk.frames() {
-                tree.push(tree::leaf(bytes));
-                rows.push(Row { seq: tree.size().cast_signed(), body, chain });
+            for Frame { body, payload, sealed, chain } in chunk.frames() {
+                tree.push(sealed.leaf());
+                rows.push(Row { seq: tree.size().cast_signed(), body, payload, chain });
             }
             let number = rows.last().map_or(0, |row| row.body.number) - (tree.size().cast_signed() - first);
             runs::add(&transaction, &Run { first, last: tree.size().cast_signed(), segment: id.to_string(), number }).map_err(sql)?;
         }
+        done.retention |= rows.iter().any(|row| row.body.action == Action::Retention.as_str().as_bytes());
         rows::insert(&transaction, &rows).map_err(sql)?;
         for ended in ended {
             keep(&transaction, &ended.id, ended.state, &ended.position).map_err(sql)?;
@@ -267,7 +270,7 @@ fn damaged(home: &Home, why: &str) -> Error {
 }
 
 /// Checks the fence and takes up the tree.
-fn enter(transaction: &Transaction<'_>, fence: u64, home: &Home) -> Result<Tree> {
+pub(super) fn enter(transaction: &Transaction<'_>, fence: u64, home: &Home) -> Result<Tree> {
     let database = home.database();
     let sql = |e| database::sqlite_trouble(&database, e);
     let damaged = |why| damaged(home, why);
@@ -329,8 +332,8 @@ fn leave(connection: &Connection, head: &Head, tree: &Tree) -> rusqlite::Result<
 
 /// Whether a segment's first entry says that it belongs to this ledger.
 fn opens(chunk: &Chunk, ledger: &LedgerId) -> bool {
-    chunk.frames().next().is_some_and(|(_, body, _)| {
-        let whose: Option<serde_json::Value> = serde_json::from_slice(body.payload).ok();
+    chunk.frames().next().is_some_and(|Frame { body, payload, .. }| {
+        let whose: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
         body.action == b"open" && whose.is_some_and(|whose| whose["ledger"] == ledger.as_str())
     })
 }

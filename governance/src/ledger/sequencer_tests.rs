@@ -120,7 +120,7 @@ async fn a_dead_process_is_adopted_and_its_open_intents_end_unknown_once() {
     let unknown = outcomes.iter().find(|o| o.intent.as_ref() == Some(&open_intent.token)).unwrap();
     assert_eq!((unknown.action, &unknown.agent_id), (Action::ModelCall, &Some(agent)));
     let adopt = &actions(&ledger, Action::Adopt).await[0].payload;
-    let adopt: serde_json::Value = serde_json::from_str(adopt).unwrap();
+    let adopt: serde_json::Value = serde_json::from_str(adopt.as_deref().unwrap()).unwrap();
     assert_eq!((&adopt["torn_bytes"], &adopt["open_intents"]), (&4.into(), &1.into()));
     assert_eq!(ledger.entries_of(segment.id()).await.unwrap().len(), 5);
     assert!(ledger.verify(None).await.unwrap().is_intact());

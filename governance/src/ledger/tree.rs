@@ -31,15 +31,22 @@ impl Tree {
 
     /// Adds a leaf by its hash.
     pub fn push(&mut self, leaf: Hash) {
-        let mut root = leaf;
+        self.join(0, leaf);
+    }
+
+    /// Adds a complete subtree over 2^height leaves by its root; false if none can begin here.
+    pub fn join(&mut self, height: u32, root: Hash) -> bool {
+        let Some(leaves) = 1_u64.checked_shl(height).filter(|leaves| self.size.is_multiple_of(*leaves)) else { return false };
+        let mut root = root;
         // Each complete subtree of the same height joins with the new one, as a carry runs through a binary number.
-        for _ in 0..self.size.trailing_ones() {
+        for _ in 0..(self.size >> height).trailing_ones() {
             if let Some(left) = self.peaks.pop() {
                 root = node(&left, &root);
             }
         }
         self.peaks.push(root);
-        self.size += 1;
+        self.size += leaves;
+        true
     }
 
     /// The root over all leaves.
@@ -50,12 +57,13 @@ impl Tree {
     }
 }
 
-/// The hash of a leaf.
-pub(super) fn leaf(data: &[u8]) -> Hash {
-    Sha256::new().chain_update([0]).chain_update(data).finalize().into()
+/// The hash of a leaf, whose data comes in two parts.
+pub(super) fn leaf(head: &[u8], tail: &[u8]) -> Hash {
+    Sha256::new().chain_update([0]).chain_update(head).chain_update(tail).finalize().into()
 }
 
-fn node(left: &Hash, right: &Hash) -> Hash {
+/// The hash over two subtrees.
+pub(super) fn node(left: &Hash, right: &Hash) -> Hash {
     Sha256::new().chain_update([1]).chain_update(left).chain_update(right).finalize().into()
 }
 
@@ -69,7 +77,7 @@ mod tests {
     fn naive(leaves: &[Vec<u8>]) -> Hash {
         match leaves {
             [] => Sha256::digest([]).into(),
-            [one] => leaf(one),
+            [one] => leaf(one, &[]),
             many => {
                 let split = many.len().next_power_of_two() / 2;
                 node(&naive(&many[..split]), &naive(&many[split..]))
@@ -84,7 +92,7 @@ mod tests {
             for (count, data) in leaves.iter().enumerate() {
                 prop_assert_eq!(tree.root(), naive(&leaves[..count]));
                 tree = Tree::resume(tree.size(), &tree.peaks()).unwrap();
-                tree.push(leaf(data));
+                tree.push(leaf(data, &[]));
             }
             prop_assert_eq!(tree.root(), naive(&leaves));
         }
@@ -108,7 +116,7 @@ mod tests {
         let mut tree = Tree::default();
         assert_eq!(hex(tree.root()), roots[0]);
         for (data, root) in leaves.iter().zip(&roots[1..]) {
-            tree.push(leaf(data));
+            tree.push(leaf(data, &[]));
             assert_eq!(hex(tree.root()), *root);
         }
     }

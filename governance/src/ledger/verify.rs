@@ -15,6 +15,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::body::Body;
 use super::home::Home;
 use super::key::PublicKeys;
+use super::missing::Missing;
+use super::sealed::Payload;
 use super::tree::Hash;
 use super::walk::{Bodies, Walk};
 use super::{Fault, Finding, Head, Report, database, hex, rows, runs, waiting};
@@ -65,11 +67,16 @@ fn check(database: &Path, outside: Option<&Head>, at_rest: bool) -> Result<Repor
         return Err(Error::new(ErrorKind::NotFound, "no_public_key", message));
     }
     let mut walk = Walk::new(&keys, heads);
-    let mut first = rows(&connection, &mut walk).map_err(sql)?.or_else(|| walk.end(last_stored));
+    let (found, missing) = rows(&connection, &mut walk).map_err(sql)?;
+    let mut first = found.or_else(|| walk.end(last_stored));
     if let (Some(Finding { fault: fault @ Fault::Missing, .. }), Some((segment, number))) = (&mut first, walk.wanted())
         && stands_elsewhere(&connection, segment, number)
     {
         *fault = Fault::Reordered;
+    }
+    // What explains stands in entries that were found to be whole.
+    if first.is_none() {
+        first = missing.unexplained().map(|seq| Finding { seq, fault: Fault::Dropped });
     }
     if first.is_none() {
         first = projections(&connection, &walk).map_err(sql)?;
@@ -81,6 +88,7 @@ fn check(database: &Path, outside: Option<&Head>, at_rest: bool) -> Result<Repor
         ledger,
         entries: walk.size(),
         heads: walk.heads_checked(),
+        dropped: missing.count(),
         root,
         first,
         segments,
@@ -92,21 +100,22 @@ fn check(database: &Path, outside: Option<&Head>, at_rest: bool) -> Result<Repor
 }
 
 /// Reads the rows here and checks them beside: reading and hashing take about as long as each other.
-fn rows(connection: &Connection, walk: &mut Walk<'_>) -> rusqlite::Result<Option<Finding>> {
+fn rows(connection: &Connection, walk: &mut Walk<'_>) -> rusqlite::Result<(Option<Finding>, Missing)> {
     std::thread::scope(|scope| {
+        let mut missing = Missing::default();
         let (send, receive) = sync_channel::<Bodies>(4);
         let walker = scope.spawn(move || receive.into_iter().find_map(|bodies| walk.follow(&bodies)));
-        let read = read(connection, |bodies| send.send(bodies).is_ok());
+        let read = read(connection, &mut missing, |bodies| send.send(bodies).is_ok());
         drop(send);
         // What the walker found stands before the place that was read up to.
         let walked = walker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok(walked.or(read?))
+        Ok((walked.or(read?), missing))
     })
 }
 
 /// Hands on the rows' bodies until there are none, or until something does not even look like a row that was written.
-fn read(connection: &Connection, hand_on: impl Fn(Bodies) -> bool) -> rusqlite::Result<Option<Finding>> {
-    let sql = "SELECT seq, segment, number, at, kind, action, agent_id, pipeline_id, intent, result, payload, chain \
+fn read(connection: &Connection, missing: &mut Missing, hand_on: impl Fn(Bodies) -> bool) -> rusqlite::Result<Option<Finding>> {
+    let sql = "SELECT seq, segment, number, at, kind, action, agent_id, pipeline_id, intent, result, payload, payload_hash, chain \
                FROM agent_actions ORDER BY seq";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.raw_query();
@@ -120,8 +129,12 @@ fn read(connection: &Connection, hand_on: impl Fn(Bodies) -> bool) -> rusqlite::
             Err(e) => return Err(e),
             Ok(Some(row)) => match (row.get_ref(0)?, columns(row)) {
                 (ValueRef::Integer(at), _) if at > seq => Fault::Missing,
-                (ValueRef::Integer(at), Some((body, chain))) if at == seq => {
-                    bodies.push(&body, chain);
+                (ValueRef::Integer(at), Some((body, payload, chain))) if at == seq => {
+                    match payload {
+                        Payload::Kept(payload) => missing.there(seq.cast_unsigned(), body.kind, body.action, payload),
+                        Payload::Dropped(_) => missing.gone(seq.cast_unsigned(), body.action),
+                    }
+                    bodies.push(&body, payload, chain);
                     if bodies.len() == ROWS && !hand_on(std::mem::take(&mut bodies)) {
                         return Ok(None);
                     }
@@ -139,7 +152,7 @@ fn read(connection: &Connection, hand_on: impl Fn(Bodies) -> bool) -> rusqlite::
 }
 
 /// A row's columns as they are stored; nothing if one is of another type.
-fn columns<'a>(row: &'a Row<'_>) -> Option<(Body<'a>, &'a Hash)> {
+fn columns<'a>(row: &'a Row<'_>) -> Option<(Body<'a>, Payload<'a>, &'a Hash)> {
     let integer = |at| if let Ok(ValueRef::Integer(number)) = row.get_ref(at) { Some(number) } else { None };
     let maybe = |at| match row.get_ref(at) {
         Ok(ValueRef::Text(text)) => Some(Some(text)),
@@ -156,10 +169,14 @@ fn columns<'a>(row: &'a Row<'_>) -> Option<(Body<'a>, &'a Hash)> {
         pipeline: maybe(7)?,
         intent: maybe(8)?,
         result: maybe(9)?,
-        payload: maybe(10)??,
     };
-    let Ok(ValueRef::Blob(chain)) = row.get_ref(11) else { return None };
-    Some((body, chain.try_into().ok()?))
+    let payload = match (maybe(10)?, row.get_ref(11)) {
+        (Some(payload), Ok(ValueRef::Null)) => Payload::Kept(payload),
+        (None, Ok(ValueRef::Blob(hash))) => Payload::Dropped(hash.try_into().ok()?),
+        _ => return None,
+    };
+    let Ok(ValueRef::Blob(chain)) = row.get_ref(12) else { return None };
+    Some((body, payload, chain.try_into().ok()?))
 }
 
 /// Whether an entry that is missing at its place stands at another one.

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use super::super::frame::link;
+use super::super::sealed::Sealed;
 use super::super::{Action, Durability, Ledger, OutcomeResult};
 use super::*;
 use crate::vocabulary::{AgentId, PipelineId, Ports};
@@ -108,6 +108,8 @@ async fn an_edit_of_any_column_is_found_at_its_row() {
         ("intent", "'s.1'"),
         ("result", "'error'"),
         ("payload", "payload || ' '"),
+        ("(payload, payload_hash)", "(NULL, zeroblob(32))"),
+        ("(payload, payload_hash)", "(NULL, x'00')"),
         ("chain", "zeroblob(32)"),
         ("chain", "x'00'"),
     ] {
@@ -133,7 +135,7 @@ async fn deleted_swapped_and_inserted_rows_are_found_and_named() {
     assert_eq!(made.changed(swapped).first(), finding(50, Fault::Reordered));
     let copy_of = |seq, number| {
         format!(
-            "INSERT INTO agent_actions SELECT {seq}, segment, {number}, at, kind, action, agent_id, pipeline_id, intent, result, payload, chain
+            "INSERT INTO agent_actions SELECT {seq}, segment, {number}, at, kind, action, agent_id, pipeline_id, intent, result, payload, payload_hash, chain
              FROM agent_actions WHERE seq = 49"
         )
     };
@@ -177,15 +179,17 @@ fn forge(database: &Path, seq: i64) {
     connection.execute("UPDATE agent_actions SET payload = '{\"forged\":1}' WHERE seq = ?", [seq]).unwrap();
     let mut statement = connection
         .prepare(
-            "SELECT seq, segment, number, at, kind, action, agent_id, pipeline_id, intent, result, payload, chain FROM agent_actions ORDER BY seq",
+            "SELECT seq, segment, number, at, kind, action, agent_id, pipeline_id, intent, result, payload, payload_hash, chain \
+             FROM agent_actions ORDER BY seq",
         )
         .unwrap();
     let mut rows = statement.raw_query();
     let (mut chain, mut chains) = ([0; 32], Vec::new());
     while let Some(row) = rows.next().unwrap() {
-        let mut bytes = Vec::new();
-        columns(row).unwrap().0.encode(&mut bytes);
-        chain = link(&chain, &bytes);
+        let mut fields = Vec::new();
+        let (body, payload, _) = columns(row).unwrap();
+        body.encode(&mut fields);
+        chain = Sealed { fields: &fields, payload: payload.hash() }.link(&chain);
         chains.push((row.get::<_, i64>(0).unwrap(), chain));
     }
     for (seq, chain) in chains {

@@ -11,9 +11,12 @@ use super::frame::{self, End, Position};
 use super::home::Home;
 use super::segment::{self, SUFFIX, trouble};
 use super::sequencer::problem;
-use super::{Entry, Problem};
+use super::{Action, Entry, Problem};
 use crate::error::{Error, ErrorKind, Result};
-use crate::vocabulary::SegmentId;
+use crate::vocabulary::{SegmentId, Token};
+
+/// What stands for a payload that was dropped: JSON for "nothing".
+const DROPPED: &[u8] = b"null";
 
 /// How many entries there seem to be.
 pub(super) fn count(home: &Home) -> Result<u64> {
@@ -58,7 +61,7 @@ pub(super) fn check(connection: &Connection, home: &Home) -> Result<(Vec<Problem
     Ok((problems, count))
 }
 
-/// Everything that a segment holds or held.
+/// Everything that a segment holds or held. A payload that was dropped reads as `null`.
 pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, Entry)>> {
     let path = home.segments().join(format!("{segment}.{SUFFIX}"));
     // Opened first: what is put away meanwhile can still be read.
@@ -66,30 +69,12 @@ pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, E
     let connection = database::reader(&home.database(), false)?;
     let sql = |e| sqlite_trouble(&home.database(), e);
     connection.execute_batch("BEGIN").map_err(sql)?;
-    let mut statement = connection
-        .prepare(
-            "SELECT agent_actions.number, at, kind, action, agent_id, pipeline_id, intent, result, payload \
-             FROM runs JOIN agent_actions ON seq BETWEEN first AND last WHERE runs.segment = ? ORDER BY seq",
-        )
-        .map_err(sql)?;
-    let mut rows = statement.query([segment.as_str()]).map_err(sql)?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next().map_err(sql)? {
-        let text = |at: usize| row.get_ref(at).and_then(|value| value.as_bytes_or_null().map_err(Into::into)).map_err(sql);
-        let body = Body {
-            segment: segment.as_str().as_bytes(),
-            number: row.get(0).map_err(sql)?,
-            at: row.get(1).map_err(sql)?,
-            kind: text(2)?.unwrap_or_default(),
-            action: text(3)?.unwrap_or_default(),
-            agent: text(4)?,
-            pipeline: text(5)?,
-            intent: text(6)?,
-            result: text(7)?,
-            payload: text(8)?.unwrap_or_default(),
-        };
-        entries.push((body.number.cast_unsigned(), body.entry()?));
-    }
+    let mut entries: Vec<_> =
+        rows(&connection, "FROM runs JOIN agent_actions ON seq BETWEEN first AND last WHERE runs.segment = ?", segment.as_str())
+            .map_err(sql)?
+            .into_iter()
+            .map(|row| row.read().map(|(_, number, entry)| (number, entry)))
+            .collect::<Result<_>>()?;
     if let Some(position) = place(&connection, segment).map_err(sql)? {
         let file = file.map_err(|e| trouble(&path, &e))?;
         entries.extend(segment::entries_after(&file, &path, segment, position)?);
@@ -97,6 +82,79 @@ pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, E
         return Err(Error::new(ErrorKind::NotFound, "no_segment", format!("nothing is known of the segment `{segment}`")));
     }
     Ok(entries)
+}
+
+/// Every entry about these actions.
+pub(super) fn entries_about(home: &Home, actions: &[Action]) -> Result<Vec<(Token, Entry)>> {
+    // Opened first: what is put away meanwhile can still be read.
+    let mut open = Vec::new();
+    for (path, id) in files(home)? {
+        let Ok(id) = id else { continue };
+        match File::open(&path) {
+            Ok(file) => open.push((path, id, file)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(trouble(&path, &e)),
+        }
+    }
+    let connection = database::reader(&home.database(), false)?;
+    let sql = |e| sqlite_trouble(&home.database(), e);
+    connection.execute_batch("BEGIN").map_err(sql)?;
+    let names = serde_json::Value::from(actions.iter().map(|action| action.as_str()).collect::<Vec<_>>()).to_string();
+    let told = rows(&connection, "FROM agent_actions WHERE action IN (SELECT value FROM json_each(?))", &names).map_err(sql)?;
+    let mut entries = Vec::new();
+    for row in told {
+        let (segment, number, entry) = row.read()?;
+        entries.push((Token::of_intent(&segment, number), entry));
+    }
+    for (path, id, file) in open {
+        let Some(position) = place(&connection, &id).map_err(sql)? else { continue };
+        let waiting = segment::entries_after(&file, &path, &id, position)?;
+        let waiting = waiting.into_iter().filter(|(_, entry)| actions.contains(&entry.action));
+        entries.extend(waiting.map(|(number, entry)| (Token::of_intent(&id, number), entry)));
+    }
+    Ok(entries)
+}
+
+/// A row of the record, read but not understood.
+struct Raw {
+    segment: String,
+    number: i64,
+    at: i64,
+    texts: [Option<Vec<u8>>; 7],
+}
+
+impl Raw {
+    fn read(&self) -> Result<(SegmentId, u64, Entry)> {
+        let [kind, action, agent, pipeline, intent, result, payload] = self.texts.each_ref().map(Option::as_deref);
+        let body = Body {
+            segment: self.segment.as_bytes(),
+            number: self.number,
+            at: self.at,
+            kind: kind.unwrap_or_default(),
+            action: action.unwrap_or_default(),
+            agent,
+            pipeline,
+            intent,
+            result,
+        };
+        Ok((SegmentId::new(&self.segment)?, self.number.cast_unsigned(), body.entry(payload.unwrap_or(DROPPED))?))
+    }
+}
+
+/// Rows of the record, in order.
+fn rows(connection: &Connection, from: &str, parameter: &str) -> rusqlite::Result<Vec<Raw>> {
+    let sql = format!(
+        "SELECT agent_actions.segment, agent_actions.number, at, kind, action, agent_id, pipeline_id, intent, result, payload {from} ORDER BY seq"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let read = statement.query_map([parameter], |row| {
+        let mut texts = [const { None }; 7];
+        for (text, column) in texts.iter_mut().zip(3..) {
+            *text = row.get_ref(column)?.as_bytes_or_null()?.map(<[u8]>::to_vec);
+        }
+        Ok(Raw { segment: row.get(0)?, number: row.get(1)?, at: row.get(2)?, texts })
+    })?;
+    read.collect()
 }
 
 /// How far a segment is in the record; nothing if it has ended.

@@ -6,25 +6,34 @@ use std::ops::Bound::{Excluded, Unbounded};
 use hashbrown::HashMap;
 
 use super::body::Body;
-use super::frame::link;
 use super::key::PublicKeys;
 use super::rows::PROJECTIONS;
 use super::runs::Run;
-use super::tree::{self, Hash, Tree};
+use super::sealed::{Payload, Sealed};
+use super::tree::{Hash, Tree};
 use super::{Fault, Finding, Head};
 
-/// Rows as bodies, one behind the other.
+/// Rows, sealed, one behind the other.
 #[derive(Default)]
 pub(super) struct Bodies {
     bytes: Vec<u8>,
-    rows: Vec<(usize, Hash)>,
+    rows: Vec<Sealing>,
+}
+
+struct Sealing {
+    // Where its fields end.
+    end: usize,
+    payload: Hash,
+    kept: bool,
+    chain: Hash,
 }
 
 impl Bodies {
     /// Adds a row.
-    pub fn push(&mut self, body: &Body<'_>, chain: &Hash) {
+    pub fn push(&mut self, body: &Body<'_>, payload: Payload<'_>, chain: &Hash) {
         body.encode(&mut self.bytes);
-        self.rows.push((self.bytes.len(), *chain));
+        let kept = matches!(payload, Payload::Kept(_));
+        self.rows.push(Sealing { end: self.bytes.len(), payload: payload.hash(), kept, chain: *chain });
     }
 
     /// How many there are.
@@ -107,14 +116,14 @@ impl<'a> Walk<'a> {
     /// Goes on with rows, up to the first that is wrong.
     pub fn follow(&mut self, bodies: &Bodies) -> Option<Finding> {
         let mut from = 0;
-        for (to, chain) in &bodies.rows {
-            let bytes = &bodies.bytes[from..*to];
-            from = *to;
+        for Sealing { end, payload, kept, chain } in &bodies.rows {
+            let sealed = Sealed { fields: &bodies.bytes[from..*end], payload: *payload };
+            from = *end;
             let seq = self.tree.size() + 1;
-            if let Err(fault) = self.step(bytes, chain) {
+            if let Err(fault) = self.step(&sealed, *kept, chain) {
                 return Some(Finding { seq, fault });
             }
-            self.tree.push(tree::leaf(bytes));
+            self.tree.push(sealed.leaf());
             if self.next == Some(seq) {
                 if let Some(fault) = self.heads_at(seq) {
                     let seq = if let Fault::HeadMismatch { from, .. } = fault { from } else { seq };
@@ -139,8 +148,8 @@ impl<'a> Walk<'a> {
         (found > last_stored).then_some(Finding { seq: last_stored + 1, fault: Fault::Inserted })
     }
 
-    fn step(&mut self, bytes: &[u8], chain: &Hash) -> std::result::Result<(), Fault> {
-        let body = Body::decode(bytes).ok_or(Fault::Edited)?;
+    fn step(&mut self, sealed: &Sealed<'_>, kept: bool, chain: &Hash) -> std::result::Result<(), Fault> {
+        let body = Body::decode(&mut &*sealed.fields).ok_or(Fault::Edited)?;
         let seq = self.tree.size().cast_signed() + 1;
         let before = self.last;
         if self.chains.get(self.last).is_none_or(|chain| *chain.segment != *body.segment) {
@@ -158,7 +167,7 @@ impl<'a> Walk<'a> {
         if body.number < expected {
             return Err(Fault::Inserted);
         }
-        if link(&so_far.end, bytes) != *chain {
+        if sealed.link(&so_far.end) != *chain {
             return Err(Fault::Edited);
         }
         (so_far.number, so_far.end) = (expected, *chain);
@@ -169,8 +178,8 @@ impl<'a> Walk<'a> {
                 self.runs.push(Run { first: seq, last: seq, segment, number: expected });
             }
         }
-        // All three are rare: told apart by their first letters.
-        if matches!(body.action, [b'm' | b'v' | b'p', ..]) {
+        // All three are rare: told apart by their first letters. They show payloads, and go with them.
+        if kept && matches!(body.action, [b'm' | b'v' | b'p', ..]) {
             for ((_, action, _), count) in PROJECTIONS.iter().zip(&mut self.projected) {
                 *count += u64::from(body.action == action.as_bytes());
             }

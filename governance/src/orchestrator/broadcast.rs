@@ -3,7 +3,19 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::vocabulary::{AgentId, AgentRole, GammaReason, PipelineId, PipelineStatus, ProposalId};
+use crate::vocabulary::{AgentId, AgentRole, GammaReason, PipelineId, PipelineStatus, ProposalId, named};
+
+named! {
+    /// Where a line comes from.
+    pub enum Stream {
+        /// The standard output of an agent's process.
+        Stdout = "stdout",
+        /// Its standard error.
+        Stderr = "stderr",
+        /// Whoever keeps the process.
+        Supervisor = "supervisor",
+    }
+}
 
 /// One event of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,6 +67,19 @@ pub enum Broadcast {
         to: Option<AgentId>,
         /// What.
         content: Value,
+    },
+    /// An agent's process wrote a line.
+    AgentLog {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// Whose process.
+        agent_id: AgentId,
+        /// Where.
+        stream: Stream,
+        /// What, of bounded length and without what could steer a terminal.
+        line: String,
+        /// How many lines before it were left out, as too many came at once.
+        dropped: u64,
     },
     /// A vote opened, or closed without a decision.
     ConsensusEvent {

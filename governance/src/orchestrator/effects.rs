@@ -8,20 +8,17 @@ use super::broadcast::Broadcast;
 use super::conflict::unresolved;
 use super::diagnosis::{Failure, diagnose};
 use super::driver::Driver;
+use super::options::Grants;
 use super::outcome::ProposalSummary;
 use super::run::{Effect, Event};
+use super::telling::Voice;
 use crate::agent::{FAILURE, Instruction, Said};
 use crate::coordination::{DecisionRule, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Role, Unit, free_execution_lock};
 use crate::ledger::Action;
-use crate::store::{Commit, Write, from_json, to_json};
-use crate::vocabulary::{AgentId, AgentRole, Key, PipelineStatus, ProposalId, RevocationType, Section};
-
-/// What an agent may ask its model for in one run.
-const CALLS: u64 = 64;
-/// How many log lines a pipeline keeps.
-const LOG_LINES: u64 = 2_000;
+use crate::store::{Commit, from_json, to_json};
+use crate::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineStatus, ProposalId, RevocationType, Section};
 
 impl Driver {
     /// Does it, and answers what that led to at once.
@@ -34,6 +31,7 @@ impl Driver {
             }
             Effect::Tell(id, instruction) => self.instruct(&id, instruction).await?,
             Effect::Report => self.report().await?,
+            Effect::PartialReport => self.partial_report().await?,
             Effect::Assess => return self.assess().await.map(Some),
             Effect::OpenVote(vote) => self.open_vote(vote).await?,
             Effect::Decide(outcome) => self.decide(outcome).await?,
@@ -95,14 +93,19 @@ impl Driver {
             }
             None => admissions.admit(&self.governor.admission, &self.pipeline, &id, Role { role, tier: self.run.tier }).await?,
         };
-        let runtime = self.options.runtime.name();
+        let runtime = self.options.runtimes.of(role).name();
         let state = self.parts.store.keys().agent_state(&id);
-        self.parts.store.apply(self.governor.commit().merge(state, [("runtime", runtime)])).await?;
-        self.parts.budget(&actor).grant(&self.governor, Unit::Calls, CALLS).await?;
+        self.parts.store.apply(self.governor.commit().merge(state, [("runtime", &runtime)])).await?;
+        let Grants { calls, tokens, cost } = self.options.grants;
+        for (unit, limit) in [(Unit::Calls, Some(calls)), (Unit::Tokens, tokens), (Unit::Cost, cost)] {
+            if let Some(limit) = limit {
+                self.parts.budget(&actor).grant(&self.governor, unit, limit).await?;
+            }
+        }
         let pipeline_id = self.pipeline.clone();
-        self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id.clone(), role, runtime: runtime.to_owned() }).await?;
+        self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id.clone(), role, runtime }).await?;
         self.pulse.touch(&id);
-        self.crew.start(actor, role)
+        self.crew.start(actor, role, &self.governor)
     }
 
     async fn instruct(&mut self, id: &AgentId, instruction: Instruction) -> Result<()> {
@@ -131,6 +134,18 @@ impl Driver {
         let progress = board.entries(Section::Progress).await?;
         let summary: Vec<_> = progress.iter().filter(|e| e.name.as_str().starts_with("report-")).map(|entry| &entry.content).collect();
         self.post_once(Section::Progress, "report", &json!({"agents": summary})).await
+    }
+
+    /// What there is when time is up: what was reported and proposed, and who was not done with what.
+    async fn partial_report(&self) -> Result<()> {
+        let progress = self.board().entries(Section::Progress).await?;
+        let reports: Vec<_> = progress.iter().filter(|e| e.name.as_str().starts_with("report-")).map(|entry| &entry.content).collect();
+        let proposals: Vec<_> =
+            self.proposals().await?.into_iter().map(|p| json!({"name": p.name, "title": p.idea.title, "scores": p.scores})).collect();
+        let late = self.run.agents.iter().filter(|(_, agent)| agent.status == AgentStatus::TimedOut);
+        let late: BTreeMap<_, _> = late.map(|(id, agent)| (id, &agent.told)).collect();
+        let partial = json!({"reason": self.run.reason, "agents": reports, "proposals": proposals, "late": late});
+        self.post_once(Section::Progress, "partial-report", &partial).await
     }
 
     async fn post_once(&self, section: Section, name: &str, content: &serde_json::Value) -> Result<()> {
@@ -234,24 +249,7 @@ impl Driver {
 
     pub async fn tell(&mut self, event: Broadcast) -> Result<()> {
         self.metrics.observe(self.parts.store.ports().clock.now(), &event);
-        if let Some(observer) = &self.options.observer {
-            observer(&event);
-        }
-        let payload = to_json(&event)?;
-        let store = &self.parts.store;
-        let mut line = json!(event);
-        line["at"] = json!(store.ports().clock.now());
-        // Telling is not governed: a run that was stopped still says so.
-        let commit = Commit::default().write(Write::Signal { channel: store.keys().ws_broadcast(), payload }).write(Write::Push {
-            list: self.log(),
-            value: to_json(&line)?,
-            bound: LOG_LINES,
-        });
-        store.apply(commit).await.map(drop)
-    }
-
-    fn log(&self) -> Key {
-        self.parts.store.keys().pipeline_logs(&self.pipeline)
+        Voice::new(&self.parts.store, &self.pipeline, self.options.observer.clone()).tell(&event).await
     }
 }
 

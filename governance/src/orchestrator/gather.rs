@@ -59,10 +59,13 @@ impl Driver {
     async fn agents(&self) -> Result<Vec<AgentSummary>> {
         let mut agents = Vec::new();
         for (id, run) in &self.run.agents {
-            let status = self.parts.admissions().agent(id).await?.map_or(run.status, |agent| agent.status);
+            let agent = self.parts.admissions().agent(id).await?;
+            let status = agent.as_ref().map_or(run.status, |agent| agent.status);
+            let restarts = agent.as_ref().map_or(0, |agent| agent.restarts);
+            let runtime = agent.map_or_else(|| self.options.runtimes.of(run.role).name(), |agent| agent.runtime);
             let spent = self.parts.store.keys().agent_spend(id, Unit::Calls.as_str());
             let calls = self.parts.store.number(spent).await?;
-            agents.push(AgentSummary { id: id.clone(), role: run.role, runtime: self.options.runtime.name().to_owned(), status, calls });
+            agents.push(AgentSummary { id: id.clone(), role: run.role, runtime, status, restarts, calls });
         }
         Ok(agents)
     }
@@ -101,6 +104,7 @@ impl Driver {
         let own = segment.as_ref().map(|segment| segment.id());
         let written = segment.as_ref().map_or(0, |segment| segment.entries());
         let newest = Filter { pipeline: Some(self.pipeline.clone()), newest_first: true, limit: 8, ..Filter::default() };
+        let mut pause = Duration::from_millis(2);
         loop {
             ledger.hurry();
             let listing = ledger.list(&newest).await?;
@@ -108,7 +112,9 @@ impl Driver {
             if caught_up || clock.elapsed() >= until {
                 return ledger.head().await;
             }
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            tokio::time::sleep(pause).await;
+            // Many runs that end together wait for one sequencer, which has better things to do than to be asked.
+            pause = (pause * 2).min(Duration::from_millis(50));
         }
     }
 }

@@ -48,6 +48,9 @@ pub struct AgentSummary {
     pub runtime: String,
     /// How it ended.
     pub status: AgentStatus,
+    /// How often its process was started again.
+    #[serde(default)]
+    pub restarts: u64,
     /// Model calls it was charged for.
     pub calls: u64,
 }

@@ -1,13 +1,28 @@
 //! An agent in a process of its own. Who it is comes privately, by its standard input; the store is all it shares with its governor.
+//!
+//! ```text
+//!   Keeper ── seat, one line, then open for life ──▶ standard input ──▶ ┐
+//!     │                                                                 │ child, leader of its own process group, limited
+//!     │◀── lines, bounded and tagged ─── standard output and error ◀────┘
+//!     │
+//!     └─ its end:  told to go ▶ input closed, SIGTERM ▶ 3 s ▶ SIGKILL to the group     died ▶ started again, if it may be
+//! ```
 
-use std::path::Path;
+mod group;
+mod keeper;
+mod limits;
+mod words;
+
 use std::process::Stdio;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, Command};
 
+pub(super) use self::group::Group;
+pub(super) use self::keeper::Keeper;
+pub(super) use self::words::LastWords;
 use super::parts::Address;
+use super::program::Program;
 use crate::error::{Error, Result};
 use crate::llm::ModelSettings;
 use crate::store::Actor;
@@ -27,39 +42,30 @@ pub struct Seat {
     pub model: ModelSettings,
 }
 
-pub(super) struct Running {
-    child: Child,
-    // Stays open for the child's life: when it closes, the child ends.
-    stdin: Option<ChildStdin>,
-    seat: Vec<u8>,
-}
-
-/// Starts `program agent`.
-pub(super) fn start(program: &Path, seat: &Seat) -> Result<Running> {
-    let mut child = Command::new(program)
-        .arg("agent")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(|e| Error::unavailable("agent_not_started", format!("`{}` could not be started", program.display())).because(e))?;
-    let mut line = serde_json::to_vec(seat).map_err(|e| Error::internal("a seat is not JSON").because(e))?;
-    line.push(b'\n');
-    Ok(Running { stdin: child.stdin.take(), child, seat: line })
-}
-
-impl Running {
-    /// Hands it its seat and waits for its end.
-    pub async fn end(mut self) -> Result<()> {
-        if let Some(stdin) = &mut self.stdin {
-            // A child that is dead already says so by its status.
-            let _ = stdin.write_all(&self.seat).await;
-        }
-        match self.child.wait().await {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => Err(Error::unavailable("agent_died", format!("its process ended with {status}"))),
-            Err(error) => Err(Error::internal("a child process cannot be waited for").because(error)),
-        }
+impl Seat {
+    /// As it is handed over: one line.
+    fn line(&self) -> Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(self).map_err(|e| Error::internal("a seat is not JSON").because(e))?;
+        line.push(b'\n');
+        Ok(line)
     }
+}
+
+/// Starts a program as the leader of a group of its own. Killed when dropped.
+fn start(program: &Program, model: &ModelSettings, group: &Group) -> Result<Child> {
+    let shown = program.command.display();
+    let mut command = Command::new(&program.command);
+    command.args(&program.arguments).env_clear().envs(program.environment(model, |name| std::env::var_os(name)));
+    if let Some(directory) = &program.directory {
+        if !directory.is_dir() {
+            let message = format!("`{shown}` could not be started: its directory `{}` is not there", directory.display());
+            return Err(Error::unavailable("agent_not_started", message));
+        }
+        command.current_dir(directory);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+    let child = command.spawn().map_err(|e| Error::unavailable("agent_not_started", format!("`{shown}` could not be started: {e}")))?;
+    group.led_by(child.id());
+    limits::limit(child.id(), program.quota).inspect_err(|_| group.sweep())?;
+    Ok(child)
 }

@@ -104,7 +104,7 @@ pub struct AgentRun {
     /// What went wrong with it.
     pub error: Option<String>,
     /// The code of that, where it is known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
 }
 
@@ -213,6 +213,8 @@ pub enum Effect {
     Tell(AgentId, Instruction),
     /// Write the report of what was proposed.
     Report,
+    /// Write a report of what there is, when time is up.
+    PartialReport,
     /// Find out what the judgements leave unresolved.
     Assess,
     /// Put the proposals to the vote.

@@ -278,7 +278,10 @@ impl Run {
         let late: Vec<_> = self.alive().filter(|(_, agent)| agent.owes()).map(|(id, _)| id.clone()).collect();
         let ready = self.alive().any(|(_, agent)| agent.done);
         if self.status != PipelineStatus::Running || !ready {
-            return self.end(PipelineStatus::Timeout, why);
+            let mut effects = self.end(PipelineStatus::Timeout, why);
+            // Before the agents go: what they have done until now is what there is.
+            effects.insert(0, Effect::PartialReport);
+            return effects;
         }
         // Who is late stays behind; the report is written with what there is.
         for id in &late {

@@ -24,7 +24,7 @@ pub struct Accepted {
     pub generation: u64,
     /// The store's time.
     pub at: Millis,
-    /// One number per write; see [`Write`].
+    /// One number per write; see [`Write`](super::Write).
     pub results: SmallVec<[u64; 4]>,
     /// Whether this answer was remembered from an earlier call with the same token.
     pub repeated: bool,

@@ -47,13 +47,17 @@ impl Store {
     ///
     /// Returns the new generation. Harmless on a store that has lost nothing, except that every agent must be admitted again.
     pub async fn recover(&self) -> Result<u64> {
+        self.recover_with(Vec::new()).await
+    }
+
+    /// The same, with what the store must hold again before anybody is let in. What it holds already is left as it is.
+    pub async fn recover_with(&self, again: Vec<Commit>) -> Result<u64> {
         let keys = self.keys();
         if let Some((_, witness)) = self.record() {
             self.inner.seen.fetch_max(witness.generation().await?, Ordering::AcqRel);
         }
         // Above everything that was ever acknowledged, also on a server whose clock is behind.
         let floor = self.seen().max(self.now().await?.0);
-        let raised = self.raise_above(&keys.generation(), floor).await?;
         self.raise_above(&keys.epoch(), floor).await?;
         for text in self.scan(keys.prefix()).await? {
             let own = |suffix: &str| text.ends_with(suffix);
@@ -64,6 +68,11 @@ impl Store {
                 self.unfenced(commit).await?;
             }
         }
+        for commit in again {
+            self.unfenced(commit).await?;
+        }
+        // INVARIANT: last of all: a store whose generation is missed denies everybody, so nobody gets in before the rest is done.
+        let raised = self.raise_above(&keys.generation(), floor).await?;
         let mut fields = vec![("format", FORMAT.to_string()), ("lineage", raised.to_string()), ("recovered", raised.to_string())];
         fields.extend(self.record().map(|(ledger, _)| ("ledger", ledger.to_string())));
         // Nobody set it up since it was emptied: then it is still the one that this handle knows.

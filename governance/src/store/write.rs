@@ -19,7 +19,7 @@ pub struct Event {
     pub bound: u64,
 }
 
-/// What a commit writes. Each answers with a number, given in [`Accepted::results`].
+/// What a commit writes. Each answers with a number, given in [`Accepted::results`](super::Accepted::results).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Write {

@@ -82,17 +82,21 @@ fn a_part_of_the_record_is_exported() {
     let out = file.to_str().unwrap();
     user.object(&["ledger", "export", "--from", "50", "--out", out]);
     let exported = lines(&std::fs::read_to_string(&file).unwrap());
-    assert_eq!((&exported[0]["from"], &exported[1]["seq"]), (&50.into(), &50.into()));
+    assert_eq!((&exported[0]["from"], &exported[1]["gap"]["through"], &exported[2]["seq"]), (&50.into(), &49.into(), &50.into()));
     assert_eq!(user.object(&["ledger", "verify", "--file", out])["intact"], true, "what came before is vouched for by its roots");
 
     let of_second = user.does(&["ledger", "export", "--pipeline", &second]);
-    assert!(of_second.err.contains("the head that it goes up to: {"), "{of_second:?}");
     std::fs::write(&file, &of_second.out).unwrap();
     let exported = lines(&of_second.out);
-    let entries = &exported[1..exported.len() - 1];
+    let (entries, gaps): (Vec<_>, Vec<_>) = exported[1..exported.len() - 1].iter().partition(|line| line["gap"].is_null());
     assert!(entries.len() > 50 && entries.iter().all(|entry| entry["pipeline_id"] == second.as_str()));
-    user.does(&["ledger", "verify", "--file", out]).explains("without --pipeline");
-    assert!(!of_second.out.contains(&first));
+    assert!(!gaps.is_empty() && !of_second.out.contains(&first));
+    // Each of its entries is proven to be in the record that the head signs.
+    let checked = user.object(&["ledger", "verify", "--file", out]);
+    assert_eq!((&checked["intact"], &checked["report"]["entries"]), (&true.into(), &entries.len().into()));
+    assert!(user.does(&["ledger", "verify", "--file", out]).out.contains("that none is left out is not"));
+    std::fs::write(&file, of_second.out.replacen("\"vote\"", "\"note\"", 1)).unwrap();
+    assert_eq!(user.does(&["ledger", "verify", "--file", out]).code, Some(1));
 
     user.does(&["ledger", "export", "--from", "100000"]).explains("the record ends with");
     user.does(&["ledger", "export", "--from", "0"]).explains("");
@@ -108,15 +112,15 @@ fn a_table_for_spreadsheets_has_every_column_and_every_entry() {
     let (user, id) = settled(CACHE);
     let table = user.does(&["ledger", "export", "--pipeline", &id, "--format", "csv"]);
     let rows: Vec<_> = table.out.lines().collect();
-    assert_eq!(rows[0], "seq,segment,number,at,kind,action,agent_id,pipeline_id,intent,result,payload");
+    assert_eq!(rows[0], "seq,segment,number,at,kind,action,agent_id,pipeline_id,intent,result,payload,payload_hash");
     let listed = user.objects(&["ledger", "list", "--pipeline", &id, "--limit", "10000"]);
     assert_eq!(rows.len() - 1, listed.len());
     for (row, entry) in rows[1..].iter().zip(&listed) {
         assert!(row.starts_with(&format!("{},", entry["seq"])), "{row}");
         let payload = entry["payload"].as_str().unwrap().replace('"', "\"\"");
-        assert!(row.ends_with(&format!(",\"{payload}\"")), "{row}");
+        assert!(row.ends_with(&format!(",\"{payload}\",")), "{row}");
     }
-    assert!(table.err.contains("the head that it goes up to"));
+    assert!(table.err.contains("cannot be checked"));
 }
 
 #[test]
@@ -145,7 +149,7 @@ fn whoever_reads_slowly_is_told_how_far_it_is_and_whoever_stops_reading_ends_it_
     let (mut out, mut err) = (BufReader::new(child.stdout.take().unwrap()), BufReader::new(child.stderr.take().unwrap()));
     let mut first = String::new();
     out.read_line(&mut first).unwrap();
-    assert!(first.starts_with("{\"export\":1"), "{first}");
+    assert!(first.starts_with("{\"export\":2"), "{first}");
     // The clock that it counts a second on is the machine's; nothing else can be waited for.
     std::thread::sleep(Duration::from_millis(1_300));
     let mut rest = String::new();

@@ -145,7 +145,12 @@ fn an_agent_whose_heart_stops_is_revoked_and_one_whose_heart_beats_is_not(on: Ba
         let broken = Filter { action: Some(Action::Violation), ..Filter::default() };
         until("the violation is in the record", async || !ledger.list(&broken).await.unwrap().actions.is_empty()).await;
         let told = ledger.list(&broken).await.unwrap().actions;
-        assert!(told.len() == 1 && told[0].payload.contains("heartbeat_lost") && told[0].agent_id.as_ref() == Some(&dying.id), "{told:?}");
+        assert!(
+            told.len() == 1
+                && told[0].payload.as_ref().is_some_and(|payload| payload.contains("heartbeat_lost"))
+                && told[0].agent_id.as_ref() == Some(&dying.id),
+            "{told:?}"
+        );
         until("nothing is left to look after", async || charges(&store).await.is_empty()).await;
         house.close().await;
     });

@@ -1,6 +1,7 @@
 //! The record, and the shared state itself.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as Arguments, Subcommand, ValueEnum};
 
@@ -29,6 +30,8 @@ pub enum Ledger {
     },
     /// Write the record out, with the signed head over it
     Export(Export),
+    /// Drop old payloads from the record; their hashes stay, and everything is still checked. Says what would go; goes with --yes
+    Retain(Retain),
     /// Check every entry, every chain and every head; names the first bad one. Changes nothing
     #[command(
         after_help = "With --file the home needs nothing but keys/ledger.pub: an exported record can be checked anywhere.\n\nExamples:\n  \
@@ -49,8 +52,39 @@ governance ledger verify\n  governance ledger verify --head head.json\n  governa
 
 #[derive(Debug, Arguments)]
 #[command(
-    after_help = "A file of JSON lines begins with what it is and ends with the head; `ledger verify --file` checks it. What holds one run only, \
-or is CSV, cannot be checked: its head is told on standard error.\n\nExamples:\n  governance ledger export --out record.jsonl\n  \
+    after_help = "An entry is as old as the first signed head that covers it. What present rights rest on (stops, revocations, promotions, \
+spending) and the ledger's own bookkeeping keep their payloads. The record itself asks for what goes, and whoever keeps house carries it \
+out; by itself it does so for what is older than GUVNOR_AUDIT_RETENTION_DAYS. Dropped payloads cannot be brought back.\n\nExamples:\n  \
+governance ledger retain --older-than 30d\n  governance ledger retain --older-than 30d --yes"
+)]
+pub struct Retain {
+    /// How long ago it must have come into the record, as 30d, 12h, 45m or 10s
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub older_than: Duration,
+    /// Drop them
+    #[arg(long)]
+    pub yes: bool,
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not an age: give a whole number and d, h, m or s, as 30d");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        "d" => 24 * 60 * 60,
+        "h" => 60 * 60,
+        "m" => 60,
+        "s" => 1,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+}
+
+#[derive(Debug, Arguments)]
+#[command(
+    after_help = "A file of JSON lines begins with what it is and ends with the head; `ledger verify --file` checks it. One that holds a single run \
+proves that each entry is in the record and in order, but not that none was left out. CSV is for spreadsheets and cannot be checked: its head \
+is told on standard error.\n\nExamples:\n  governance ledger export --out record.jsonl\n  \
 governance ledger export --from 1000 | gzip > record.jsonl.gz\n  governance ledger export --pipeline pipeline-mksufe23 --format csv --out run.csv"
 )]
 pub struct Export {
@@ -72,7 +106,7 @@ pub struct Export {
 pub enum Format {
     /// A JSON object a line, which can be checked
     Jsonl,
-    /// A table with a header, for spreadsheets
+    /// A table with a header, for spreadsheets; cannot be checked
     Csv,
 }
 

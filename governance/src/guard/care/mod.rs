@@ -2,11 +2,13 @@
 
 mod budgets;
 mod receipts;
+mod retention;
 mod sequencing;
 mod signs;
 
 pub use self::budgets::Budgets;
 pub use self::receipts::Receipts;
+pub use self::retention::Retention;
 pub use self::sequencing::Sequencing;
 pub use self::signs::{Heartbeats, Locks};
 

@@ -1,5 +1,5 @@
 -- The record. Everything else can be made again from it.
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE agent_actions (
     seq         INTEGER PRIMARY KEY,
@@ -12,8 +12,11 @@ CREATE TABLE agent_actions (
     pipeline_id TEXT,
     intent      TEXT,
     result      TEXT,
-    payload     TEXT    NOT NULL,
-    chain       BLOB    NOT NULL
+    payload     TEXT,
+    -- In place of a payload that was dropped.
+    payload_hash BLOB,
+    chain       BLOB    NOT NULL,
+    CHECK ((payload IS NULL) = (payload_hash IS NOT NULL))
 ) STRICT;
 
 -- An outcome stands in its intent's segment, unless somebody else found it out: only those need an index.
@@ -21,6 +24,7 @@ CREATE INDEX agent_actions_elsewhere ON agent_actions (intent)
     WHERE intent IS NOT NULL AND substr(intent, 1, length(segment) + 1) <> segment || '.';
 CREATE INDEX agent_actions_agent ON agent_actions (agent_id) WHERE agent_id IS NOT NULL;
 CREATE INDEX agent_actions_pipeline ON agent_actions (pipeline_id) WHERE pipeline_id IS NOT NULL;
+CREATE INDEX agent_actions_retention ON agent_actions (seq) WHERE action = 'retention';
 CREATE INDEX agent_actions_metric ON agent_actions (seq) WHERE action = 'metric';
 CREATE INDEX agent_actions_violation ON agent_actions (seq) WHERE action = 'violation';
 CREATE INDEX agent_actions_promotion ON agent_actions (seq) WHERE action = 'promotion';
@@ -100,6 +104,14 @@ CREATE TABLE witness (
     store      TEXT PRIMARY KEY,
     generation INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- How far payloads were dropped, where the record says so. Only how far the work is: what may be missing is told by the record itself.
+CREATE TABLE retention (
+    one   INTEGER PRIMARY KEY CHECK (one = 1),
+    done  INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO retention (one, done) VALUES (1, 0);
 
 -- The highest fence that has sequenced, and the tree it left.
 CREATE TABLE sequencer (

@@ -6,6 +6,10 @@ use rusqlite::ErrorCode;
 
 use crate::error::{Error, ErrorKind};
 
+/// What helps a damaged file.
+const PUT_BACK: &str =
+    "end every program that uses it, put a copy of it back or, without one, remove it, then run `governance store recover`";
+
 /// An error of SQLite on a file, by what the caller can do about it.
 pub(super) fn failed(path: &Path, error: rusqlite::Error) -> Error {
     let file = path.display();
@@ -17,9 +21,7 @@ pub(super) fn failed(path: &Path, error: rusqlite::Error) -> Error {
             format!("the disk that holds `{file}` is full: free some space and ask again; nothing that was acknowledged is lost"),
         ),
         Some(ErrorCode::NotADatabase) => not_a_store(path, "it is not an SQLite file"),
-        Some(ErrorCode::DatabaseCorrupt) => {
-            Error::corrupt("store_damaged", format!("`{file}` is damaged: put a copy of it back, then run `governance store recover`"))
-        }
+        Some(ErrorCode::DatabaseCorrupt) => Error::corrupt("store_damaged", format!("`{file}` is damaged: {PUT_BACK}")),
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => not_writable(path),
         Some(ErrorCode::SystemIoFailure) => {
             Error::unavailable("store_io", format!("`{file}` could not be read or written: look at the disk"))
@@ -50,6 +52,10 @@ pub(super) fn not_writable(path: &Path) -> Error {
 pub(super) fn moved(path: &Path) -> Error {
     let message = format!("`{}` was deleted or replaced while it was in use: restart every program that uses it", path.display());
     Error::corrupt("store_moved", message)
+}
+
+pub(super) fn cut(path: &Path) -> Error {
+    Error::corrupt("store_damaged", format!("`{}` was cut off while it was in use: {PUT_BACK}", path.display()))
 }
 
 pub(super) fn closed(path: &Path) -> Error {

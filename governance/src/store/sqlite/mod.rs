@@ -76,6 +76,7 @@ impl Sqlite {
         let (sender, inbox) = channel();
         let writer = Writer {
             file: writer::identity(&path).ok_or_else(|| failure::moved(&path))?,
+            length: 0,
             path: path.to_path_buf(),
             connection,
             cache: cache::Cache::default(),

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::cache::Cache;
 use super::cells::Rows;
 use super::checkpoint::Checkpoint;
-use super::failure::{busy, failed, moved};
+use super::failure::{busy, cut, failed, moved};
 use super::row::number;
 use super::time::StoreClock;
 use crate::error::Result;
@@ -54,8 +54,9 @@ pub(super) struct Writer {
     pub data_version: i64,
     pub purged: Millis,
     pub checkpoint: Checkpoint,
-    /// The file's identity, to notice that it was replaced.
+    /// The file's identity, to notice that it was replaced, and the longest that it was, to notice that it was cut off.
     pub file: (u64, u64),
+    pub length: u64,
 }
 
 impl Writer {
@@ -153,7 +154,7 @@ impl Writer {
     }
 
     fn carry_out(&mut self, commits: &[&Commit]) -> Result<Vec<Outcome>> {
-        self.refuse_replaced_file()?;
+        self.refuse_strange_file()?;
         self.catch_up()?;
         let now = self.clock.now();
         let mut wrote = false;
@@ -200,9 +201,18 @@ impl Writer {
         self.clock.write(&self.connection, 1).map_err(|e| failed(&self.path, e))
     }
 
-    /// A file that was deleted or replaced is no longer the one that other processes see.
-    fn refuse_replaced_file(&self) -> Result<()> {
-        if identity(&self.path) == Some(self.file) { Ok(()) } else { Err(moved(&self.path)) }
+    /// A file that was deleted or replaced is no longer the one that other processes see. One that became shorter was cut off: nothing here
+    /// ever shrinks it, and SQLite itself notices only when it reads a page that is gone.
+    fn refuse_strange_file(&mut self) -> Result<()> {
+        let found = std::fs::metadata(&self.path).map_err(|_| moved(&self.path))?;
+        if (found.dev(), found.ino()) != self.file {
+            return Err(moved(&self.path));
+        }
+        if found.len() < self.length {
+            return Err(cut(&self.path));
+        }
+        self.length = found.len();
+        Ok(())
     }
 }
 

@@ -1,0 +1,91 @@
+//! What a run, an agent and the record may take: by the environment, then by the file.
+
+use std::time::Duration;
+
+use super::{File, bad_value};
+use crate::error::Result;
+use crate::llm::Mode;
+use crate::orchestrator::{Grants, Limits};
+
+/// How long the ledger keeps payloads, unless told otherwise.
+pub const DEFAULT_RETENTION: Duration = Duration::from_secs(90 * DAY);
+pub(super) const DAY: u64 = 24 * 60 * 60;
+/// The longest that they can be told to be kept; for ever is another thing.
+const MAX_RETENTION_DAYS: u64 = 36_500;
+
+/// When a run needs help: by the environment, then by the file.
+pub(super) fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Limits> {
+    let default = Limits::default();
+    let number = |name: &str, filed: Option<f64>, highest: f64| match set(name) {
+        None if filed.is_none_or(|number| (0.0..=highest).contains(&number)) => Ok(filed),
+        None => Err(bad_value("config.toml", &format!("{filed:?}"), &format!("numbers from 0 to {highest}"))),
+        Some(value) => {
+            let parsed = value.parse::<f64>().ok().filter(|number| (0.0..=highest).contains(number));
+            parsed.map(Some).ok_or_else(|| bad_value(name, &value, &format!("a number from 0 to {highest}")))
+        }
+    };
+    let mut limits = default;
+    if let Some(seconds) = number("GAMMA_STUCK_THRESHOLD", file.gamma_stuck_threshold, 86_400.0)? {
+        limits.patience.mediate = Duration::from_secs_f64(seconds);
+        // The ladder's rungs keep their distances.
+        limits.patience.revoke = limits.patience.mediate * 2;
+    }
+    limits.conflicts = match set("GAMMA_CONFLICT_THRESHOLD") {
+        Some(value) => value.parse().map_err(|_| bad_value("GAMMA_CONFLICT_THRESHOLD", &value, "a number of proposals"))?,
+        None => file.gamma_conflict_threshold.unwrap_or(default.conflicts),
+    };
+    let complexity = number("GAMMA_COMPLEXITY_THRESHOLD", file.gamma_complexity_threshold, 1.0)?;
+    limits.complexity = complexity.unwrap_or(default.complexity);
+    let recoveries = match set("GOVERNANCE_RECOVERIES") {
+        Some(value) => Some(value.parse().map_err(|_| bad_value("GOVERNANCE_RECOVERIES", &value, RECOVERIES))?),
+        None => file.recoveries,
+    };
+    limits.recoveries = recoveries.unwrap_or(default.recoveries);
+    if limits.recoveries > default.recoveries {
+        return Err(bad_value("recoveries", &limits.recoveries.to_string(), RECOVERIES));
+    }
+    Ok(limits)
+}
+
+const RECOVERIES: &str = "a number of automatic recoveries, at most 3";
+
+/// What an agent may spend on its model: by the environment, then by the file, then by whether the model costs.
+pub(super) fn grants(set: &impl Fn(&str) -> Option<String>, file: &File, mode: Mode) -> Result<Grants> {
+    let usual = if mode == Mode::Local { Grants::default() } else { Grants::metered() };
+    let whole = |name: &str, filed: Option<u64>| match set(name) {
+        Some(value) => value.parse().map(Some).map_err(|_| bad_value(name, &value, "a whole number")),
+        None => Ok(filed),
+    };
+    let dollars = match set("GOVERNANCE_DOLLARS_PER_AGENT") {
+        Some(value) => Some(value.parse::<f64>().map_err(|_| bad_value("GOVERNANCE_DOLLARS_PER_AGENT", &value, DOLLARS))?),
+        None => file.dollars_per_agent,
+    };
+    if let Some(dollars) = dollars.filter(|dollars| !(0.0..=1e6).contains(dollars)) {
+        return Err(bad_value("dollars_per_agent", &dollars.to_string(), DOLLARS));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a possible sum")]
+    let millionths = |dollars: f64| (dollars * 1e6).round() as u64;
+    Ok(Grants {
+        calls: whole("GOVERNANCE_CALLS_PER_AGENT", file.calls_per_agent)?.unwrap_or(usual.calls),
+        tokens: whole("GOVERNANCE_TOKENS_PER_AGENT", file.tokens_per_agent)?.or(usual.tokens),
+        cost: dollars.map(millionths).or(usual.cost),
+    })
+}
+
+const DOLLARS: &str = "a sum of dollars from 0 to 1000000";
+
+/// How long payloads are kept: by the environment, then by the file; 0 for ever.
+pub(super) fn retention(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Option<Duration>> {
+    let (name, wanted) = ("GUVNOR_AUDIT_RETENTION_DAYS", "whole days, at most 36500, or 0 to keep payloads for ever");
+    let said = set(name);
+    let days = match (&said, file.audit_retention_days) {
+        (Some(value), _) => value.parse().map_err(|_| bad_value(name, value, wanted))?,
+        (None, Some(days)) => days,
+        (None, None) => return Ok(Some(DEFAULT_RETENTION)),
+    };
+    if days > MAX_RETENTION_DAYS {
+        let name = if said.is_some() { name } else { "audit_retention_days" };
+        return Err(bad_value(name, &days.to_string(), wanted));
+    }
+    Ok((days > 0).then(|| Duration::from_secs(days * DAY)))
+}
