@@ -9,10 +9,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyList, PyTuple, PyTzInfo};
 use serde_json::Value;
 
+use ::governance::Result;
 use ::governance::coordination::DecisionRule;
 use ::governance::guard::Unit;
 use ::governance::ledger::{Action, EntryKind, OutcomeResult};
-use ::governance::Result;
 use ::governance::vocabulary::*;
 
 use crate::error::raise;
