@@ -109,8 +109,7 @@ impl Place {
             Mode::Blocking => wait(py, &self.handle, future)?.answer(py, self),
             Mode::Async => {
                 let (place, here) = (self.clone(), self.clone());
-                let future =
-                    async move { future.await.map(|value| Answered { value, place }).map_err(|e| Python::attach(|py| raise(py, &e))) };
+                let future = async move { Ok(Answered { value: future.await, place }) };
                 coroutine(py, move |py| {
                     // Begun later than it was made, perhaps after a fork.
                     let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
