@@ -99,10 +99,15 @@ try {
   await budget.grant('calls', 2 ** 40)
   const share = await budget.allowance('calls', 2 ** 39, 600_000)
   await share.draw(1)
-  await compared('the boundary', async (check) => now(check), {
-    'tryDraw': () => share.tryDraw(1),
-    'an empty function of JavaScript': () => {},
+  const agent = await file.governance.agent('alpha', await file.governance.begin('a bench'))
+  const { model } = agent
+  await compared('checks, that wait for nothing', async (check) => now(check), {
+    'agent.check()': () => agent.check(),
+    'model.isOpen()': () => model.isOpen(),
+    'share.left()': () => share.left(),
+    'share.tryDraw(1), on the record': () => share.tryDraw(1),
   })
+  await agent.leave()
   sqlite?.close()
   await file.governance.close()
 

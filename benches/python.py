@@ -88,7 +88,7 @@ def blocking_puts(url: str, home: Path, socket: str) -> None:
 
 async def async_puts(url: str, home: Path, socket: str) -> None:
     plain = redis.asyncio.Redis(unix_socket_path=socket)
-    async with Governance.open(home=home / "c", store=url) as governance:
+    async with Governance.open(home=home / "a", store=url) as governance:
         put = chain(await governance.blackboard("t", "b"))
         own, other, many, many_other = [], [], [], []
         names = [f"e-{number}" for number in range(50)]

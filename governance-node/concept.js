@@ -1,7 +1,7 @@
 // Turns a table of what a concept can do into its class. Each method hands its arguments to the core as one JSON text, by name, and answers
 // with what the core's text says; nothing is decided here.
 
-import { call, callAsync } from './errors.js'
+import { call, callAsync, mended } from './errors.js'
 import { named } from './json.js'
 import { native } from './native.js'
 import { Stream } from './stream.js'
@@ -64,8 +64,13 @@ export const concept = (name, table) => {
     })
   }
   for (const check of checks) {
+    // Without `call`: it is asked before every step of hot loops.
     define(prototype, check, function (given) {
-      return call(() => held(this)[check](given))
+      try {
+        return held(this)[check](given)
+      } catch (error) {
+        throw mended(error)
+      }
     })
   }
   for (const property of properties) {

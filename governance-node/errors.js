@@ -33,7 +33,8 @@ export const {
 
 const WRONG = /^(\w+Expected|InvalidArg)$/
 
-const mended = (error) => {
+/** An error of the addon as ours. */
+export const mended = (error) => {
   const told = error?.cause?.message
   // The boundary itself refuses what is not even of the right type.
   if (WRONG.test(error?.code)) return new InvalidError(`the value does not fit: ${error.message}`, { kind: 'invalid', code: 'wrong_shape' })

@@ -1,8 +1,11 @@
 //! Certificates for servers under test, and the authority that signs them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// An authority of its own, and a server's certificate that it signed, in a folder.
 pub struct Certificates {
@@ -40,6 +43,15 @@ impl Certificates {
             .chain(["--tls-key-file", &path("server.key"), "--tls-ca-cert-file", &path("ca.pem")])
             .map(str::to_owned)
             .collect()
+    }
+
+    /// The server's certificate and key, for a server in this process.
+    pub fn server(&self) -> rustls::ServerConfig {
+        let chain = CertificateDer::pem_file_iter(self.path("server.pem")).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(self.path("server.key")).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        versions.with_no_client_auth().with_single_cert(chain, key).unwrap()
     }
 
     fn path(&self, name: &str) -> PathBuf {

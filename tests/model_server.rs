@@ -61,6 +61,7 @@ pub struct ModelServer {
     pub url: String,
     told: Arc<Mutex<Told>>,
     task: JoinHandle<()>,
+    front: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
@@ -84,7 +85,27 @@ impl ModelServer {
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let router = Router::new().route("/v1/chat/completions", post(answer)).with_state(told.clone());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, told, task }
+        Self { url, told, task, front: None }
+    }
+
+    /// The same behind TLS. Its URL names `localhost`.
+    pub async fn behind_tls(mut self, config: rustls::ServerConfig) -> Self {
+        let inner = self.url.trim_start_matches("http://").trim_end_matches("/v1").to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.url = format!("https://localhost:{}/v1", listener.local_addr().unwrap().port());
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        self.front = Some(tokio::spawn(async move {
+            while let Ok((outer, _)) = listener.accept().await {
+                let (acceptor, inner) = (acceptor.clone(), inner.clone());
+                tokio::spawn(async move {
+                    // A client that does not trust the certificate ends it here.
+                    let Ok(mut outer) = acceptor.accept(outer).await else { return };
+                    let mut inner = tokio::net::TcpStream::connect(inner).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                });
+            }
+        }));
+        self
     }
 
     /// Every request so far.
@@ -96,6 +117,9 @@ impl ModelServer {
 impl Drop for ModelServer {
     fn drop(&mut self) {
         self.task.abort();
+        if let Some(front) = &self.front {
+            front.abort();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What crosses the boundary: one JSON text in, one JSON text out. Twice as fast as walking objects, and every number is judged in one place.
 
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -64,20 +65,15 @@ fn inexact(value: &Value) -> Option<&Value> {
 
 /// A version, an amount, a count.
 pub fn whole(number: &Value) -> Result<u64> {
-    // JavaScript writes large ones as `1e21`, and 2.0 as `2`: what is no integer here is none there.
-    let whole = number.as_u64().filter(|n| *n <= EXACT);
-    whole.ok_or_else(|| Core::invalid("not_whole", format!("`{number}` is not a whole number from 0 to 2^53 - 1")).into())
+    // JavaScript writes 2.0 as `2`: what is no integer here is none there.
+    Ok(number.as_u64().filter(|n| *n <= EXACT).ok_or_else(|| not_whole(number, "2^53"))?)
 }
 
 /// The same, where it crosses as a number because it must be fast.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "checked: it is exact")]
 pub fn counted(number: f64) -> Result<u64> {
     let exact = (0.0..=EXACT as f64).contains(&number) && number.fract() == 0.0;
-    if exact {
-        Ok(number as u64)
-    } else {
-        Err(Core::invalid("not_whole", format!("`{number}` is not a whole number from 0 to 2^53 - 1")).into())
-    }
+    if exact { Ok(number as u64) } else { Err(not_whole(number, "2^53").into()) }
 }
 
 /// And back.
@@ -88,8 +84,7 @@ pub fn counts(number: u64) -> Result<f64> {
 
 /// The same, where the core counts in 32 bits.
 pub fn small(number: &Value) -> Result<u32> {
-    let small = u32::try_from(whole(number)?);
-    small.map_err(|_| Core::invalid("not_whole", format!("`{number}` is not a whole number from 0 to 2^32 - 1")).into())
+    Ok(u32::try_from(whole(number)?).map_err(|_| not_whole(number, "2^32"))?)
 }
 
 /// A span of milliseconds.
@@ -111,26 +106,30 @@ pub fn text(answer: &impl Serialize) -> Result<String> {
     String::from_utf8(written).map_err(|error| Core::internal("the answer is not text").because(error).into())
 }
 
+fn not_whole(number: impl Display, end: &str) -> Core {
+    Core::invalid("not_whole", format!("`{number}` is not a whole number from 0 to {end} - 1"))
+}
+
 fn too_large(number: &str) -> Core {
-    Core::invalid(
-        "number_too_large",
-        format!("`{number}` is a whole number beyond 2^53 - 1, which JavaScript would change: keep it as a text"),
-    )
+    let why = format!("`{number}` is a whole number beyond 2^53 - 1, which JavaScript would change: keep it as a text");
+    Core::invalid("number_too_large", why)
 }
 
 /// JSON without whole numbers that JavaScript cannot hold.
 struct Exactly;
 
+fn held(exact: bool, value: impl Display) -> io::Result<()> {
+    if exact { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidData, value.to_string())) }
+}
+
 impl Formatter for Exactly {
     fn write_u64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: u64) -> io::Result<()> {
-        if value > EXACT { Err(io::Error::new(io::ErrorKind::InvalidData, value.to_string())) } else { write!(writer, "{value}") }
+        held(value <= EXACT, value)?;
+        write!(writer, "{value}")
     }
 
     fn write_i64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: i64) -> io::Result<()> {
-        if value.unsigned_abs() > EXACT {
-            Err(io::Error::new(io::ErrorKind::InvalidData, value.to_string()))
-        } else {
-            write!(writer, "{value}")
-        }
+        held(value.unsigned_abs() <= EXACT, value)?;
+        write!(writer, "{value}")
     }
 }

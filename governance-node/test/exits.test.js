@@ -16,7 +16,7 @@ const ended = (home, how) =>
     execFile(process.execPath, [program, home, how], { timeout: 20_000 }, done)
   })
 
-test('two hundred processes end in the middle of their work, all of them cleanly', { timeout: 120_000 }, async () => {
+test('two hundred processes end in the middle of their work, all of them cleanly', { timeout: 300_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'governance-'))
   const ways = ['exit', 'throw', 'close']
   let begun = 0

@@ -29,6 +29,14 @@ export async function used(): Promise<BoardEntry[]> {
   const outcome = await votes.outcome('p')
   const won: string | null = outcome.outcome === 'decided' ? outcome.option : null
   const intact: boolean = (await governance.ledger.verify()).intact && (await governance.catchUp(left))
+  await using agent = await governance.agent('alpha', await governance.begin('an objective'), { tier: 'T1' })
+  for await (const step of agent.steps()) {
+    const done: boolean = await step.run(async ({ proposal }) => (proposal ? agent.voteBest(proposal) : agent.propose()))
+    if (!done) agent.check()
+  }
+  const reply: string = (await agent.model.chat([{ role: 'user', content: 'why?' }])).content
+  const event = await agent.nextEvent()
+  if (event?.event === 'budget_low') console.log(event.unit, reply)
   // @ts-expect-error no such option
   await bus.join({ capcity: 5 })
   // @ts-expect-error milliseconds are a number

@@ -9,11 +9,13 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyList, PyTuple, PyTzInfo};
 use serde_json::Value;
 
+use ::governance::Result;
 use ::governance::coordination::DecisionRule;
 use ::governance::guard::Unit;
 use ::governance::ledger::{Action, EntryKind, OutcomeResult};
 use ::governance::vocabulary::*;
 
+use crate::error::raise;
 use crate::hosted::Place;
 use crate::{json, vocabulary};
 
@@ -24,7 +26,7 @@ pub trait Answer: Send + Sized + 'static {
 
 /// An answer on its way to an event loop.
 pub struct Answered<T> {
-    pub value: T,
+    pub value: Result<T>,
     pub place: Place,
 }
 
@@ -34,7 +36,7 @@ impl<'py, T: Answer> IntoPyObject<'py> for Answered<T> {
     type Error = PyErr;
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.value.answer(py, &self.place)
+        self.value.map_err(|error| raise(py, &error))?.answer(py, &self.place)
     }
 }
 

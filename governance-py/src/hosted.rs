@@ -10,7 +10,6 @@ use ::governance::{Error, Result};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple};
 use pyo3_async_runtimes::generic::future_into_py_with_locals;
 use pyo3_async_runtimes::{TaskLocals, get_running_loop};
 use tokio::runtime::Handle;
@@ -18,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Answer, Answered};
 use crate::error::raise;
+use crate::gate::{self, Inside};
 use crate::runtime::{self, Ours, wait};
 
 /// How calls are answered.
@@ -55,7 +55,7 @@ pub struct Place {
 
 impl Place {
     pub fn new(py: Python<'_>, mode: Mode) -> PyResult<Self> {
-        let handle = runtime::check(py).and_then(|()| runtime::handle()).map_err(|error| raise(py, &error))?;
+        let handle = gate::enter(py).and_then(|_inside| runtime::handle()).map_err(|error| raise(py, &error))?;
         Ok(Self { pid: process::id(), mode, handle, closed: CancellationToken::new() })
     }
 
@@ -64,16 +64,16 @@ impl Place {
     }
 
     /// Whether calls still make sense here.
-    pub fn check(&self, py: Python<'_>) -> Result<()> {
-        self.check_process(py)?;
+    fn check(&self) -> Result<()> {
+        self.check_process()?;
         if self.closed.is_cancelled() { Err(closed()) } else { Ok(()) }
     }
 
-    fn check_process(&self, py: Python<'_>) -> Result<()> {
-        if self.pid != process::id() {
-            return Err(Error::invalid("forked", "this was opened before a fork: open it again in this process"));
+    fn check_process(&self) -> Result<()> {
+        if self.pid == process::id() {
+            return Ok(());
         }
-        runtime::check(py)
+        Err(Error::invalid("forked", "this was opened before a fork: open it again in this process"))
     }
 
     /// Begins something at once, and answers with its end.
@@ -109,11 +109,11 @@ impl Place {
             Mode::Blocking => wait(py, &self.handle, future)?.answer(py, self),
             Mode::Async => {
                 let (place, here) = (self.clone(), self.clone());
-                let future =
-                    async move { future.await.map(|value| Answered { value, place }).map_err(|e| Python::attach(|py| raise(py, &e))) };
+                let future = async move { Ok(Answered { value: future.await, place }) };
                 coroutine(py, move |py| {
                     // Begun later than it was made, perhaps after a fork.
-                    here.check_process(py).map_err(|error| raise(py, &error))?;
+                    let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
+                    here.check_process().map_err(|error| raise(py, &error))?;
                     future_into_py_with_locals::<Ours, _, _>(py, running_loop(py)?, future).map(Bound::unbind)
                 })
             }
@@ -126,12 +126,14 @@ impl Place {
         F: Future<Output = Result<R>> + Send + 'static,
     {
         static OPENING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
         let answer = self.answer(py, future)?;
         if self.mode == Mode::Blocking { Ok(answer) } else { OPENING.import(py, "governance._coroutine", "Opening")?.call1((answer,)) }
     }
 
     /// Something that lives here, as Python's class for it.
     pub fn host<'py, T: Send + Sync + 'static>(&self, py: Python<'py>, class: &str, value: T) -> PyResult<Bound<'py, PyAny>> {
+        let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
         let made: Box<dyn Any + Send + Sync> = Box::new(Hosted::new(self.clone(), value));
         py.import(self.mode.module())?.getattr(class)?.call1((Made(Mutex::new(Some(made))),))
     }
@@ -157,10 +159,21 @@ impl Loop {
         self.0.bind(py).call_method0(intern!(py, "create_future"))
     }
 
-    #[pyo3(signature = (*call, **named))]
-    fn call_soon_threadsafe(&self, py: Python<'_>, call: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let real = self.0.bind(py);
-        match real.call_method(intern!(py, "call_soon_threadsafe"), call, named) {
+    // Python's own function instead of a native one: the interpreter may end in the middle of it.
+    #[pyo3(signature = (_completor, future, complete, value, *, context))]
+    fn call_soon_threadsafe<'py>(
+        &self,
+        py: Python<'py>,
+        _completor: &Bound<'py, PyAny>,
+        future: &Bound<'py, PyAny>,
+        complete: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        context: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        static COMPLETE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let (real, _) = (self.0.bind(py), context);
+        let own = COMPLETE.import(py, "governance._coroutine", "complete")?;
+        match real.call_method1(intern!(py, "call_soon_threadsafe"), (own, future, complete, value)) {
             Err(_) if real.call_method0(intern!(py, "is_closed"))?.is_truthy()? => Ok(()),
             called => called.map(drop),
         }
@@ -210,9 +223,16 @@ impl<T: Send + Sync + 'static> Hosted<T> {
         &self.0.place
     }
 
+    /// Goes in, if calls still make sense here.
+    fn enter(&self, py: Python<'_>) -> PyResult<Inside> {
+        let inside = gate::enter(py).and_then(|inside| self.place().check().map(|()| inside));
+        inside.map_err(|error| raise(py, &error))
+    }
+
     /// Looks at something that is known without waiting.
     pub fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&T) -> Result<R>) -> PyResult<R> {
-        self.place().check(py).and_then(|()| look(&self.0)).map_err(|error| raise(py, &error))
+        let _inside = self.enter(py)?;
+        look(&self.0).map_err(|error| raise(py, &error))
     }
 
     /// Carries a call out.
@@ -220,7 +240,7 @@ impl<T: Send + Sync + 'static> Hosted<T> {
     where
         F: Future<Output = Result<R>> + Send + 'static,
     {
-        self.place().check(py).map_err(|error| raise(py, &error))?;
+        let _inside = self.enter(py)?;
         self.place().answer(py, self.place().until_closed(begin(self.0.clone())))
     }
 
@@ -229,7 +249,7 @@ impl<T: Send + Sync + 'static> Hosted<T> {
     where
         F: Future<Output = Result<R>> + Send + 'static,
     {
-        self.place().check(py).map_err(|error| raise(py, &error))?;
+        let _inside = self.enter(py)?;
         self.place().open(py, self.place().until_closed(begin(self.0.clone())))
     }
 
@@ -246,7 +266,8 @@ impl<T: Send + Sync + 'static> Hosted<T> {
             place.closed.cancel();
             closing.await
         };
-        self.place().check_process(py).map_err(|error| raise(py, &error))?;
+        let inside = gate::enter(py).and_then(|inside| self.place().check_process().map(|()| inside));
+        let _inside = inside.map_err(|error| raise(py, &error))?;
         self.place().answer(py, closing)
     }
 }
@@ -278,6 +299,11 @@ impl<T: Send> Drop for Kept<T> {
             unsafe { ManuallyDrop::drop(value) }
         };
         // The last handle on a store waits for its threads: not with the interpreter held, which no thread of the runtime does.
-        if Handle::try_current().is_ok() { drop_value() } else { Python::attach(|py| py.detach(drop_value)) }
+        if Handle::try_current().is_ok() {
+            drop_value();
+        } else {
+            // An interpreter that is ending waits for nothing more.
+            Python::attach(|py| gate::enter(py).map(|_inside| py.detach(drop_value))).unwrap_or_default();
+        }
     }
 }

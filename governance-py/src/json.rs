@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 use crate::error::raise;
+use crate::gate;
 
 // As deep as serde_json reads; a value that holds itself ends here.
 const MAX_DEPTH: usize = 128;
@@ -59,6 +60,7 @@ fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> 
     if value.is_instance_of::<PyType>() {
         return Ok(None);
     }
+    let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
     if let Some(dump) = value.getattr_opt(intern!(py, "model_dump"))? {
         let json = PyDict::new(py);
         json.set_item(intern!(py, "mode"), intern!(py, "json"))?;

@@ -7,6 +7,7 @@ mod budget;
 mod bus;
 mod consensus;
 mod error;
+mod gate;
 mod given;
 mod governance;
 mod hosted;

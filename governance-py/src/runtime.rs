@@ -3,57 +3,66 @@
 //! A `fork` leaves the child without its threads: the child gets a runtime of its own, and refuses what its parent opened. Before the interpreter
 //! ends the runtime is shut down with the interpreter free, so no thread of it meets an interpreter that is ending.
 
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::process;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use ::governance::{Error, Result};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{ContextExt, JoinError, Runtime as Generic};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{self, JoinHandle};
 
 use crate::error::raise;
+use crate::gate;
 
 // How long Ctrl-C waits for a call that waits.
 const TICK: Duration = Duration::from_millis(100);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 // INVARIANT: locked only by a thread that is attached to the interpreter, and never across a wait: a fork finds it open.
-static RUNTIME: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
-// Which thread ends the interpreter, once one does.
-static ENDING: OnceLock<ThreadId> = OnceLock::new();
+static RUNTIME: Mutex<Option<Living>> = Mutex::new(None);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+struct Living {
+    pid: u32,
+    runtime: Runtime,
+    // Ends the thread that hands answers to Python.
+    last: Sender<Option<Work>>,
+}
+
+thread_local! {
+    // That thread, as the runtime's own threads reach it: without a lock that a fork could find closed.
+    static ANSWERS: RefCell<Option<Sender<Option<Work>>>> = const { RefCell::new(None) };
+}
 
 pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let shut_down = wrap_pyfunction!(shut_down, module)?;
     module.py().import("atexit")?.call_method1("register", (shut_down,))?;
+    let forked = PyDict::new(module.py());
+    forked.set_item("after_in_child", wrap_pyfunction!(gate::_forked, module)?)?;
+    module.py().import("os")?.call_method("register_at_fork", (), Some(&forked))?;
     Ok(())
 }
 
 #[pyfunction]
 fn shut_down(py: Python<'_>) {
-    let _ = ENDING.set(thread::current().id());
+    py.detach(|| gate::close(FAREWELL));
     let taken = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
     match taken {
-        Some((pid, runtime)) if pid == process::id() => py.detach(|| runtime.shutdown_timeout(FAREWELL)),
-        foreign => std::mem::forget(foreign),
-    }
-}
-
-/// Refuses what comes after the end. A daemon thread that still calls stops there, as the interpreter would stop it a moment later.
-pub fn check(py: Python<'_>) -> Result<()> {
-    match ENDING.get() {
-        None => Ok(()),
-        Some(ends) if *ends == thread::current().id() => Err(Error::unavailable("no_runtime", "the interpreter is ending")),
-        Some(_) => py.detach(|| {
-            loop {
-                thread::park();
-            }
+        Some(Living { pid, runtime, last }) if pid == process::id() => py.detach(|| {
+            let _ = last.send(None);
+            runtime.shutdown_timeout(FAREWELL);
         }),
+        foreign => std::mem::forget(foreign),
     }
 }
 
@@ -61,13 +70,45 @@ pub fn check(py: Python<'_>) -> Result<()> {
 pub fn handle() -> Result<Handle> {
     let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
     let pid = process::id();
-    if slot.as_ref().is_none_or(|(of, _)| *of != pid) {
-        let built = Builder::new_multi_thread().worker_threads(2).thread_name("governance").enable_all().build();
-        let fresh = built.map_err(|e| Error::unavailable("no_runtime", "no thread can be started").because(e))?;
+    if slot.as_ref().is_none_or(|living| living.pid != pid) {
         // The parent's threads are not here: waiting for them would never end.
-        std::mem::forget(slot.replace((pid, fresh)));
+        std::mem::forget(slot.replace(start(pid)?));
     }
-    slot.as_ref().map(|(_, runtime)| runtime.handle().clone()).ok_or_else(|| Error::internal("no runtime"))
+    slot.as_ref().map(|living| living.runtime.handle().clone()).ok_or_else(|| Error::internal("no runtime"))
+}
+
+fn start(pid: u32) -> Result<Living> {
+    let (last, work) = channel();
+    let answers = last.clone();
+    let started = move || ANSWERS.set(Some(answers.clone()));
+    let built = Builder::new_multi_thread().worker_threads(2).thread_name("governance").on_thread_start(started).enable_all().build();
+    let runtime = built.map_err(|e| Error::unavailable("no_runtime", "no thread can be started").because(e))?;
+    drop(runtime.spawn_blocking(move || hand_over(&work)));
+    Ok(Living { pid, runtime, last })
+}
+
+/// Hands answers to Python: whatever is there with the interpreter taken once, so that none of the runtime's workers ever waits for it.
+fn hand_over(work: &Receiver<Option<Work>>) {
+    while let Ok(Some(first)) = work.recv() {
+        let ends = Python::attach(|_| {
+            hand(first);
+            loop {
+                match work.try_recv() {
+                    Ok(Some(next)) => hand(next),
+                    Ok(None) => return true,
+                    Err(_) => return false,
+                }
+            }
+        });
+        if ends {
+            return;
+        }
+    }
+}
+
+/// One answer that comes to grief must not keep the others.
+fn hand(work: Work) {
+    drop(catch_unwind(AssertUnwindSafe(work)));
 }
 
 /// Waits for a future on the calling thread, with the interpreter free for others, and open to Ctrl-C.
@@ -78,7 +119,7 @@ pub fn wait<T: Send>(py: Python<'_>, handle: &Handle, future: impl Future<Output
         match waited {
             Ok(done) => return done.map_err(|error| raise(py, &error)),
             Err(_) => {
-                check(py).map_err(|error| raise(py, &error))?;
+                gate::check(py).map_err(|error| raise(py, &error))?;
                 py.check_signals()?;
             }
         }
@@ -97,7 +138,8 @@ impl Generic for Ours {
     }
 
     fn spawn_blocking<F: FnOnce() + Send + 'static>(work: F) -> Joined {
-        Joined(current().map(|handle| handle.spawn_blocking(work)))
+        ANSWERS.with_borrow(|answers| answers.as_ref().map(|answers| answers.send(Some(Box::new(work)))));
+        Joined(None)
     }
 }
 

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+import governance
+
 COMMAND = [sys.executable, "-m", "governance"]
 
 
@@ -32,7 +34,9 @@ def test_an_error_is_told_with_exit_code_one(home: Path) -> None:
 
 def test_agents_in_processes_of_their_own_are_started_by_the_same_program(home: Path, tmp_path: Path) -> None:
     script = tmp_path / "governance"
-    script.write_text(f"#!{sys.executable}\nfrom governance.__main__ import main\nmain()\n")
+    # Agents get none of this process's environment: where the package is must be known without it, as it is where it is installed.
+    package = str(Path(governance.__file__).parents[1])
+    script.write_text(f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {package!r})\nfrom governance.__main__ import main\nmain()\n")
     script.chmod(0o755)
     words = [str(script), "run", "Design a caching strategy", "--agents", "process", "--home", str(home)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=60)

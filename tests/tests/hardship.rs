@@ -7,6 +7,8 @@ mod interrupt;
 mod room;
 #[path = "hardship/standing.rs"]
 mod standing;
+#[path = "hardship/tls.rs"]
+mod tls;
 #[path = "hardship/wiped.rs"]
 mod wiped;
 

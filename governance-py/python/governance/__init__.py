@@ -1,6 +1,5 @@
 """Governance for AI agents, in this process. For asyncio; `governance.blocking` has the same for code that waits."""
 
-from . import blocking, records
 from ._governance import (
     AGENT_PHASES_ORDERED,
     AGENT_PHASE_NAMES,
@@ -61,62 +60,78 @@ from ._handles import (
     RevocationEngine,
     Step,
 )
-from .records import (
-    Admitted,
-    AgentAction,
-    AgentEvent,
-    Analysis,
-    Approve,
-    BoardEntry,
-    BoardEvent,
-    BusEvent,
-    BusMember,
-    BusMessage,
-    Cast,
-    Charge,
-    ChatMessage,
-    ChatReply,
-    Choice,
-    Cursor,
-    DeadLetter,
-    Dropped,
-    Exceeded,
-    Exhausted,
-    FaultCount,
-    Faults,
-    Finding,
-    Full,
-    Gap,
-    Idea,
-    Listing,
-    NoQuorum,
-    One,
-    Outcome,
-    Points,
-    Problem,
-    Proposal,
-    ProposalState,
-    Proposed,
-    Rank,
-    Receipt,
-    Report,
-    Response,
-    Revocation,
-    Revoke,
-    RevokedPipeline,
-    Sent,
-    Settled,
-    ShortOf,
-    Spend,
-    Stop,
-    Traits,
-    Undecided,
-    Usage,
-    Variant,
-    VoteEvent,
-    Voter,
-    Written,
-)
+
+# As type checkers know it, without the time that importing `typing` takes.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from . import blocking, records
+    from .records import (
+        Admitted,
+        AgentAction,
+        AgentEvent,
+        Analysis,
+        Approve,
+        BoardEntry,
+        BoardEvent,
+        BusEvent,
+        BusMember,
+        BusMessage,
+        Cast,
+        Charge,
+        ChatMessage,
+        ChatReply,
+        Choice,
+        Cursor,
+        DeadLetter,
+        Dropped,
+        Exceeded,
+        Exhausted,
+        FaultCount,
+        Faults,
+        Finding,
+        Full,
+        Gap,
+        Idea,
+        Listing,
+        NoQuorum,
+        One,
+        Outcome,
+        Points,
+        Problem,
+        Proposal,
+        ProposalState,
+        Proposed,
+        Rank,
+        Receipt,
+        Report,
+        Response,
+        Revocation,
+        Revoke,
+        RevokedPipeline,
+        Sent,
+        Settled,
+        ShortOf,
+        Spend,
+        Stop,
+        Traits,
+        Undecided,
+        Usage,
+        Variant,
+        VoteEvent,
+        Voter,
+        Written,
+    )
+else:
+    # Most of the time of an import would be theirs: the first who needs them waits for it.
+    def __getattr__(name):
+        from importlib import import_module
+
+        if name in ("blocking", "records"):
+            return import_module(f".{name}", __name__)
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals().setdefault(name, getattr(import_module(".records", __name__), name))
+
 
 __all__ = [
     "AGENT_PHASES_ORDERED",

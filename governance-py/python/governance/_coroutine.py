@@ -2,7 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import TracebackType
-from typing import Any, Generic, Optional, Protocol, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Generic, Optional, Protocol, TypeVar, Union, overload
+
+
+if TYPE_CHECKING:
+    # Not needed by who does not wait for it, and slow to import.
+    from asyncio import Future
 
 
 class _Managed(Protocol):
@@ -18,6 +23,12 @@ M = TypeVar("M", bound=_Managed)
 async def coroutine(begin: Callable[[], Awaitable[T]]) -> T:
     """Begins a call when it is first awaited."""
     return await begin()
+
+
+def complete(future: "Future[T]", settle: Callable[[T], None], value: T) -> None:
+    """Hands a value to who awaits it, unless they do not any more."""
+    if not future.done():
+        settle(value)
 
 
 class Opening(Coroutine[Any, Any, M], Generic[M]):

@@ -9,7 +9,7 @@ use governance::ledger::{Filter, Ledger};
 use governance::llm::ChatMessage;
 use governance::store::{Actor, from_json};
 use governance::vocabulary::{TaskId, millis};
-use governance::{Agent, Blackboard, Consensus, ErrorBudget, Governance, Joining, MessageBus, Result, RevocationEngine};
+use governance::{Agent, Blackboard, Config, Consensus, ErrorBudget, Governance, Joining, MessageBus, Result, RevocationEngine};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -84,7 +84,10 @@ macro_rules! classes {
 
 classes! {
     Governance(of: Governance; with) {
-        "open" => unreachable!("every story opens one"),
+        "open" => {
+            let config = Config { home: with.text("home").into(), store: with.maybe("store"), ..Config::default() };
+            handle(Handle::Governance(Governance::open(config).await?))
+        },
         "close" => value(of.0.close().await?),
         "store_url" => value(of.0.store_url()),
         "revocations" => handle(Handle::RevocationEngine(of.0.revocations())),
@@ -211,7 +214,7 @@ classes! {
         },
     }
     Agent(of: Agent; with) {
-        "seated" => panic!("`seated` needs a supervisor: see elsewhere.json"),
+        "seated" => handle(Handle::Agent(Governance::seated().await?.1)),
         "id" => value(&of.0.desk().actor().id),
         "role" => value(of.0.desk().role()),
         "pipeline" => value(&of.0.desk().actor().pipeline),

@@ -131,15 +131,30 @@ pub(super) fn explained(error: OpenAIError, key: &SecretString) -> Error {
         OpenAIError::Reqwest(error) => {
             // The URL is ours to know; the cause is what the user needs.
             let mut cause: &dyn std::error::Error = &error;
+            let mut trusted = true;
             while let Some(deeper) = cause.source() {
                 cause = deeper;
+                trusted &= !is_about_a_certificate(cause);
             }
             let why = without_key(&cause.to_string(), key);
+            if !trusted {
+                let help = "is the base URL's name the one in its certificate? SSL_CERT_FILE names a file with an authority of your own";
+                return Error::new(ErrorKind::Denied, "model_not_trusted", format!("the model's server is not trusted ({why}): {help}"));
+            }
             Error::unavailable("model_unreachable", format!("the model's server cannot be reached: {why}"))
         }
         OpenAIError::JSONDeserialize(..) => dropped("a piece of it is not what the protocol allows", key),
         OpenAIError::StreamError(why) => dropped(&why.to_string(), key),
         other => Error::internal(format!("the question could not be asked: {}", without_key(&other.to_string(), key))),
+    }
+}
+
+/// Whether an error, or what an error of the system wraps, says that a certificate does not hold.
+fn is_about_a_certificate(error: &(dyn std::error::Error + 'static)) -> bool {
+    // It may be wrapped several times over.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => is_about_a_certificate(wrapped),
+        None => matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_))),
     }
 }
 
