@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::orchestrator::{AgentRuntime, Program};
 use crate::vocabulary::AgentRole;
 
+/// Where the JavaScript package looks for its addon.
+const ADDON: &str = "governance-node/governance.node";
 /// How much of a step's output explains why it failed.
 const SHOWN: usize = 15;
 
@@ -95,9 +97,17 @@ impl Workshop {
             self.step("npm install", "it needs the npm registry", install)?;
         }
         self.unless_built("node", &["governance/src", "governance-node/src", "governance-node/Cargo.toml", "Cargo.lock"], |workshop| {
-            let mut build = Command::new("node");
-            build.arg("governance-node/install.js").env("CARGO_TARGET_DIR", &workshop.target).env("GOVERNANCE_PROFILE", profile());
-            workshop.step("node governance-node/install.js", "it takes minutes the first time", build)
+            // Not by the package's own install, which would put a program in place of the one that runs here.
+            let mut build = Command::new("cargo");
+            build.args(["build", "--locked", "--package", "governance-node", "--profile", profile()]);
+            build.env("CARGO_TARGET_DIR", &workshop.target);
+            workshop.step("cargo build --package governance-node", "it takes minutes the first time", build)?;
+            let name = if cfg!(target_os = "macos") { "libgovernance_node.dylib" } else { "libgovernance_node.so" };
+            let built = workshop.target.join(if profile() == "dev" { "debug" } else { profile() }).join(name);
+            let (addon, fresh) = (workshop.root.join(ADDON), workshop.root.join(ADDON).with_extension("new"));
+            // Moved into place: whoever has loaded the one before keeps it.
+            let moved = std::fs::copy(built, &fresh).and_then(|_| std::fs::rename(&fresh, &addon));
+            moved.map_err(|e| Error::unavailable("not_built", format!("`{}` cannot be written", addon.display())).because(e))
         })?;
         Ok(bun)
     }
@@ -107,7 +117,7 @@ impl Workshop {
         let newest = sources.iter().filter_map(|source| newest(&self.root.join(source))).max();
         let since = newest.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
         let (stamp, now) = (self.folder.join(format!("{what}.built")), format!("{} {}", since.as_nanos(), profile()));
-        let addon = what != "node" || self.root.join("governance-node/governance.node").is_file();
+        let addon = what != "node" || self.root.join(ADDON).is_file();
         if addon && std::fs::read_to_string(&stamp).is_ok_and(|before| before == now) {
             return Ok(());
         }
