@@ -17,6 +17,7 @@ async function take(step: Step) {
       await agent.enter('PLAN')
       await agent.enter('EXECUTE')
       await agent.propose()
+      await agent.bus.broadcast({ proposed: agent.id })
       return agent.handIn()
     case 'evaluate':
       await agent.evaluate()

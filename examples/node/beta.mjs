@@ -15,6 +15,7 @@ const does = {
     await agent.enter('PLAN')
     await agent.enter('EXECUTE')
     await agent.propose()
+    await agent.bus.broadcast({ proposed: agent.id })
     await agent.handIn()
   },
   async evaluate() {

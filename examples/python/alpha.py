@@ -21,6 +21,7 @@ async def work(agent: Agent) -> None:
         pass  # It is there from before this process was started again.
     await agent.enter("EXECUTE")
     await agent.propose()
+    await agent.bus.broadcast({"proposed": agent.id})
     await agent.hand_in()
 
 

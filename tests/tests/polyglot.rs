@@ -43,6 +43,12 @@ fn alpha_in_python_beta_in_bun_or_node_and_gamma_in_rust_decide_on_one_store() {
         let logs = user.objects(&["pipeline", "logs"]);
         let greetings = logs.iter().filter(|line| line["data"]["line"].as_str().is_some_and(|line| line.ends_with("thinks with local")));
         assert_eq!(greetings.count(), 2, "each said who it is: {logs:?}");
+        let said = |from: &str, to: &str| {
+            let heard = |line: &&Value| line["data"]["agent_id"].as_str().is_some_and(|id| id.starts_with(to));
+            let words = |line: &Value| line["data"]["line"].as_str().is_some_and(|line| line.starts_with(from) && line.contains(" says "));
+            logs.iter().filter(heard).any(words)
+        };
+        assert!(said("alpha-", "beta-") && said("beta-", "alpha-"), "messages crossed: {logs:?}");
         user.verified();
         // A mediator, where one is called, and Node beside Bun.
         let node = format!("beta=node '{}'", examples.join("node/beta.mjs").display());

@@ -69,7 +69,7 @@ class _Model(Protocol):
     def model_dump(self, *, mode: str) -> Any: ...
 
 # Anything that JSON can say, a dataclass, or a pydantic model.
-_Json: TypeAlias = Union[None, bool, int, float, str, Sequence["_Json"], Mapping[str, "_Json"], _Dataclass, _Model]
+_Json: TypeAlias = Union[None, bool, int, float, str, Sequence["_Json"], Mapping[str, object], _Dataclass, _Model]
 # Seconds, or a span.
 _Span: TypeAlias = Union[float, timedelta]
 _After: TypeAlias = Union[Cursor, Mapping[str, int]]
