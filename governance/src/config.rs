@@ -87,6 +87,7 @@ struct File {
     gamma_conflict_threshold: Option<u32>,
     gamma_complexity_threshold: Option<f64>,
     recoveries: Option<u32>,
+    quorum: Option<u32>,
     calls_per_agent: Option<u64>,
     tokens_per_agent: Option<u64>,
     dollars_per_agent: Option<f64>,
@@ -104,6 +105,8 @@ pub struct Flags {
     pub durability: Option<Durability>,
     /// `--auto-orchestrate`.
     pub auto_orchestrate: Option<bool>,
+    /// `--quorum`.
+    pub quorum: Option<u32>,
     /// `--timeout`.
     pub timeout: Option<Duration>,
     /// `--mode`.
@@ -135,7 +138,8 @@ impl Config {
         let durable = set("GOVERNANCE_DURABILITY").map(|value| value.parse()).transpose()?;
         let mode = set("GOVERNANCE_MODE").map(|value| mode("GOVERNANCE_MODE", &value)).transpose()?;
         let attempt = parsed("GOVERNANCE_CALL_TIMEOUT")?.or(file.call_timeout_seconds).map(Duration::from_secs);
-        let limits = limits::limits(&set, &file)?;
+        let mut limits = limits::limits(&set, &file)?;
+        limits.quorum = flags.quorum.or(limits.quorum);
         let mode = flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode);
         let grants = limits::grants(&set, &file, mode)?;
         let retention = limits::retention(&set, &file)?;

@@ -11,6 +11,7 @@ with Governance.open(home=sys.argv[1]) as governance:
     while time.monotonic() < until:
         if share.draw(1):
             print("started", flush=True)
+            time.sleep(0.005)
         else:
             # What a dead holder did not start comes back after its share's two seconds.
             time.sleep(0.05)

@@ -62,14 +62,15 @@ pub struct Args {
 impl Args {
     pub fn flags(&self) -> Flags {
         let common = Flags { home: self.home.clone(), store: self.store.clone(), durability: self.durability, ..Flags::default() };
-        let (how, auto_orchestrate) = match &self.command {
-            Command::Run(run) => (&run.how, run.auto_orchestrate),
-            Command::Pipeline { command: Pipeline::Continue { how, .. } | Pipeline::Fallback { how, .. } } => (how, None),
+        let (how, auto_orchestrate, quorum) = match &self.command {
+            Command::Run(run) => (&run.how, run.auto_orchestrate, run.quorum),
+            Command::Pipeline { command: Pipeline::Continue { how, .. } | Pipeline::Fallback { how, .. } } => (how, None, None),
             _ => return common,
         };
         Flags {
             timeout: how.timeout,
             auto_orchestrate,
+            quorum,
             mode: how.model.mode,
             model: how.model.model.clone(),
             base_url: how.model.base_url.clone(),
@@ -151,6 +152,9 @@ pub struct Run {
     /// Whether to go on from the report to the vote without being asked [default: true, or AUTO_ORCHESTRATE]
     #[arg(long, value_name = "true|false")]
     pub auto_orchestrate: Option<bool>,
+    /// How many ballots a decision needs; 1 lets an agent whose partner is lost decide alone [default: more than half]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub quorum: Option<u32>,
     #[command(flatten)]
     pub how: How,
 }

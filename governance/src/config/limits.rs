@@ -40,6 +40,13 @@ pub(super) fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Resu
         Some(value) => Some(value.parse().map_err(|_| bad_value("GOVERNANCE_RECOVERIES", &value, RECOVERIES))?),
         None => file.recoveries,
     };
+    limits.quorum = match set("GOVERNANCE_QUORUM") {
+        Some(value) => Some(value.parse().map_err(|_| bad_value("GOVERNANCE_QUORUM", &value, QUORUM))?),
+        None => file.quorum,
+    };
+    if limits.quorum == Some(0) {
+        return Err(bad_value("quorum", "0", QUORUM));
+    }
     limits.recoveries = recoveries.unwrap_or(default.recoveries);
     if limits.recoveries > default.recoveries {
         return Err(bad_value("recoveries", &limits.recoveries.to_string(), RECOVERIES));
@@ -47,6 +54,7 @@ pub(super) fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Resu
     Ok(limits)
 }
 
+const QUORUM: &str = "how many ballots a decision needs, at least 1";
 const RECOVERIES: &str = "a number of automatic recoveries, at most 3";
 
 /// What an agent may spend on its model: by the environment, then by the file, then by whether the model costs.

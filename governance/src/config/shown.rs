@@ -133,6 +133,11 @@ impl Config {
             ),
             setting("agents", super::agents::shown(&agents), from(None, &[], !agents.is_empty())),
             setting("recoveries", json!(limits.recoveries), from(None, &["GOVERNANCE_RECOVERIES"], file.recoveries.is_some())),
+            setting(
+                "quorum",
+                json!(limits.quorum),
+                from(given(flags.quorum.is_some(), "--quorum"), &["GOVERNANCE_QUORUM"], file.quorum.is_some()),
+            ),
             setting("calls_per_agent", json!(grants.calls), from(None, &["GOVERNANCE_CALLS_PER_AGENT"], file.calls_per_agent.is_some())),
             setting(
                 "tokens_per_agent",

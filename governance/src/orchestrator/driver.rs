@@ -132,7 +132,13 @@ impl Driver {
         let complexity = complexity(objective);
         let limits = options.limits;
         let complex = complexity.score > limits.complexity;
-        let setup = Setup { auto: options.auto_continue, complex, conflicts: limits.conflicts, recoveries: limits.recoveries };
+        let setup = Setup {
+            auto: options.auto_continue,
+            complex,
+            conflicts: limits.conflicts,
+            recoveries: limits.recoveries,
+            quorum: limits.quorum,
+        };
         let mut driver = Self::sit_down(parts, governor, owner, objective, Run::new(pipeline.clone(), setup.clone()), options).await?;
         let board = driver.board();
         board.post(Section::Problem, "objective", &objective).await?;

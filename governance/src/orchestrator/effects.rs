@@ -164,12 +164,13 @@ impl Driver {
 
     async fn open_vote(&mut self, vote: ProposalId) -> Result<()> {
         let options: Vec<_> = self.board().entries(Section::Solutions).await?.iter().map(|entry| entry.name.to_string()).collect();
+        let electorate: Vec<_> = self.run.alive().map(|(id, _)| (id.clone(), 1)).collect();
         let opening = Opening {
             question: json!("which solution is carried out"),
             options: options.clone(),
             rule: DecisionRule::Majority,
-            quorum: None,
-            electorate: self.run.alive().map(|(id, _)| (id.clone(), 1)).collect(),
+            quorum: self.run.setup.quorum.map(|quorum| quorum.min(electorate.len().try_into().unwrap_or(u32::MAX))),
+            electorate,
             within: self.options.timeout,
             sealed: false,
         };

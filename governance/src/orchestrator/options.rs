@@ -106,11 +106,13 @@ pub struct Limits {
     pub complexity: f64,
     /// How often a run may recover by itself.
     pub recoveries: u32,
+    /// How many ballots a decision needs; more than half of the electorate's where none is said. With 1 an agent whose partner is lost decides alone.
+    pub quorum: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { patience: Patience::default(), conflicts: 3, complexity: 0.8, recoveries: 3 }
+        Self { patience: Patience::default(), conflicts: 3, complexity: 0.8, recoveries: 3, quorum: None }
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Setup {
     pub conflicts: u32,
     /// How often it may recover by itself.
     pub recoveries: u32,
+    /// How many ballots a decision needs; more than half of the electorate's where none is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quorum: Option<u32>,
 }
 
 /// A run as it stands.

@@ -6,7 +6,7 @@ use super::*;
 use crate::coordination::Undecided;
 
 fn setup(auto: bool) -> Setup {
-    Setup { auto, complex: false, conflicts: 3, recoveries: 3 }
+    Setup { auto, complex: false, conflicts: 3, recoveries: 3, quorum: None }
 }
 
 fn pipeline() -> PipelineId {
