@@ -8,6 +8,8 @@
 //!   Breaker           refuses calls of what keeps failing, in every process at once
 //!   Standing          what the ledger knows to be in force, for a store that has forgotten it
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
+//!   policy            who may do what: a profile, compiled and asked
+//!   path              where a path really leads, before a rule is asked about it
 //!   care              what the caretaker does here
 //! ```
 
@@ -15,11 +17,14 @@ mod admission;
 mod allowance;
 mod breaker;
 mod budget;
+mod canonical;
 pub mod care;
 mod circuit;
 mod ending;
 mod faults;
 mod heartbeat;
+pub mod path;
+pub mod policy;
 mod recorder;
 mod reservation;
 mod revocation;
