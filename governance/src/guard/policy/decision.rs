@@ -8,6 +8,7 @@ use serde::{Serialize, Serializer};
 use super::Policy;
 use super::index::List;
 use super::request::malformed;
+use crate::guard::path::PathRefused;
 use crate::store::Admission;
 use crate::vocabulary::{AgentProfile, ViolationType, named};
 
@@ -46,7 +47,7 @@ pub struct Decision {
     pub(super) cause: Cause,
     pub(super) violation: Option<ViolationType>,
     pub(super) policy: Policy,
-    pub(in crate::guard) epochs: Option<Arc<Admission>>,
+    pub(super) epochs: Option<Arc<Admission>>,
 }
 
 /// Why.
@@ -58,6 +59,12 @@ pub(super) enum Cause {
     Unsaid(Field, Box<str>),
     /// A field holds what cannot be read in one way only.
     Malformed(Field, Box<str>),
+    /// The path leads where nothing may be touched, or cannot be read in one way only.
+    Path(Box<str>),
+    /// The path was asked for in another spelling than the one that is used.
+    Resolved(Box<str>),
+    /// It cannot be known now whether it may be done.
+    Later(Box<str>),
 }
 
 impl List {
@@ -153,6 +160,9 @@ impl Decision {
                 let why = malformed(*field, text).unwrap_or("it cannot be read in one way only");
                 format!("the {field} `{}` is refused: {why}", text.escape_debug())
             }
+            Cause::Path(why) => format!("the path is refused: {why}"),
+            Cause::Resolved(path) => format!("allowed by the profile `{name}` at the path that it really leads to, `{path}`"),
+            Cause::Later(why) => why.to_string(),
         }
     }
 
@@ -172,6 +182,35 @@ impl Decision {
     #[must_use]
     pub fn epochs(&self) -> Option<&Admission> {
         self.epochs.as_deref()
+    }
+}
+
+impl Decision {
+    /// The same, for an admission.
+    pub(in crate::guard) fn under(mut self, epochs: &Arc<Admission>) -> Self {
+        self.epochs = Some(epochs.clone());
+        self
+    }
+
+    /// The same, with the path that was resolved, where it is allowed.
+    pub(in crate::guard) fn resolved(mut self, path: &str) -> Self {
+        if self.verdict == Verdict::Allow {
+            self.verdict = Verdict::Modify;
+            self.cause = Cause::Resolved(path.into());
+        }
+        self
+    }
+}
+
+impl Policy {
+    /// A path that nothing may be asked about.
+    pub(in crate::guard) fn refuse_path(&self, refused: &PathRefused) -> Decision {
+        self.deny(Cause::Path(refused.why.as_str().into()), refused.violation)
+    }
+
+    /// What cannot be decided now.
+    pub(in crate::guard) fn defer(&self, why: &str) -> Decision {
+        self.decision(Verdict::Defer, Cause::Later(why.into()), None)
     }
 }
 
