@@ -300,6 +300,11 @@ fn what_needs_an_approval_waits_and_is_held_against_nobody(on: Backend) {
         let story = told(&world).await;
         assert_eq!(story.iter().filter(|action| payload(action)["verdict"] == "step_up").count(), 3);
         assert!(!story.iter().any(|action| action.action == Action::Violation));
+        // Nobody is asked to approve what is forbidden anyway.
+        let folder = tempfile::tempdir().unwrap();
+        let guard = guard.rooted(Root::open(folder.path()).unwrap());
+        assert_eq!(guard.decide(&write("prod-db").at("a.md")).await.unwrap().verdict(), Verdict::StepUp);
+        assert_eq!(guard.decide(&write("prod-db").at(".governance")).await.unwrap().verdict(), Verdict::Deny);
     });
 }
 

@@ -25,7 +25,7 @@ use super::allowance::Allowance;
 use super::budget::{ErrorBudget, Spend};
 use super::canonical::digest;
 use super::path::{Place, Root};
-use super::policy::{Decision, Policy, Request};
+use super::policy::{Decision, Policy, Request, Verdict};
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use crate::error::{Error, ErrorKind, Result};
@@ -194,7 +194,7 @@ impl Guard {
             let mut place = None;
             // Who may not do this at all does not learn what is there.
             let decision = self.policy.decide(&Request { path: None, ..request });
-            if let (true, Some(asked)) = (decision.is_allowed(), request.path) {
+            if let (true, Some(asked)) = (decision.verdict() != Verdict::Deny, request.path) {
                 let root = self.root.as_ref().ok_or_else(no_root)?;
                 match root.resolve(asked) {
                     Ok(Ok(found)) => place = Some(found),

@@ -86,9 +86,13 @@ fn check_path(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Lower case, so that another spelling of what is forbidden is forbidden too.
+/// Lower case, so that another spelling of what is forbidden is forbidden too. Letter by letter: what one becomes must not depend on its neighbours, or
+/// a pattern and what it stands for would part ways.
 pub(super) fn fold(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) }
+    if text.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect())
 }
 
 /// `*` and `?` in one name. Going back only to the last `*` is enough: whatever an earlier one could take, the last one can take too.

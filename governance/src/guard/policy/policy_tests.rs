@@ -227,6 +227,27 @@ fn what_could_be_read_in_two_ways_is_denied_and_says_so() {
 }
 
 #[test]
+fn another_spelling_of_what_is_forbidden_is_forbidden_and_one_of_what_is_allowed_is_not_allowed() {
+    let said = Constraints {
+        allowed_actions: texts(&["act"]),
+        allowed_paths: texts(&["a/**", "ΟΔΟΣ*"]),
+        forbidden_paths: texts(&["**/ΣΑΣ*", "a/Keys/**"]),
+        ..Constraints::default()
+    };
+    let policy = Policy::new(profile(said)).unwrap();
+    let rule = |path: &str| policy.decide(&Request::new("act").at(path)).rule().unwrap().list;
+    for forbidden in ["a/ΣΑΣ", "a/σας", "a/σασα", "a/ΣΑΣΑ", "a/keys/b", "a/KEYS", "a/\u{212a}eys"] {
+        // The Kelvin sign is no composed form, and refused as such.
+        let expected = if forbidden.contains('\u{212a}') { Finding::Malformed } else { Finding::Matched };
+        let found = policy.explain(&Request::new("act").at(forbidden)).steps;
+        assert!(found.iter().any(|step| step.finding == expected), "{forbidden}");
+        assert!(!policy.decide(&Request::new("act").at(forbidden)).is_allowed(), "{forbidden}");
+    }
+    assert_eq!((rule("ΟΔΟΣΑ"), rule("a/b")), ("allowed_actions", "allowed_actions"));
+    assert_eq!((rule("οδοσα"), rule("A/b")), ("allowed_paths", "allowed_paths"), "nothing stands for it");
+}
+
+#[test]
 fn a_pattern_that_could_mean_something_else_is_refused() {
     let refused = |constraints: Constraints, why: &str| {
         let error = Policy::new(profile(constraints)).unwrap_err();
