@@ -31,8 +31,13 @@ export const {
   InternalError,
 } = byName
 
-const mended = (error) => {
+const WRONG = /^(\w+Expected|InvalidArg)$/
+
+/** An error of the addon as ours. */
+export const mended = (error) => {
   const told = error?.cause?.message
+  // The boundary itself refuses what is not even of the right type.
+  if (WRONG.test(error?.code)) return new InvalidError(`the value does not fit: ${error.message}`, { kind: 'invalid', code: 'wrong_shape' })
   if (typeof told !== 'string' || !told.startsWith('{')) return error
   const machine = JSON.parse(told)
   return new byKind[machine.kind](error.message, machine)

@@ -1,4 +1,4 @@
-/** Anything that JSON can say. */
+/** Anything that JSON can say, with whole numbers below 2^53. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json }
 
 /** What to open; what is left out is read from the environment, then from `config.toml` in the home directory. */
@@ -9,6 +9,27 @@ export interface OpenOptions {
   store?: string
 }
 
+/** A place in a stream, to go on from later; its items carry it. */
+export interface Cursor {
+  /** The store's lineage; 0 begins with whichever there is. */
+  lineage: number
+  /** The last position read. */
+  position: number
+}
+
+/** What a reader missed: entries that are kept no longer, or everything, because the store has lost writes. */
+export type Gap = 'recovered' | { dropped: { from: number; through: number } }
+
+/** An item of a stream of events: the event with the place behind it, or what was missed before it. */
+export type Item<T> = (T & { cursor: Cursor; gap?: undefined }) | { gap: Gap; cursor: Cursor }
+
+/** Ends when its loop does; `return()` also ends it for whoever waits for the next item. */
+export interface Stream<T> extends AsyncIterableIterator<T>, AsyncDisposable {
+  next(): Promise<IteratorResult<T, undefined>>
+  return(): Promise<IteratorResult<T, undefined>>
+  [Symbol.asyncIterator](): Stream<T>
+}
+
 /** Governed state: a store, its ledger, and everything that stands on them. */
 export class Governance implements AsyncDisposable {
   private constructor()
@@ -16,24 +37,46 @@ export class Governance implements AsyncDisposable {
   static open(options?: OpenOptions): Promise<Governance>
   /** The store's URL, without a password. */
   readonly storeUrl: string
+  /** Revoking agents, stopping pipelines, stopping everything. */
+  readonly revocations: RevocationEngine
+  /** The record. */
+  readonly ledger: Ledger
   /** A task's blackboard, as one author sees and writes it. */
   blackboard(task: string, author: string): Promise<Blackboard>
-  /** Lets the next process keep house, and closes the ledger. */
+  /** A task's bus, as one member hears and uses it. */
+  bus(task: string, member: string): Promise<MessageBus>
+  /** A task's votes, as one member sees them and takes part. */
+  consensus(task: string, member: string): Promise<Consensus>
+  /** An agent's budget, seen by the operator, who may grant. */
+  budget(owner: string): Promise<ErrorBudget>
+  /** Begins a pipeline whose agents join by themselves. Answers its id. Denied while a stop is in force. */
+  begin(objective: string): Promise<string>
+  /** Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`. */
+  agent(profile: string, pipeline: string, options?: { role?: AgentRole; tier?: Tier }): Promise<Agent>
+  /** Waits, so many milliseconds at most, until everything that is written is in the record. False if it was not in time. */
+  catchUp(within: number): Promise<boolean>
+  /** Lets the next process keep house, and closes the ledger. What still waits fails with the code `closed`. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
 
-/** What the agents of a task know together. */
+/** What the agents of a task know together. Nobody overwrites what they have not read. */
 export class Blackboard {
   private constructor()
   /** Writes a new entry. Answers its version, 1. A `ConflictError` if the name is taken. */
   post(section: Section, name: string, content: Json): Promise<number>
   /** Replaces a version of an entry; 0 for an entry that is not there yet. */
   putIf(section: Section, name: string, content: Json, version: number): Promise<Written>
+  /** Removes a version of an entry. Its history stays, its versions go on, and so its name stays taken. */
+  removeIf(section: Section, name: string, version: number): Promise<Written>
   /** One entry, also when it was removed; null if it never was. */
   entry(section: Section, name: string): Promise<BoardEntry | null>
   /** The entries of a section that were not removed, by name. */
   entries(section: Section): Promise<BoardEntry[]>
+  /** What an entry said, oldest first, as far as the events reach. */
+  history(section: Section, name: string): Promise<BoardEntry[]>
+  /** Every accepted write behind a cursor, in order, and then as they come. */
+  events(options?: { after?: Cursor }): Stream<Item<BoardEvent>>
 }
 
 /** The new version, or the version that is there because somebody was first. */
@@ -52,6 +95,529 @@ export interface BoardEntry {
   /** What it says; null once removed. */
   content: Json
   removed: boolean
+}
+
+/** One accepted write. */
+export interface BoardEvent {
+  /** 1, 2, 3, … within the task. */
+  position: number
+  /** When, on the store's clock. */
+  at: number
+  entry: BoardEntry
+  /** The token of the commit. */
+  token: string | null
+}
+
+/**
+ * What agents say to each other. Messages are durable, at least once, in order per sender and recipient: each stays in the recipient's inbox
+ * until it is acknowledged, comes again when it is not in time, and ends in the dead letters when it never is. Signals may be lost.
+ */
+export class MessageBus {
+  private constructor()
+  /** Becomes a member with an inbox. Joining again changes its options. */
+  join(options?: InboxOptions): Promise<void>
+  /** Leaves: what still waits in the inbox goes to the dead letters. Answers how much that was. */
+  leave(): Promise<number>
+  /** Who is on the bus, and with which inbox. */
+  members(): Promise<BusMember[]>
+  /** Sends a message to one member. */
+  send(to: string, body: Json): Promise<Sent>
+  /** Sends a message to every other member: to all of them or, if an inbox is full, to none. */
+  broadcast(body: Json): Promise<Sent>
+  /** Answers a message. */
+  reply(delivery: Delivery, body: Json): Promise<Sent>
+  /** Sends a message and waits for its answer, which also comes to the inbox. A `DeadlineError` after so many milliseconds. */
+  request(to: string, body: Json, within: number): Promise<BusMessage>
+  /** The next message, if one waits and is not out for processing already. */
+  take(): Promise<Delivery | null>
+  /** Waits for the next message; null if none came within so many milliseconds. */
+  receive(options?: { within?: number }): Promise<Delivery | null>
+  /** Says that a message was processed. A `ConflictError` if it was delivered again meanwhile. */
+  acknowledge(delivery: Delivery): Promise<void>
+  /** Says something to whoever listens now. May be lost. */
+  signal(body: Json): Promise<void>
+  /** Messages that nobody could process, oldest first. */
+  deadLetters(): Promise<DeadLetter[]>
+  /** Messages as they are delivered; the next one comes when this one is acknowledged. */
+  messages(): Stream<Delivery>
+  /** Signals, and every durable message as it is sent. Some may be lost. */
+  signals(): Stream<BusMessage>
+  /** The record of all messages behind a cursor, and then as they are sent. */
+  record(options?: { after?: Cursor }): Stream<Item<BusEvent>>
+}
+
+/** How an inbox behaves. */
+export interface InboxOptions {
+  /** How many messages may wait; 1,000 if not given. */
+  capacity?: number
+  /** What happens when one more comes: the sender is told, or the oldest goes to the dead letters. */
+  overflow?: 'refuse' | 'drop_oldest'
+  /** After how many milliseconds without an acknowledgement a message comes again; 30,000 if not given. */
+  redeliverAfter?: number
+  /** How often it is delivered before it is given up; 5 if not given. */
+  maxDeliveries?: number
+}
+
+/** A member of a bus, with its inbox. */
+export interface BusMember {
+  id: string
+  capacity: number
+  overflow: 'refuse' | 'drop_oldest'
+  redeliver_after: number
+  max_deliveries: number
+}
+
+/** The id of a message that is in every recipient's inbox, or whose inbox is full, so that nobody got it. */
+export type Sent = { accepted: string; full?: undefined } | { full: { inbox: string }; accepted?: undefined }
+
+/** One message. */
+export interface BusMessage {
+  id: string
+  from: string
+  /** Null for everybody on the bus. */
+  to: string | null
+  /** When, on the sender's clock. */
+  at: number
+  body: Json
+  /** The message that this one answers. */
+  reply_to?: string
+}
+
+/** A message out for processing. Acknowledge it, or it comes again. Give it back as it came. */
+export interface Delivery {
+  message: BusMessage
+  /** 1 the first time. */
+  attempt: number
+  inbox: Json
+  position: number
+  claim: number
+}
+
+/** One message of the record. */
+export interface BusEvent {
+  position: number
+  message: BusMessage
+}
+
+/** A message that nobody could process, and why. */
+export interface DeadLetter {
+  position: number
+  message: BusMessage
+  inbox: string
+  reason: string
+}
+
+/** What is spent; cost is in millionths of a dollar. */
+export type Unit = 'calls' | 'tokens' | 'cost' | 'concurrency'
+
+/** What an agent may still spend, and how many faults it may still make. */
+export class ErrorBudget {
+  private constructor()
+  /** Says how much there is in all, what is spent already included; opens a budget that an overrun closed. Not the agent's own to give. */
+  grant(unit: Unit, limit: number): Promise<void>
+  /** What is used of a unit; null if nothing was ever granted. */
+  usage(unit: Unit): Promise<Usage | null>
+  /** What is left of a unit; 0 if nothing was ever granted. */
+  remaining(unit: Unit): Promise<number>
+  /** Spends at once. */
+  spend(unit: Unit, amount: number): Promise<Spend>
+  /** Sets an amount aside for so many milliseconds. If it lapses all of it counts as spent. */
+  reserve(unit: Unit, amount: number, ttl: number): Promise<Reservation | Exhausted>
+  /** Says what was really used of a reservation; the rest comes back. */
+  settle(reservation: Reservation, used: number): Promise<Settled>
+  /** A local share, reserved in pieces that are held for so many milliseconds. */
+  allowance(unit: Unit, piece: number, ttl: number): Promise<Allowance>
+  /** Counts an error. The one that exceeds a limit revokes the agent in the same step. */
+  error(kind: string, message: string): Promise<FaultCount>
+  /** Counts a procedure violation. The second one revokes the agent. */
+  procedureViolation(): Promise<FaultCount>
+  /** The faults so far. */
+  faults(): Promise<Faults>
+}
+
+/** Not enough is left: nothing was taken. Closed: an overrun closed the budget. */
+export type Exhausted = { exhausted: { remaining: number; closed: boolean }; admitted?: undefined }
+/** It may be spent, and whether 80 % of the limit are used; or not. */
+export type Spend = { admitted: { low: boolean }; exhausted?: undefined } | Exhausted
+export type Settled = 'within' | 'lapsed' | { overrun: number }
+export type FaultCount = 'counted' | 'low' | { exceeded: 'total_errors' | 'procedure_violations' | { same_error: string } }
+
+/** What is used of one unit. */
+export interface Usage {
+  unit: Unit
+  limit: number
+  used: number
+  closed: boolean
+}
+
+/** An amount that was set aside. Give it back as it came. */
+export interface Reservation {
+  id: string
+  unit: Unit
+  amount: number
+  low: boolean
+  exhausted?: undefined
+}
+
+/** The faults of an agent so far; errors by fingerprint: kind and normalised message. */
+export interface Faults {
+  total_errors: number
+  by_fingerprint: Record<string, number>
+  procedure_violations: number
+}
+
+/** A local share of a budget: drawn without a round trip, proven by the ledger, given back when its holder dies. */
+export class Allowance implements AsyncDisposable {
+  private constructor()
+  /** How much of the share that is held is left, as far as this process knows; 0 while it is being replaced. */
+  left(): number
+  /** Draws from the share that is held, at once. False where it does not hold that much any more: ask `draw` then. */
+  tryDraw(amount: number): boolean
+  /** Draws an amount: once this says so it may be spent, and is, whatever happens to this process. */
+  draw(amount: number): Promise<Spend>
+  /** Gives the rest back. */
+  close(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/**
+ * A governed agent that lives in this process: fenced, budgeted, recorded. Its lock and its heartbeat are kept in the background until it leaves.
+ */
+export class Agent implements AsyncDisposable {
+  private constructor()
+  /**
+   * Sits down on the seat that a supervisor hands over, as one line of JSON on standard input. That input stays open for the agent's life:
+   * when it closes, the supervisor is gone, and this process ends.
+   */
+  static seated(): Promise<Agent>
+  readonly id: string
+  readonly role: AgentRole
+  readonly pipeline: string
+  readonly tier: Tier
+  /** What is asked, with what an earlier try failed of. */
+  readonly objective: string
+  /** Which try of the run this is, from 1. */
+  readonly tries: number
+  readonly blackboard: Blackboard
+  readonly bus: MessageBus
+  readonly consensus: Consensus
+  readonly budget: ErrorBudget
+  readonly model: Model
+  /** Throws a `RevokedError` at once, without a round trip, when this process knows already that the agent is revoked. */
+  check(): void
+  /** Where it is in its life. */
+  phase(): Promise<AgentPhase>
+  /** Enters the next phase of its life; a skipped PACKAGE is denied. */
+  enter(phase: AgentPhase): Promise<void>
+  /** Asks the model what the objective is about. */
+  analyse(): Promise<Analysis>
+  /** Asks the model for a solution of its own, and puts it on the blackboard, with the rivals that it cannot rule out. */
+  propose(): Promise<void>
+  /** Puts a solution on the blackboard, on the record. One of that name that is there already stays. */
+  offer(name: string, idea: Idea): Promise<void>
+  /** Every solution on the blackboard. */
+  proposals(): Promise<Proposed[]>
+  /** Judges every solution on the blackboard. */
+  evaluate(): Promise<void>
+  /** Builds one solution out of those of single agents. Answers its name; null where there are not two of them. */
+  combine(): Promise<string | null>
+  /** Reconciles what the others proposed, as a mediator. */
+  mediate(reason: GammaReason): Promise<void>
+  /** Verifies its own proposal, bundles it as its output, and reports. */
+  handIn(): Promise<void>
+  /** Casts its ballot, on the record. */
+  vote(proposal: string, choice: Choice): Promise<Cast>
+  /** Judges every solution, and votes for the best; abstains when it can tell none apart. */
+  voteBest(proposal: string): Promise<Cast>
+  /** The next thing to do; null when it was told to leave, and has left. */
+  nextStep(): Promise<Step | null>
+  /** The same, one after another. */
+  steps(): Stream<Step>
+  /** The next thing it should know of itself; null when nothing more can come. */
+  nextEvent(): Promise<AgentEvent | null>
+  /** The same, one after another. */
+  events(): Stream<AgentEvent>
+  /** Leaves: gives back its lock, what it reserved, and its place on the bus. */
+  leave(): Promise<void>
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+/** Something that an agent should know of itself. */
+export type AgentEvent = { event: 'revoked'; reason: string } | { event: 'budget_low'; unit: string; used: number; limit: number }
+
+/** One thing to do. Report it done or failed; one that is neither comes again, to whoever acts as the agent then. */
+export class Step {
+  private constructor()
+  readonly stage: 'ready' | 'work' | 'evaluate' | 'mediate' | 'vote' | 'message' | 'leave'
+  /** Why a mediator is called, where it is to mediate. */
+  readonly reason: GammaReason | null
+  /** What is voted on, where it is to vote. */
+  readonly proposal: string | null
+  /** What was said, where another agent said something. */
+  readonly message: BusMessage | null
+  /** It is done. */
+  done(): Promise<void>
+  /** It failed, with an error of this code, which counts. The one too many revokes the agent. */
+  failed(code: string, message: string): Promise<FaultCount>
+  /** Does it, and reports it done, or failed with what was thrown. Answers whether it was done; a `RevokedError` is thrown on. */
+  run(work: (step: Step) => unknown): Promise<boolean>
+}
+
+/** What thinks for an agent: budgeted, recorded, behind a breaker that every process shares. */
+export class Model {
+  private constructor()
+  readonly name: string
+  /** Whether the breaker is known to be open, without a round trip. */
+  isOpen(): boolean
+  /** Asks it. The answer is words; nothing checks what they say. */
+  chat(messages: readonly ChatMessage[]): Promise<ChatReply>
+}
+
+export interface ChatMessage {
+  role: 'system' | 'user' | 'assistant'
+  content: string
+}
+
+/** A model's answer, and what it cost; cost is in millionths of a dollar. */
+export interface ChatReply {
+  content: string
+  charge: { input_tokens: number; output_tokens: number; cost?: number; estimated: boolean }
+}
+
+/** What an objective is about. */
+export interface Analysis {
+  field: string
+  terms: string[]
+  priorities: string[]
+  questions: string[]
+}
+
+/** A proposed solution; traits are 0 to 10. */
+export interface Idea {
+  title: string
+  summary: string
+  steps: string[]
+  traits: { simplicity: number; speed: number; correctness: number; safety: number; economy: number }
+}
+
+/** A solution on the blackboard; its name is its option's name in a vote. */
+export interface Proposed {
+  name: string
+  author: string
+  idea: Idea
+}
+
+/** Ends the admission of agents, of pipelines, of everything. Once a call returns, nothing that was admitted before lands any more. */
+export class RevocationEngine {
+  private constructor()
+  revoke(agent: string, kind: RevocationType, reason: string): Promise<Receipt>
+  /** Stops a pipeline with all of its agents. */
+  stopPipeline(pipeline: string, reason: string): Promise<Receipt>
+  /** Revokes a pipeline: what its agents were begun under, then each agent that has not ended. */
+  revokePipeline(pipeline: string, kind: RevocationType, reason: string): Promise<RevokedPipeline>
+  /** Stops everything of this tenant. Nothing begins until `lift`. */
+  stopAll(reason: string): Promise<Receipt>
+  /** Lifts a stop: what was stopped stays so, but new work may begin. */
+  lift(): Promise<Receipt>
+  /** The stop that is in force, if one is. */
+  stopInForce(): Promise<{ reason: string; at: number } | null>
+  /** Why an agent was revoked, if it was. */
+  revocationOf(agent: string): Promise<Revocation | null>
+  /** The newest revocations, oldest first. */
+  revocations(last: number): Promise<Revocation[]>
+  /** Takes note of a violation, and does what it leads to. */
+  violation(agent: string, violation: ViolationType, detail: string): Promise<Response>
+  /** Counts an error in the agent's last minute, and does what that leads to. */
+  error(agent: string, message: string): Promise<Response>
+  /** Counts an API call in the agent's last minute, and does what that leads to. */
+  apiCall(agent: string): Promise<Response>
+  /** Acts on an agent that has made no progress for so many milliseconds. */
+  idle(agent: string, span: number): Promise<Response>
+}
+
+/** A revocation that store and ledger both hold. */
+export interface Receipt {
+  epoch: number
+  generation: number
+}
+
+export interface RevokedPipeline {
+  pipeline: Receipt
+  /** The agents that were revoked now, or before. */
+  revoked: string[]
+  /** The agents that had ended by themselves. */
+  ended: string[]
+}
+
+/** Why an agent was revoked. */
+export interface Revocation {
+  agent_id: string
+  pipeline_id: string | null
+  type: RevocationType
+  reason: string
+  at: number
+}
+
+/** What is done about what was seen. */
+export type Response = 'nothing' | 'alert' | 'fault' | 'rate_limit' | { revoke: { kind: RevocationType; diagnose: boolean } }
+
+/** A task's votes, as one member sees them and takes part. */
+export class Consensus {
+  private constructor()
+  /** Puts something to the vote for so many milliseconds. The electorate, of members and weights, is frozen. */
+  propose(
+    id: string,
+    question: Json,
+    options: readonly string[],
+    electorate: readonly (readonly [member: string, weight: number])[],
+    within: number,
+    how?: VoteOptions,
+  ): Promise<Proposal>
+  /** A proposal as it stands; null if there is none. */
+  proposal(id: string): Promise<Proposal | null>
+  /** Casts this member's ballot. One a member; the first that is not void stands. */
+  vote(id: string, choice: Choice): Promise<Cast>
+  /** What this member's sealed ballot shows before it is revealed. The nonce has 16 bytes or more, is random, and is kept. */
+  commitment(id: string, choice: Choice, nonce: string): Promise<string>
+  /** Casts a sealed ballot. */
+  commitVote(id: string, commitment: string): Promise<Cast>
+  /** Opens a sealed ballot, once every member has committed or the time for that is over. */
+  reveal(id: string, choice: Choice, nonce: string): Promise<Cast>
+  /** Brings a proposal as far as it can go now. Null while ballots can still come. */
+  settle(id: string): Promise<Outcome | null>
+  /** The outcome, if the proposal is closed. Changes nothing. */
+  settled(id: string): Promise<Outcome | null>
+  /** Waits for the outcome. */
+  outcome(id: string): Promise<Outcome>
+  /** Who voted what, as far as it is open. */
+  votes(id: string): Promise<Record<string, Choice | null>>
+  /** What happens to the task's proposals. */
+  events(options?: { after?: Cursor }): Stream<Item<VoteEvent>>
+}
+
+export type DecisionRule = 'majority' | 'supermajority' | 'unanimity' | 'plurality' | 'ranked' | 'approval' | 'cumulative' | 'weighted'
+
+export interface VoteOptions {
+  /** `majority` if not given. */
+  rule?: DecisionRule
+  /** How many ballots are needed; more than half of the electorate if not given. */
+  quorum?: number
+  /** Whether ballots are sealed until all are cast. */
+  sealed?: boolean
+}
+
+/** What a ballot says; which kind, the rule decides. */
+export type Choice = 'abstain' | { one: string } | { approve: string[] } | { rank: string[] } | { points: Record<string, number> }
+export type Cast = 'accepted' | 'already_voted' | 'early' | 'closed'
+
+/** A proposal as it stands. */
+export interface Proposal {
+  question: Json
+  options: string[]
+  rule: DecisionRule
+  quorum: number
+  electorate: { id: string; weight: number; epoch: number }[]
+  deadline: number
+  reveal_until: number | null
+  opened_by: string
+  state: ProposalState
+}
+
+export type ProposalState = 'open' | 'revealing' | 'closing' | { closed: Outcome }
+
+/** The outcome of a vote. Undecided is never a yes. */
+export type Outcome =
+  | { outcome: 'decided'; option: string; counts: Record<string, number> }
+  | { outcome: 'undecided'; reason: Undecided; counts: Record<string, number> }
+
+export type Undecided =
+  | 'no_votes'
+  | { no_quorum: { cast: number; needed: number } }
+  | { tie: string[] }
+  | { short_of: { best: string; got: number; of: number } }
+
+/** Something that happened to a proposal. */
+export type VoteEvent = { position: number; at: number; proposal_id: string } & (
+  | { type: 'opened'; by: string }
+  | { type: 'vote'; member: string }
+  | { type: 'moved'; state: ProposalState }
+)
+
+/** The record: what was done, in a chain whose truncation is noticed. */
+export class Ledger {
+  private constructor()
+  /** Its id, given once and for all when it was made. */
+  readonly id: string
+  /** Its directory. */
+  readonly home: string
+  /** A part of the record, with how much is not in it yet. */
+  list(filter?: LedgerFilter): Promise<Listing>
+  /** The last signed head; null if nothing is in the record. Keep one elsewhere. */
+  head(): Promise<Head | null>
+  /** Checks everything, also against a head that was kept elsewhere. */
+  verify(options?: { head?: Head }): Promise<Report>
+}
+
+export interface LedgerFilter {
+  pipeline?: string
+  agent?: string
+  action?: string
+  /** Only those after a number of the record. */
+  after?: number
+  /** At most so many; 10,000 if not given. */
+  limit?: number
+  newestFirst?: boolean
+}
+
+export interface Listing {
+  actions: AgentAction[]
+  /** How many entries of any kind are written but not in the record yet. */
+  unsequenced: number
+}
+
+/** An entry of the record. */
+export interface AgentAction {
+  /** 1, 2, 3, … without holes. */
+  seq: number
+  segment: string
+  number: number
+  at: number
+  kind: 'intent' | 'outcome' | 'note'
+  action: string
+  agent_id: string | null
+  pipeline_id: string | null
+  /** The intent that it ends. */
+  intent: string | null
+  result: 'ok' | 'error' | 'unknown' | null
+  /** Details, as JSON text. */
+  payload: string
+}
+
+/** A signed head: so many entries, and the root of the tree over them. */
+export interface Head {
+  ledger: string
+  size: number
+  root: string
+  at: number
+  key: string
+  signature: string
+}
+
+/** What a check of the record found. */
+export interface Report {
+  /** Whether everything is as it was written. */
+  intact: boolean
+  ledger: string
+  entries: number
+  heads: number
+  root: string
+  /** The first thing that is wrong with the record. */
+  first: ({ seq: number; problem: string } & Record<string, Json>) | null
+  segments: Json[]
+  unreadable_heads: number[]
+  unsequenced: number
+  vanished: string[]
+  damaged: string[]
 }
 
 /** Something failed; the subclass says what the caller can do. */

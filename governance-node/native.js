@@ -1,8 +1,18 @@
 // The addon, and what its errors become.
 
 import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
 
-export const native = createRequire(import.meta.url)('./governance.node')
+const load = () => {
+  try {
+    return createRequire(import.meta.url)('./governance.node')
+  } catch (cause) {
+    const install = fileURLToPath(new URL('./install.js', import.meta.url))
+    throw new Error(`governance: the addon cannot be loaded: ${cause.message}\nBuild it: node ${install}`, { cause })
+  }
+}
+
+export const native = load()
 
 /** The core's own tables: names, maps, error classes, constants. */
 export const tables = JSON.parse(native.vocabulary())

@@ -14,12 +14,6 @@ impl From<::governance::Error> for Error {
     }
 }
 
-impl From<serde_json::Error> for Error {
-    fn from(error: serde_json::Error) -> Self {
-        Self(::governance::Error::invalid("not_json", "the value cannot be read as JSON").because(error))
-    }
-}
-
 impl From<Error> for napi::Error {
     fn from(Error(error): Error) -> Self {
         let machine = json!({"kind": error.kind(), "code": error.code(), "details": error.details()});
@@ -34,12 +28,4 @@ impl From<Error> for napi::JsError {
     fn from(error: Error) -> Self {
         Self::from(napi::Error::from(error))
     }
-}
-
-/// A version as JavaScript writes it: exact below 2^53 only.
-pub fn whole(number: f64) -> Result<u64> {
-    let exact = (0.0..=9_007_199_254_740_991.0).contains(&number) && number.fract() == 0.0;
-    let refuse = || ::governance::Error::invalid("not_whole", format!("`{number}` is not a whole number from 0 to 2^53 - 1"));
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked one line above")]
-    if exact { Ok(number as u64) } else { Err(refuse().into()) }
 }

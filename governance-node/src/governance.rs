@@ -1,39 +1,110 @@
 //! The native half of `Governance`.
 
 use ::governance::Config;
+use ::governance::Joining;
 use ::governance::config::Flags;
 use ::governance::vocabulary::TaskId;
 use napi_derive::napi;
+use serde_json::Value;
+use tokio::sync::RwLock;
 
+use crate::agent::Agent;
 use crate::blackboard::Blackboard;
+use crate::budget::ErrorBudget;
+use crate::bus::MessageBus;
+use crate::consensus::Consensus;
 use crate::error::Result;
+use crate::house::House;
+use crate::json::{given, span};
+use crate::ledger::Ledger;
+use crate::revocation::RevocationEngine;
+
+/// Who gives budgets where nobody else does.
+const OPERATOR: &str = "operator";
 
 #[napi]
-pub struct Governance(::governance::Governance);
+pub struct Governance {
+    house: House,
+    core: ::governance::Governance,
+}
 
 #[napi]
 impl Governance {
     /// What the arguments leave open is read from the environment and the home directory's `config.toml`.
     #[napi]
-    pub async fn open(home: Option<String>, store: Option<String>) -> Result<Self> {
+    pub async fn open(text: String) -> Result<Self> {
+        given!(text => home: Option<String>, store: Option<String>);
         let flags = Flags { home: home.map(Into::into), store, ..Flags::default() };
         let config = Config::load(flags, |name| std::env::var(name).ok())?;
-        Ok(Self(::governance::Governance::open(config).await?))
+        Ok(Self { house: House::default(), core: ::governance::Governance::open(config).await? })
     }
 
     #[napi]
-    pub async fn blackboard(&self, task: String, author: String) -> Result<Blackboard> {
-        let (task, actor) = (TaskId::new(task)?, self.0.actor(&author).await?);
-        Ok(Blackboard(self.0.blackboard(&task, &actor)))
+    pub async fn blackboard(&self, text: String) -> Result<Blackboard> {
+        given!(text => task: String, author: String);
+        let (task, actor) = (TaskId::new(task)?, self.house.ask(self.core.actor(&author)).await?);
+        Ok(Blackboard { house: self.house.clone(), core: self.core.blackboard(&task, &actor) })
+    }
+
+    #[napi]
+    pub async fn bus(&self, text: String) -> Result<MessageBus> {
+        given!(text => task: String, member: String);
+        let (task, actor) = (TaskId::new(task)?, self.house.ask(self.core.actor(&member)).await?);
+        Ok(MessageBus { house: self.house.clone(), core: RwLock::new(self.core.bus(&task, &actor)) })
+    }
+
+    #[napi]
+    pub async fn consensus(&self, text: String) -> Result<Consensus> {
+        given!(text => task: String, member: String);
+        let (task, actor) = (TaskId::new(task)?, self.house.ask(self.core.actor(&member)).await?);
+        Ok(Consensus { house: self.house.clone(), core: self.core.consensus(&task, &actor) })
+    }
+
+    #[napi]
+    pub async fn budget(&self, text: String) -> Result<ErrorBudget> {
+        given!(text => owner: String);
+        let (owner, giver) = (self.house.ask(self.core.actor(&owner)).await?, self.house.ask(self.core.actor(OPERATOR)).await?);
+        Ok(ErrorBudget { house: self.house.clone(), core: self.core.budget(&owner), giver })
+    }
+
+    #[napi]
+    pub async fn begin(&self, text: String) -> Result<String> {
+        given!(text => objective: String);
+        self.house.answer(self.core.begin(&objective)).await
+    }
+
+    #[napi]
+    pub async fn agent(&self, text: String) -> Result<Agent> {
+        given!(text => profile: String, pipeline: String, role: Option<String>, tier: Option<String>);
+        let joining = Joining { role: role.map(|role| role.parse()).transpose()?, tier: tier.map(|tier| tier.parse()).transpose()? };
+        let core = self.house.ask(self.core.agent(&profile, &pipeline.parse()?, joining)).await?;
+        Ok(Agent { house: self.house.clone(), core, seat: None })
+    }
+
+    #[napi]
+    pub async fn catch_up(&self, text: String) -> Result<String> {
+        given!(text => within: Value);
+        self.house.answer(self.core.catch_up(span(&within)?)).await
+    }
+
+    #[napi(getter)]
+    pub fn revocations(&self) -> RevocationEngine {
+        RevocationEngine { house: self.house.clone(), core: self.core.revocations() }
+    }
+
+    #[napi(getter)]
+    pub fn ledger(&self) -> Ledger {
+        Ledger { house: self.house.clone(), core: self.core.ledger().clone() }
     }
 
     #[napi(getter)]
     pub fn store_url(&self) -> String {
-        self.0.store_url().to_owned()
+        self.core.store_url().to_owned()
     }
 
     #[napi]
     pub async fn close(&self) -> Result<()> {
-        Ok(self.0.close().await?)
+        self.house.close();
+        Ok(self.core.close().await?)
     }
 }

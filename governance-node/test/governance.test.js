@@ -66,10 +66,10 @@ test('an error has the class of its kind, a code and details', async () => {
   if (!process.versions.bun) assert.match(taken.stack, /governance\.test\.js/)
   await assert.rejects(board.entries('opinions'), governance.InvalidError)
   await assert.rejects(opened.blackboard('no spaces', 'alpha-1'), { code: 'invalid_id' })
-  for (const version of [-1, 1.5, NaN, 2 ** 53]) await assert.rejects(board.putIf('problem', 'plan', 1, version), { code: 'not_whole' })
+  for (const version of [-1, 1.5, '1', null, 2 ** 53]) await assert.rejects(board.putIf('problem', 'plan', 1, version), { code: 'not_whole' })
   const circle = {}
   circle.self = circle
-  for (const content of [undefined, () => 1, 1n, circle]) await assert.rejects(board.post('problem', 'odd', content), { code: 'not_json' })
+  for (const content of [undefined, () => 1, NaN, 1n, circle]) await assert.rejects(board.post('problem', 'odd', content), { code: 'not_json' })
   await assert.rejects(Governance.open({ home: home(), store: 'mysql://x' }), { code: 'unknown_store_url' })
   assert.throws(() => governance.nextPhase('LUNCH'), governance.InvalidError)
   await opened.close()

@@ -1,6 +1,6 @@
 // Compiled, never run: the declarations say what callers rely on.
 
-import { AGENT_PHASES_ORDERED, type BoardEntry, ConflictError, Governance, nextPhase, Section, Severity, VIOLATION_SEVERITY_MAP } from 'governance'
+import { AGENT_PHASES_ORDERED, type BoardEntry, ConflictError, Governance, type MessageBus, nextPhase, Section, Severity, VIOLATION_SEVERITY_MAP } from 'governance'
 
 export async function used(): Promise<BoardEntry[]> {
   await using governance = await Governance.open({ home: '.governance', store: 'memory:' })
@@ -15,5 +15,31 @@ export async function used(): Promise<BoardEntry[]> {
   await board.post('problem', 'plan', { run: () => version })
   // @ts-expect-error made by `open` only
   new Governance()
-  throw new ConflictError(`${phase} ${severity}`)
+  for await (const item of board.events({ after: { lineage: 0, position: 0 } })) {
+    if (item.gap === undefined) console.log(item.entry.content, item.cursor.position)
+  }
+  const bus: MessageBus = await governance.bus('caching', 'alpha-1')
+  await bus.join({ overflow: 'drop_oldest', redeliverAfter: 1_000 })
+  const delivery = await bus.receive({ within: 5_000 })
+  if (delivery) await bus.acknowledge(delivery)
+  const reserved = await (await governance.budget('alpha-1')).reserve('tokens', 5, 1_000)
+  const left: number = reserved.exhausted ? reserved.exhausted.remaining : reserved.amount
+  const votes = await governance.consensus('caching', 'alpha-1')
+  await votes.propose('p', 'which?', ['x', 'y'], [['alpha-1', 1]], 1_000, { rule: 'majority', sealed: false })
+  const outcome = await votes.outcome('p')
+  const won: string | null = outcome.outcome === 'decided' ? outcome.option : null
+  const intact: boolean = (await governance.ledger.verify()).intact && (await governance.catchUp(left))
+  await using agent = await governance.agent('alpha', await governance.begin('an objective'), { tier: 'T1' })
+  for await (const step of agent.steps()) {
+    const done: boolean = await step.run(async ({ proposal }) => (proposal ? agent.voteBest(proposal) : agent.propose()))
+    if (!done) agent.check()
+  }
+  const reply: string = (await agent.model.chat([{ role: 'user', content: 'why?' }])).content
+  const event = await agent.nextEvent()
+  if (event?.event === 'budget_low') console.log(event.unit, reply)
+  // @ts-expect-error no such option
+  await bus.join({ capcity: 5 })
+  // @ts-expect-error milliseconds are a number
+  await governance.catchUp('soon')
+  throw new ConflictError(`${phase} ${severity} ${won} ${intact}`)
 }

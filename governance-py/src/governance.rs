@@ -1,62 +1,115 @@
-//! `governance.blocking.Governance`.
+//! `Governance`.
 
 use std::path::PathBuf;
 
-use ::governance::Config;
 use ::governance::config::Flags;
-use ::governance::vocabulary::TaskId;
+use ::governance::vocabulary::{AgentRole, PipelineId, TaskId, Tier};
+use ::governance::{Config, Joining};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
-use crate::blackboard::Blackboard;
-use crate::error::raise;
-use crate::runtime::Hosted;
+use crate::agent::Living;
+use crate::answer::{Answer, handle};
+use crate::budget::Budget;
+use crate::given::{Named, Span};
+use crate::hosted::{Hosted, Made, Mode, Place};
+
+type Answered<'py> = PyResult<Bound<'py, PyAny>>;
+
+/// Who grants what is granted here, as on the command line.
+const OPERATOR: &str = "operator";
 
 /// Governed state: a store, its ledger, and everything that stands on them.
-#[pyclass(module = "governance.blocking", frozen)]
+#[pyclass(name = "_Governance", module = "governance._governance", frozen, subclass)]
 pub struct Governance(Hosted<::governance::Governance>);
 
 #[pymethods]
 impl Governance {
+    #[new]
+    fn new(made: &Made) -> PyResult<Self> {
+        made.take().map(Self)
+    }
+
     /// Opens what the arguments, the environment and the home directory's `config.toml` say, and makes what is not there yet.
-    #[staticmethod]
+    #[classmethod]
     #[pyo3(signature = (*, home=None, store=None))]
-    fn open(py: Python<'_>, home: Option<PathBuf>, store: Option<String>) -> PyResult<Self> {
-        let flags = Flags { home, store, ..Flags::default() };
-        let config = Config::load(flags, |name| std::env::var(name).ok()).map_err(|error| raise(py, &error))?;
-        Hosted::make(py, ::governance::Governance::open(config)).map(Self)
+    fn open<'py>(class: &Bound<'py, PyType>, py: Python<'py>, home: Option<PathBuf>, store: Option<String>) -> Answered<'py> {
+        Place::new(py, Mode::of(class)?)?.open(py, async move {
+            let flags = Flags { home, store, ..Flags::default() };
+            ::governance::Governance::open(Config::load(flags, |name| std::env::var(name).ok())?).await
+        })
     }
 
     /// A task's blackboard, as one author sees and writes it.
-    fn blackboard(&self, py: Python<'_>, task: &str, author: &str) -> PyResult<Blackboard> {
-        let board = self.0.call(py, |governance| async move {
-            let task = TaskId::new(task)?;
-            Ok(governance.blackboard(&task, &governance.actor(author).await?))
-        })?;
-        Ok(Blackboard(self.0.beside(board)))
+    fn blackboard<'py>(&self, py: Python<'py>, task: Named<TaskId>, author: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { Ok(governance.blackboard(&task.0, &governance.actor(&author).await?)) })
+    }
+
+    /// A task's bus, as one member hears and uses it.
+    fn bus<'py>(&self, py: Python<'py>, task: Named<TaskId>, member: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { Ok(governance.bus(&task.0, &governance.actor(&member).await?)) })
+    }
+
+    /// A task's votes, as one member sees them and takes part.
+    fn consensus<'py>(&self, py: Python<'py>, task: Named<TaskId>, member: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { Ok(governance.consensus(&task.0, &governance.actor(&member).await?)) })
+    }
+
+    /// The budget of its owner.
+    fn budget<'py>(&self, py: Python<'py>, owner: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move {
+            Ok(Budget { budget: governance.budget(&governance.actor(&owner).await?), by: governance.actor(OPERATOR).await? })
+        })
+    }
+
+    /// Begins a pipeline whose agents join by themselves, with `agent`. Answers its id. A `DeniedError` while a stop is in force.
+    fn begin<'py>(&self, py: Python<'py>, objective: String) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { governance.begin(&objective).await })
+    }
+
+    /// Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
+    #[pyo3(signature = (profile, pipeline, *, role=None, tier=None))]
+    fn agent<'py>(
+        &self,
+        py: Python<'py>,
+        profile: String,
+        pipeline: Named<PipelineId>,
+        role: Option<Named<AgentRole>>,
+        tier: Option<Named<Tier>>,
+    ) -> Answered<'py> {
+        let joining = Joining { role: role.map(|role| role.0), tier: tier.map(|tier| tier.0) };
+        self.0.open(py, move |governance| async move {
+            Living::joined(&governance, governance.agent(&profile, &pipeline.0, joining).await?).await
+        })
+    }
+
+    /// Revoking agents, stopping pipelines, stopping everything.
+    #[getter]
+    fn revocations<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |governance| Ok(governance.revocations()))?.answer(py, self.0.place())
+    }
+
+    /// The record.
+    #[getter]
+    fn ledger<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |governance| Ok(governance.ledger().clone()))?.answer(py, self.0.place())
+    }
+
+    /// Waits until everything that is written, also by processes that died, is in the record. False if it was not in time.
+    fn catch_up<'py>(&self, py: Python<'py>, within: Span) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { governance.catch_up(within.0).await })
     }
 
     /// The store's URL, without a password.
     #[getter]
-    fn store_url(&self) -> &str {
-        self.0.value().store_url()
+    fn store_url(&self, py: Python<'_>) -> PyResult<String> {
+        self.0.look(py, |governance| Ok(governance.store_url().to_owned()))
     }
 
     /// Lets the next process keep house, and closes the ledger.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
-        self.0.call(py, ::governance::Governance::close)
-    }
-
-    fn __enter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    #[pyo3(signature = (kind, value, traceback, /))]
-    fn __exit__(&self, py: Python<'_>, kind: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>, traceback: &Bound<'_, PyAny>) -> PyResult<()> {
-        let _ = (kind, value, traceback);
-        self.close(py)
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<Governance at {}>", self.store_url())
+    fn close<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.close(py, |governance| async move { governance.close().await })
     }
 }
+
+handle!(::governance::Governance => "Governance");

@@ -1,11 +1,14 @@
 //! Python's plain values as JSON and back. A walker of our own: half the time of a general one.
 
 use ::governance::Error;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 use crate::error::raise;
+use crate::gate;
 
 // As deep as serde_json reads; a value that holds itself ends here.
 const MAX_DEPTH: usize = 128;
@@ -45,7 +48,31 @@ fn walk(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
     if let Ok(tuple) = value.cast::<PyTuple>() {
         return tuple.iter().map(|item| walk(&item, depth)).collect::<PyResult<_>>().map(Value::Array);
     }
+    if let Some(plain) = self::plain(value)? {
+        return walk(&plain, depth);
+    }
     Err(refuse(value.py(), &format!("holds a `{}`, which JSON lacks", value.get_type().name()?)))
+}
+
+/// What a dataclass or a pydantic model says, one level deep.
+fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = value.py();
+    if value.is_instance_of::<PyType>() {
+        return Ok(None);
+    }
+    let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
+    if let Some(dump) = value.getattr_opt(intern!(py, "model_dump"))? {
+        let json = PyDict::new(py);
+        json.set_item(intern!(py, "mode"), intern!(py, "json"))?;
+        return dump.call((), Some(&json)).map(Some);
+    }
+    let Some(fields) = value.getattr_opt(intern!(py, "__dataclass_fields__"))? else { return Ok(None) };
+    let dict = PyDict::new(py);
+    for name in fields.try_iter()? {
+        let name = name?;
+        dict.set_item(&name, value.getattr(name.cast::<PyString>()?)?)?;
+    }
+    Ok(Some(dict.into_any()))
 }
 
 fn text(text: &Bound<'_, PyString>) -> PyResult<String> {
@@ -77,4 +104,10 @@ pub fn map_to_python<'py>(py: Python<'py>, map: &Map<String, Value>) -> PyResult
         dict.set_item(key, to_python(py, value)?)?;
     }
     Ok(dict)
+}
+
+/// Something small of the core, as JSON says it.
+pub fn shaped<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    let value = serde_json::to_value(value).map_err(|e| raise(py, &Error::internal("an answer is not JSON").because(e)))?;
+    to_python(py, &value)
 }

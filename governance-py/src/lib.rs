@@ -1,10 +1,22 @@
 //! `import governance`: the core for Python. Nothing here decides anything.
 
+mod agent;
+mod answer;
 mod blackboard;
+mod budget;
+mod bus;
+mod consensus;
 mod error;
+mod gate;
+mod given;
 mod governance;
+mod hosted;
 mod json;
+mod ledger;
+mod program;
+mod revocation;
 mod runtime;
+mod stream;
 mod vocabulary;
 
 use pyo3::prelude::*;
@@ -16,8 +28,19 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     runtime::add(module)?;
     module.add_class::<governance::Governance>()?;
     module.add_class::<blackboard::Blackboard>()?;
-    module.add_class::<blackboard::BoardEntry>()?;
-    module.add_class::<blackboard::Written>()?;
+    module.add_class::<agent::Agent>()?;
+    module.add_class::<agent::Step>()?;
+    module.add_class::<agent::Model>()?;
+    module.add_class::<bus::MessageBus>()?;
+    module.add_class::<bus::Delivery>()?;
+    module.add_class::<budget::ErrorBudget>()?;
+    module.add_class::<budget::Allowance>()?;
+    module.add_class::<budget::Reservation>()?;
+    module.add_class::<revocation::RevocationEngine>()?;
+    module.add_class::<consensus::Consensus>()?;
+    module.add_class::<ledger::Ledger>()?;
+    module.add_class::<ledger::Head>()?;
+    module.add_function(wrap_pyfunction!(program::_run, module)?)?;
     // What is public is said by the package's own modules.
     module.delattr("__all__")
 }

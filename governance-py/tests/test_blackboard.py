@@ -55,7 +55,7 @@ def test_an_error_has_the_class_of_its_kind_a_code_and_details(opened: Governanc
     assert (taken.value.kind, taken.value.code) == ("conflict", "version_conflict")
     assert "found" in json.dumps(taken.value.details)
     with pytest.raises(governance.InvalidError, match="`opinions`"):
-        board.entries("opinions")
+        board.entries("opinions")  # type: ignore[arg-type]
     with pytest.raises(governance.InvalidError, match="task id `no spaces`"):
         opened.blackboard("no spaces", "alpha-1")
 

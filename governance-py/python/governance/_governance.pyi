@@ -1,16 +1,13 @@
 """The native module. Import from `governance` instead."""
 
-import os
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from types import MappingProxyType, TracebackType
-from typing import Any, Final, Optional, Union, final, type_check_only
+from types import MappingProxyType
+from typing import Any, Final, Optional, final, type_check_only
 
 from typing_extensions import Self
 
-# Anything that JSON can say.
-_Json = Union[None, bool, int, float, str, Sequence["_Json"], Mapping[str, "_Json"]]
+from .records import BusMessage
 
 @type_check_only
 class _Text(str, Enum):  # type: ignore[misc]  # made at load, with the members below
@@ -180,6 +177,9 @@ DEFAULT_REDIS_HOST: Final[str]
 DEFAULT_REDIS_PORT: Final[int]
 DEFAULT_LEDGER_PATH: Final[str]
 
+def _run(words: list[str], program: Optional[str]) -> int:
+    """Runs the command line with these words. Answers its exit code."""
+
 def get_output_type_for_phase(phase: str) -> Optional[OutputType]:
     """The class of output that a phase yields; none for REVOKED."""
 
@@ -238,90 +238,64 @@ class InternalError(GovernanceError):
     """A defect of this library."""
 
 @final
-class Governance:
-    """Governed state: a store, its ledger, and everything that stands on them."""
-
-    @staticmethod
-    def open(*, home: Union[str, os.PathLike[str], None] = None, store: Optional[str] = None) -> Governance:
-        """Opens what the arguments, the environment and the home directory's `config.toml` say, and makes what is not there yet.
-
-        `store` is `sqlite:PATH`, `redis://HOST:PORT`, another form of docs/stores.md, or `memory:`; a file in the home directory if nothing says
-        otherwise.
-        """
-
-    def blackboard(self, task: str, author: str) -> Blackboard:
-        """A task's blackboard, as one author sees and writes it."""
+class Delivery:
+    """A message out for processing. Acknowledge it, or it comes again."""
 
     @property
-    def store_url(self) -> str:
-        """The store's URL, without a password."""
+    def message(self) -> BusMessage:
+        """The message."""
 
-    def close(self) -> None:
-        """Lets the next process keep house, and closes the ledger."""
-
-    def __enter__(self) -> Governance: ...
-    def __exit__(
-        self, kind: Optional[type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType], /
-    ) -> None: ...
+    @property
+    def attempt(self) -> int:
+        """1 the first time."""
 
 @final
-class Blackboard:
-    """What the agents of a task know together."""
+class Reservation:
+    """An amount that was set aside. Settle it; what is not settled in time lapses."""
 
-    def post(self, section: str, name: str, content: _Json) -> int:
-        """Writes a new entry. Answers its version, 1. A `ConflictError` if the name is taken."""
+    @property
+    def id(self) -> str:
+        """Its id."""
 
-    def put_if(self, section: str, name: str, content: _Json, version: int) -> Written:
-        """Replaces a version of an entry; 0 for an entry that is not there yet."""
+    @property
+    def unit(self) -> str:
+        """Of what: calls, tokens, cost (millionths of a dollar) or concurrency."""
 
-    def entry(self, section: str, name: str) -> Optional[BoardEntry]:
-        """One entry, also when it was removed; none if it never was."""
+    @property
+    def amount(self) -> int:
+        """How much."""
 
-    def entries(self, section: str) -> list[BoardEntry]:
-        """The entries of a section that were not removed, by name."""
+    @property
+    def low(self) -> bool:
+        """Whether 80 % of the limit are used or reserved."""
 
 @final
-class Written:
-    """What became of a compare-and-set: true if it was written."""
+class Head:
+    """What the ledger was at some size, signed. Whoever keeps one elsewhere can prove that nothing before it was changed."""
 
     @property
-    def accepted(self) -> Optional[int]:
-        """The new version, if it was written."""
+    def ledger(self) -> str:
+        """The ledger."""
 
     @property
-    def conflict(self) -> Optional[int]:
-        """The version that is there now, if somebody was first."""
-
-    def __bool__(self) -> bool: ...
-
-@final
-class BoardEntry:
-    """One entry of a section."""
+    def size(self) -> int:
+        """How many entries."""
 
     @property
-    def section(self) -> Section:
-        """Where."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def version(self) -> int:
-        """How often it was written."""
-
-    @property
-    def author(self) -> str:
-        """Who wrote it last."""
+    def root(self) -> str:
+        """The root of the RFC 9162 tree over them, in hex."""
 
     @property
     def at(self) -> datetime:
-        """When, on the author's clock, in UTC."""
+        """When it was signed, in UTC."""
 
     @property
-    def content(self) -> Any:
-        """What it says; none once removed."""
+    def key(self) -> str:
+        """The id of the key."""
 
     @property
-    def removed(self) -> bool:
-        """Whether it was removed."""
+    def signature(self) -> str:
+        """The Ed25519 signature, in hex."""
+
+    def line(self) -> str:
+        """One line of JSON, as `governance ledger head` prints it: what to keep elsewhere."""

@@ -1,5 +1,100 @@
 """Governed state for code that waits: every call answers when it is done, and other threads run meanwhile."""
 
-from ._governance import Blackboard, BoardEntry, Governance, Written
+from . import _governance
+from ._governance import RevokedError
 
-__all__ = ["Blackboard", "BoardEntry", "Governance", "Written"]
+__all__ = [
+    "Agent",
+    "Allowance",
+    "Blackboard",
+    "Consensus",
+    "ErrorBudget",
+    "Governance",
+    "Ledger",
+    "MessageBus",
+    "Model",
+    "RevocationEngine",
+    "Step",
+]
+
+
+class Governance(_governance._Governance):
+    __slots__ = ()
+    _blocking = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback, /):
+        self.close()
+
+
+class Blackboard(_governance._Blackboard):
+    __slots__ = ()
+
+
+class MessageBus(_governance._MessageBus):
+    __slots__ = ()
+
+
+class ErrorBudget(_governance._ErrorBudget):
+    __slots__ = ()
+
+
+class Allowance(_governance._Allowance):
+    __slots__ = ()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback, /):
+        self.close()
+
+
+class RevocationEngine(_governance._RevocationEngine):
+    __slots__ = ()
+
+
+class Consensus(_governance._Consensus):
+    __slots__ = ()
+
+
+class Ledger(_governance._Ledger):
+    __slots__ = ()
+
+
+class Agent(_governance._Agent):
+    __slots__ = ()
+    _blocking = True
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback, /):
+        try:
+            self.leave()
+        except RevokedError:
+            # Who is revoked holds nothing any more.
+            pass
+
+
+class Step(_governance._Step):
+    __slots__ = ()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, traceback, /):
+        if self._reported:
+            return False
+        if value is None:
+            self.done()
+            return False
+        if not isinstance(value, Exception) or isinstance(value, RevokedError):
+            return False
+        self.failed(getattr(value, "code", None) or kind.__name__, str(value))
+        return True
+
+
+class Model(_governance._Model):
+    __slots__ = ()

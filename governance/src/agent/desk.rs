@@ -16,7 +16,7 @@ use crate::ledger::Action;
 use crate::llm::{Analysis, CallKind, Evaluation, Idea, Model, Scored};
 use crate::store::{Actor, Store};
 use crate::vocabulary::{
-    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, EntryName, GammaReason, PipelineId, ProposalId, Section,
+    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, EntryName, GammaReason, PipelineId, ProposalId, Section, Tier,
     get_output_type_for_phase, may_follow,
 };
 
@@ -34,6 +34,7 @@ pub struct Desk {
     actor: Actor,
     pipeline: PipelineId,
     role: AgentRole,
+    tier: Tier,
     objective: String,
     tries: usize,
     board: Blackboard,
@@ -45,7 +46,7 @@ pub struct Desk {
 }
 
 /// A solution on the blackboard.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Proposed {
     /// Its name there, which is its option's name in a vote.
     pub name: EntryName,
@@ -73,6 +74,7 @@ impl Desk {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).await?,
             guard: Guard::open(store, &actor, recorder, policy),
             role,
+            tier: state.field("tier").parse()?,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
             tries: 1 + failures.len(),
             board,
@@ -107,6 +109,12 @@ impl Desk {
     #[must_use]
     pub fn role(&self) -> AgentRole {
         self.role
+    }
+
+    /// How far it is trusted.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.tier
     }
 
     /// What is asked.

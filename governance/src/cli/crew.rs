@@ -15,8 +15,7 @@ pub async fn runtimes(config: &Config, how: &How, printer: &Printer) -> Result<R
         // What the command line says holds for every role.
         Some(Agents::BuiltIn) => {}
         Some(Agents::Process) => {
-            let own = std::env::current_exe().map_err(|e| Error::internal("this program does not know where it is").because(e))?;
-            let program = Program::new(own).args(["agent"]).named(PROCESS)?;
+            let program = Program::new(super::program()?).args(["agent"]).named(PROCESS)?;
             runtimes.roles = AgentRole::ALL.iter().map(|role| (*role, AgentRuntime::Process(program.clone()))).collect();
         }
         Some(Agents::Polyglot) => runtimes.roles = polyglot(printer).await?,

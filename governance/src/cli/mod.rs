@@ -26,9 +26,12 @@ mod status;
 mod stop;
 mod store;
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::Parser;
 
@@ -42,14 +45,27 @@ use printer::Printer;
 /// SIGXFSZ, the same number on every Unix that matters here.
 const FILE_TOO_LARGE: i32 = 25;
 
+// Where this program is, if whoever started it says so.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
 /// The whole program: parses the arguments, runs the command, and answers with the exit code that is true.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = match Args::try_parse() {
+    run(std::env::args_os().collect(), None)
+}
+
+/// The same inside another program: with words of its own, the first of which is the name, and with what starts it as a program.
+#[must_use]
+pub fn run(words: Vec<OsString>, program: Option<PathBuf>) -> ExitCode {
+    if let Some(program) = program {
+        let _ = PROGRAM.set(program);
+    }
+    let json = words.iter().any(|given| given == "--json");
+    let args = match Args::try_parse_from(words) {
         Ok(args) => args,
         Err(error) => {
             // Exit code 2 means "votes without a decision" here; wrong usage is an error like any other.
-            if error.use_stderr() && std::env::args_os().any(|given| given == "--json") {
+            if error.use_stderr() && json {
                 let told = error.to_string();
                 let sentence = told.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
                 return Printer::new(true).fail(&Error::invalid("usage", format!("{sentence}; see `governance --help`")));
@@ -109,6 +125,12 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Where this program is: what agents in processes of their own are started with.
+fn program() -> Result<PathBuf> {
+    let unknown = |e| Error::internal("this program does not know where it is").because(e);
+    PROGRAM.get().cloned().map_or_else(|| std::env::current_exe().map_err(unknown), Ok)
 }
 
 /// Opens what is there; a command that only looks makes nothing.

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 use crate::orchestrator::{AgentRuntime, Program};
 use crate::vocabulary::AgentRole;
 
+/// Where the JavaScript package looks for its addon.
+const ADDON: &str = "governance-node/governance.node";
 /// How much of a step's output explains why it failed.
 const SHOWN: usize = 15;
 
@@ -77,10 +79,7 @@ impl Workshop {
         self.unless_built("python", &["governance/src", "governance-py", "Cargo.lock"], |workshop| {
             let mut install = Command::new(&python);
             install.args(["-m", "pip", "install", "--disable-pip-version-check", "--force-reinstall", "--no-deps"]);
-            if cfg!(debug_assertions) {
-                // As this program is built: what is compiled already is used again.
-                install.arg("--config-settings=build-args=--profile dev");
-            }
+            install.arg(format!("--config-settings=build-args=--profile {}", profile()));
             install.arg("./governance-py").env("CARGO_TARGET_DIR", &workshop.target);
             workshop.step("pip install ./governance-py", "it takes minutes the first time, and needs PyPI for its build tool", install)
         })?;
@@ -89,28 +88,26 @@ impl Workshop {
 
     /// A Bun, with the addon where its bindings look for it.
     fn bun(&self) -> Result<PathBuf> {
-        let (examples, modules) = (self.root.join("examples"), self.root.join("examples/node_modules"));
-        let bun = modules.join(".bin/bun");
-        if !bun.exists() || !modules.join("governance").exists() {
+        let examples = self.root.join("examples");
+        let bun = examples.join("node_modules/.bin/bun");
+        if !bun.exists() || !examples.join("node_modules/governance").exists() {
             let mut install = Command::new("npm");
-            install.args(["install", "--no-audit", "--no-fund"]).current_dir(examples);
+            // The addon is built in a step of its own.
+            install.args(["install", "--no-audit", "--no-fund"]).current_dir(examples).env("GOVERNANCE_BUILD", "skip");
             self.step("npm install", "it needs the npm registry", install)?;
         }
         self.unless_built("node", &["governance/src", "governance-node/src", "governance-node/Cargo.toml", "Cargo.lock"], |workshop| {
+            // Not by the package's own install, which would put a program in place of the one that runs here.
             let mut build = Command::new("cargo");
-            build.args(["build", "--package", "governance-node"]).env("CARGO_TARGET_DIR", &workshop.target);
-            let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
-            if profile == "release" {
-                build.arg("--release");
-            }
-            workshop.step("cargo build --package governance-node", "see above what does not compile", build)?;
+            build.args(["build", "--locked", "--package", "governance-node", "--profile", profile()]);
+            build.env("CARGO_TARGET_DIR", &workshop.target);
+            workshop.step("cargo build --package governance-node", "it takes minutes the first time", build)?;
             let name = if cfg!(target_os = "macos") { "libgovernance_node.dylib" } else { "libgovernance_node.so" };
-            let (library, addon) = (workshop.target.join(profile).join(name), workshop.root.join("governance-node/governance.node"));
-            let fresh = addon.with_extension("fresh");
-            // Moved into place: whoever runs with the one before keeps it.
-            std::fs::copy(library, &fresh)
-                .and_then(|_| std::fs::rename(&fresh, &addon))
-                .map_err(|e| Error::unavailable("not_built", format!("`{}` cannot be written", addon.display())).because(e))
+            let built = workshop.target.join(if profile() == "dev" { "debug" } else { profile() }).join(name);
+            let (addon, fresh) = (workshop.root.join(ADDON), workshop.root.join(ADDON).with_extension("new"));
+            // Moved into place: whoever has loaded the one before keeps it.
+            let moved = std::fs::copy(built, &fresh).and_then(|_| std::fs::rename(&fresh, &addon));
+            moved.map_err(|e| Error::unavailable("not_built", format!("`{}` cannot be written", addon.display())).because(e))
         })?;
         Ok(bun)
     }
@@ -119,8 +116,8 @@ impl Workshop {
     fn unless_built(&self, what: &str, sources: &[&str], build: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         let newest = sources.iter().filter_map(|source| newest(&self.root.join(source))).max();
         let since = newest.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
-        let (stamp, now) = (self.folder.join(format!("{what}.built")), format!("{} {}", since.as_nanos(), cfg!(debug_assertions)));
-        let addon = what != "node" || self.root.join("governance-node/governance.node").is_file();
+        let (stamp, now) = (self.folder.join(format!("{what}.built")), format!("{} {}", since.as_nanos(), profile()));
+        let addon = what != "node" || self.root.join(ADDON).is_file();
         if addon && std::fs::read_to_string(&stamp).is_ok_and(|before| before == now) {
             return Ok(());
         }
@@ -163,6 +160,11 @@ fn checkout() -> Result<PathBuf> {
         let message = "polyglot agents are built from the source checkout, which is not here: start in it, or name your own with --agent";
         Error::invalid("no_checkout", message)
     })
+}
+
+/// As this program is built: what is compiled already is used again.
+fn profile() -> &'static str {
+    if cfg!(debug_assertions) { "dev" } else { "release" }
 }
 
 fn on_path(tool: &str) -> bool {

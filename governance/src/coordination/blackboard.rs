@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::follow::{Cursor, Follower, Gap, Step};
+use super::events::{Events, Told};
+use super::follow::{Cursor, Follower};
 use crate::error::{Error, Result};
 use crate::store::{Actor, Cell, Commit, Entry, Event, Outcome, Refused, Store, Versioned, Write, from_json, to_json};
 use crate::vocabulary::{AgentId, EntryName, Millis, Section, TaskId, Token};
@@ -186,11 +187,10 @@ impl Blackboard {
         Ok(versions)
     }
 
-    /// Every event behind a cursor, in order; see [`BoardEvents`].
+    /// Every event behind a cursor, in order; see [`Events`].
     #[must_use]
     pub fn events(&self, cursor: Cursor) -> BoardEvents {
-        let follower = Follower::new(&self.store, self.store.keys().blackboard_events(&self.task), cursor);
-        BoardEvents { follower, read: Vec::new().into_iter() }
+        Follower::new(&self.store, self.store.keys().blackboard_events(&self.task), cursor).told()
     }
 
     /// What was written under a token, if it was.
@@ -233,53 +233,16 @@ fn entry(section: Section, name: EntryName, versioned: &Versioned) -> Result<Boa
 }
 
 /// A blackboard's events as they come.
-pub struct BoardEvents {
-    follower: Follower,
-    read: std::vec::IntoIter<Entry>,
-}
+pub type BoardEvents = Events<BoardEvent>;
 
-impl BoardEvents {
-    /// Waits for the next event; `Err(gap)` inside says what was missed. Cancel safe.
-    pub async fn next(&mut self) -> Result<std::result::Result<BoardEvent, Gap>> {
-        loop {
-            if let Some(entry) = self.read.next() {
-                return event(&entry).map(Ok);
-            }
-            match self.follower.next().await? {
-                Step::Entries(entries) => self.read = entries.into_iter(),
-                Step::Missed(gap) => return Ok(Err(gap)),
-            }
-        }
+impl Told for BoardEvent {
+    fn read(entry_read: &Entry) -> Result<Self> {
+        let foreign = || Error::corrupt("not_an_event", format!("entry {} of a blackboard's events is not one", entry_read.position));
+        let put = entry_read.put.as_ref().ok_or_else(foreign)?;
+        let section = std::str::from_utf8(&put.meta).map_err(|_| foreign())?.parse()?;
+        let name = EntryName::new(put.field.as_deref().ok_or_else(foreign)?)?;
+        let versioned = Versioned { version: put.version, value: entry_read.value.clone() };
+        let entry = entry(section, name, &versioned)?;
+        Ok(Self { position: entry_read.position, at: entry_read.at, entry, token: put.token.clone() })
     }
-
-    /// What is there now, without waiting; none at the end.
-    pub async fn piece(&mut self) -> Result<Option<Vec<std::result::Result<BoardEvent, Gap>>>> {
-        let read = std::mem::take(&mut self.read);
-        if !read.as_slice().is_empty() {
-            return read.map(|e| event(&e).map(Ok)).collect::<Result<_>>().map(Some);
-        }
-        Ok(match self.follower.step().await? {
-            None => None,
-            Some(Step::Missed(gap)) => Some(vec![Err(gap)]),
-            Some(Step::Entries(entries)) => Some(entries.iter().map(|e| event(e).map(Ok)).collect::<Result<_>>()?),
-        })
-    }
-
-    /// A cursor to go on from later: behind the last event that was handed out.
-    #[must_use]
-    pub fn cursor(&self) -> Cursor {
-        let cursor = self.follower.cursor();
-        let unread = self.read.as_slice().first().map(|e| e.position - 1);
-        Cursor { position: unread.unwrap_or(cursor.position), ..cursor }
-    }
-}
-
-fn event(entry_read: &Entry) -> Result<BoardEvent> {
-    let foreign = || Error::corrupt("not_an_event", format!("entry {} of a blackboard's events is not one", entry_read.position));
-    let put = entry_read.put.as_ref().ok_or_else(foreign)?;
-    let section = std::str::from_utf8(&put.meta).map_err(|_| foreign())?.parse()?;
-    let name = EntryName::new(put.field.as_deref().ok_or_else(foreign)?)?;
-    let versioned = Versioned { version: put.version, value: entry_read.value.clone() };
-    let entry = entry(section, name, &versioned)?;
-    Ok(BoardEvent { position: entry_read.position, at: entry_read.at, entry, token: put.token.clone() })
 }

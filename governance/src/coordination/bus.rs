@@ -172,6 +172,14 @@ impl MessageBus {
         }
     }
 
+    /// Waits for the next message, no longer than that if a span is given; none if none came. Cancel safe.
+    pub async fn receive_within(&self, within: Option<Duration>) -> Result<Option<Delivery>> {
+        match within {
+            Some(within) => tokio::time::timeout(within, self.receive()).await.map_or(Ok(None), |delivery| delivery.map(Some)),
+            None => self.receive().await.map(Some),
+        }
+    }
+
     /// Says that a message was processed. A conflict if it was delivered again meanwhile.
     pub async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
         self.inbox.acknowledge(&self.actor, delivery).await

@@ -98,7 +98,10 @@ impl Chore for Inboxes {
     async fn look(&self, charge: &Charge, now: Millis) -> Result<Look> {
         let ((task, id), actor) = (Self::owner(charge)?, onlooker()?);
         let Some(member) = (Roster { store: &self.store, task: &task, actor: &actor }).member(&id).await? else { return Ok(Look::Done) };
-        if member.leaving.is_some() || self.is_revoked(&id).await? {
+        if member.leaving.is_some() {
+            return Ok(Look::Due(Some(charge.due(&self.store).await?.unwrap_or(now))));
+        }
+        if self.is_revoked(&id).await? {
             return Ok(Look::Due(Some(now)));
         }
         let lapses = Mailbox::new(&self.store, &task, &id, member.options).given_up_at().await?;

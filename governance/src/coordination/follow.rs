@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::events::{Events, Told};
 use crate::error::Result;
 use crate::store::{Entry, Store, Watch};
 use crate::vocabulary::Key;
@@ -62,6 +63,12 @@ impl Follower {
         let lineage = store.lineage().await?;
         let position = store.log(log.clone(), 0, 0).await?.last;
         Ok(Self::new(store, log, Cursor { lineage, position }))
+    }
+
+    /// The same, each entry read as what it says.
+    #[must_use]
+    pub fn told<T: Told>(self) -> Events<T> {
+        Events::new(self)
     }
 
     /// Where the reader is.

@@ -64,8 +64,8 @@ pub enum Overflow {
     DropOldest,
 }
 
-/// A message out for processing. Acknowledge it, or it comes again.
-#[derive(Debug, Clone, PartialEq)]
+/// A message out for processing. Acknowledge it, or it comes again. It can be written down and read back, also by another process of its owner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     /// The message.
     pub message: BusMessage,

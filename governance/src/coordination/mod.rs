@@ -14,6 +14,7 @@ mod bus;
 mod care;
 mod caretaker;
 mod consensus;
+mod events;
 mod follow;
 mod lease;
 mod mailbox;
@@ -30,6 +31,7 @@ pub use caretaker::{
     Alarm, CARETAKER_LEASE, Caretaker, CaretakerStatus, Charge, ChargeKind, Chore, Den, Housekeeping, Keeper, Look, Overdue,
 };
 pub use consensus::{Cast, Consensus};
+pub use events::{BusEvent, Events, Item, Told, VoteEvent, VoteStep};
 pub use follow::{Cursor, Follower, Gap, Step};
 pub use lease::Lease;
 pub use mailbox::{Delivery, MailboxOptions, Overflow};

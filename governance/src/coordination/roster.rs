@@ -6,6 +6,8 @@
 //!
 //! Whoever dies while a member leaves is finished by the next who uses the bus, or by the caretaker.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::caretaker::Charge;
@@ -13,6 +15,9 @@ use super::mailbox::{Mailbox, MailboxOptions};
 use crate::error::Result;
 use crate::store::{Actor, Cell, Outcome, Refused, Store, Versioned, Write, from_json, to_json};
 use crate::vocabulary::{AgentId, TaskId};
+
+/// How long a member may take to leave before somebody helps.
+const LEAVING: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Roster<'a> {
@@ -108,7 +113,9 @@ impl Roster<'_> {
 
     async fn put(&self, id: &AgentId, version: u64, stored: &Stored) -> Result<bool> {
         let commit = self.actor.commit().version(self.cell(id), version).put(self.cell(id), to_json(stored)?);
-        let commit = commit.write(self.charge(id).begin(self.store.keys(), None));
+        // Who leaves by itself empties its own inbox. Only one that dies over it needs help.
+        let due = if stored.leaving.is_some() { Some(self.store.now().await?.after(LEAVING)) } else { None };
+        let commit = commit.write(self.charge(id).begin(self.store.keys(), due));
         match self.store.commit(commit).await? {
             Outcome::Accepted(_) => Ok(true),
             Outcome::Refused(Refused::Conflict { .. }) => Ok(false),

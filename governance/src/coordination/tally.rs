@@ -36,6 +36,13 @@ named! {
     }
 }
 
+#[expect(clippy::derivable_impls, reason = "`named!` makes the enum")]
+impl Default for DecisionRule {
+    fn default() -> Self {
+        Self::Majority
+    }
+}
+
 /// What a ballot says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

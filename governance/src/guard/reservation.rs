@@ -20,8 +20,8 @@ use crate::ledger::{Action, EntryKind, OutcomeResult};
 use crate::store::{Actor, Cell, Outcome, Refused, Versioned, Write, from_json, to_json};
 use crate::vocabulary::{Millis, SegmentId, Token};
 
-/// An amount that was set aside. Settle it; what is not settled in time lapses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An amount that was set aside. Settle it; what is not settled in time lapses. It can be written down, and settled when it is read back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reservation {
     /// Its id.
     pub id: Token,
@@ -32,6 +32,8 @@ pub struct Reservation {
     /// Whether 80 % of the limit are used or reserved.
     pub low: bool,
     // On the suspend-aware clock, from before the request was sent. INVARIANT: earlier than the store's own `until`.
+    // Read back it is over: nothing is drawn from it any more.
+    #[serde(skip)]
     pub(super) until: Duration,
 }
 

@@ -298,9 +298,10 @@ impl Driver {
             }
         }
         Ok(match self.pulse.look(&self.run).await? {
-            Some(Event::Silent(id)) => Some(self.crew.never_sat(&self.run, &id).map_or(Event::Silent(id.clone()), |why| {
-                Event::Gone(id, Trouble { code: Some("agent_not_started".to_owned()), message: why })
-            })),
+            Some(Event::Silent(id)) => {
+                let never = self.crew.never_sat(&self.run, &id);
+                Some(never.map_or(Event::Silent(id.clone()), |error| Event::Gone(id, Trouble::from(&error))))
+            }
             other => other,
         })
     }

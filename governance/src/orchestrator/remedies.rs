@@ -38,7 +38,7 @@ const REMEDIES: &[Row] = &[
     (&["not_a_mediator"], &[RERUN_GAMMA]),
     (&["not_a_solution", "nothing_to_combine"], &[AFRESH]),
     // What runs the agents.
-    (&["agent_died", "agent_not_started"], &["run the agents within this program: `--agents built-in`", AFRESH]),
+    (&["agent_died", "agent_not_started", "never_sat_down"], &["run the agents within this program: `--agents built-in`", AFRESH]),
     // Store and ledger.
     (&["store_busy", "ledger_locked"], &["end what holds the file, or use a server that many can write to: `--store URL`", AFRESH]),
     (

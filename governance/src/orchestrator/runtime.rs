@@ -151,10 +151,10 @@ impl Crew {
     }
 
     /// Why an agent is silent whose process never sat down; nothing if it did, or has none.
-    pub fn never_sat(&self, run: &Run, id: &AgentId) -> Option<String> {
+    pub fn never_sat(&self, run: &Run, id: &AgentId) -> Option<Error> {
         let pending = run.agents.get(id).is_some_and(|agent| agent.status == AgentStatus::Pending);
         let process = self.lives.values().find(|life| life.of == *id)?.process.as_ref()?;
-        pending.then(|| format!("its process never sat down{}", process.words.told()))
+        pending.then(|| Error::unavailable("never_sat_down", format!("its process never sat down{}", process.words.told())))
     }
 
     /// The next agent that ends; never, when none is left. Cancel safe.

@@ -13,13 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::group::{Group, Sweep};
 use super::words::{Flow, LastWords, Lines};
 use super::{Seat, start};
-use crate::coordination::Charge;
 use crate::error::{Error, Result};
+use crate::guard::free_execution_lock;
 use crate::orchestrator::broadcast::{Broadcast, Stream};
 use crate::orchestrator::parts::Parts;
 use crate::orchestrator::program::Program;
 use crate::orchestrator::telling::Voice;
-use crate::store::{Actor, Write};
+use crate::store::Actor;
 use crate::vocabulary::AgentStatus;
 
 /// How long a process that was asked to go may take, before it is killed.
@@ -161,11 +161,10 @@ impl Keeper {
     /// Counts a restart, and takes back what the dead process held: it is known to be dead, so nobody has to wait until that lapses.
     async fn count(&self) -> Result<()> {
         let (store, id) = (&self.parts.store, &self.seat.actor.id);
-        let (keys, state) = (store.keys(), store.keys().agent_state(id));
+        let state = store.keys().agent_state(id);
         let before: u64 = store.state(state.clone()).await?.unwrap_or_default().field("restarts").parse().unwrap_or(0);
-        let counted = self.governor.commit().merge(state, [("restarts", before + 1)]);
-        let freed = counted.write(Write::Delete(keys.agent_lock(id).into())).write(Charge::lock(id).end(keys));
-        store.apply(freed).await.map(drop)
+        store.apply(self.governor.commit().merge(state, [("restarts", before + 1)])).await?;
+        free_execution_lock(store, &self.governor, id).await
     }
 
     /// Hears one of its outputs to the end.

@@ -1,0 +1,24 @@
+import { Agent } from './agent.js'
+import { Blackboard } from './blackboard.js'
+import { ErrorBudget } from './budget.js'
+import { MessageBus } from './bus.js'
+import { concept } from './concept.js'
+import { Consensus } from './consensus.js'
+import { Ledger } from './ledger.js'
+import { RevocationEngine } from './revocation.js'
+
+/** Governed state: a store, its ledger, and everything that stands on them. */
+export const Governance = concept('Governance', {
+  opens: { open: [] },
+  properties: ['storeUrl'],
+  parts: { revocations: () => RevocationEngine, ledger: () => Ledger },
+  handles: {
+    blackboard: [() => Blackboard, ['task', 'author']],
+    bus: [() => MessageBus, ['task', 'member']],
+    consensus: [() => Consensus, ['task', 'member']],
+    budget: [() => ErrorBudget, ['owner']],
+    agent: [() => Agent, ['profile', 'pipeline']],
+  },
+  methods: { begin: ['objective'], catchUp: ['within'], close: [] },
+  disposal: 'close',
+})

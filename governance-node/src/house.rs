@@ -1,0 +1,42 @@
+//! Where handles live: what one `Governance` opened, until it is closed.
+
+use ::governance::Error as Core;
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Result;
+use crate::json;
+
+/// Open until its `Governance` is closed. Cheap to clone: every handle has it.
+#[derive(Clone, Default)]
+pub struct House(CancellationToken);
+
+impl House {
+    /// Ends every call that waits, and refuses those that come.
+    pub fn close(&self) {
+        self.0.cancel();
+    }
+
+    /// What may be asked only while it is open.
+    pub fn check(&self) -> Result<()> {
+        if self.0.is_cancelled() { Err(closed().into()) } else { Ok(()) }
+    }
+
+    /// Carries a call out. One that is under way when this is closed may have happened.
+    pub async fn ask<A>(&self, work: impl Future<Output = ::governance::Result<A>>) -> Result<A> {
+        tokio::select! {
+            biased;
+            () = self.0.cancelled() => Err(closed().into()),
+            done = work => Ok(done?),
+        }
+    }
+
+    /// The same, with the answer as JSON.
+    pub async fn answer<A: Serialize>(&self, work: impl Future<Output = ::governance::Result<A>>) -> Result<String> {
+        json::text(&self.ask(work).await?)
+    }
+}
+
+fn closed() -> Core {
+    Core::invalid("closed", "this was closed: open it again")
+}

@@ -1,0 +1,576 @@
+"""Governed state for asyncio: every call answers a coroutine."""
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, ClassVar, Literal, Optional, Protocol, Union, final, type_check_only
+
+from typing_extensions import Self, TypeAlias
+
+from ._coroutine import Opening
+from ._governance import AgentPhase, AgentRole, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
+from .records import (
+    AgentEvent,
+    Analysis,
+    BoardEntry,
+    BoardEvent,
+    BusEvent,
+    BusMember,
+    BusMessage,
+    Cast,
+    ChatMessage,
+    ChatReply,
+    Choice,
+    Cursor,
+    DeadLetter,
+    FaultCount,
+    Faults,
+    Gap,
+    Idea,
+    Listing,
+    Outcome,
+    Proposal,
+    Proposed,
+    Receipt,
+    Report,
+    Response,
+    Revocation,
+    RevokedPipeline,
+    Sent,
+    Settled,
+    Spend,
+    Stop,
+    Usage,
+    VoteEvent,
+    Written,
+)
+
+__all__ = [
+    "Agent",
+    "Allowance",
+    "Blackboard",
+    "Consensus",
+    "ErrorBudget",
+    "Governance",
+    "Ledger",
+    "MessageBus",
+    "Model",
+    "RevocationEngine",
+    "Step",
+]
+
+@type_check_only
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[Any]
+
+@type_check_only
+class _Model(Protocol):
+    def model_dump(self, *, mode: str) -> Any: ...
+
+# Anything that JSON can say, a dataclass, or a pydantic model.
+_Json: TypeAlias = Union[None, bool, int, float, str, Sequence["_Json"], Mapping[str, object], _Dataclass, _Model]
+# Seconds, or a span.
+_Span: TypeAlias = Union[float, timedelta]
+_After: TypeAlias = Union[Cursor, Mapping[str, int]]
+_Section: TypeAlias = Union[Section, Literal["problem", "solutions", "progress", "consensus"]]
+_Unit: TypeAlias = Literal["calls", "tokens", "cost", "concurrency"]
+_Rule: TypeAlias = Literal["majority", "supermajority", "unanimity", "plurality", "ranked", "approval", "cumulative", "weighted"]
+_Role: TypeAlias = Union[AgentRole, Literal["alpha", "beta", "gamma"]]
+_Tier: TypeAlias = Union[Tier, Literal["T0", "T1", "T2", "T3", "T4"]]
+_Revocation: TypeAlias = Union[RevocationType, Literal["error_budget", "procedure", "lock", "heartbeat", "policy", "manual"]]
+
+@final
+class Governance:
+    """Governed state: a store, its ledger, and everything that stands on them.
+
+    What it hands out acts as a person, or a part of the system, of the name that is given. Once it is closed, every call of it and of what it
+    handed out is an `InvalidError` with the code `closed`.
+    """
+
+    @classmethod
+    def open(cls, *, home: Union[str, os.PathLike[str], None] = None, store: Optional[str] = None) -> Opening[Governance]:
+        """Opens what the arguments, the environment and the home directory's `config.toml` say, and makes what is not there yet.
+
+        `store` is `sqlite:PATH`, `redis://HOST:PORT`, another form of docs/stores.md, or `memory:`; a file in the home directory if nothing says
+        otherwise.
+        """
+
+    async def blackboard(self, task: str, author: str) -> Blackboard:
+        """A task's blackboard, as one author sees and writes it."""
+
+    async def bus(self, task: str, member: str) -> MessageBus:
+        """A task's bus, as one member hears and uses it."""
+
+    async def consensus(self, task: str, member: str) -> Consensus:
+        """A task's votes, as one member sees them and takes part."""
+
+    async def budget(self, owner: str) -> ErrorBudget:
+        """The budget of its owner."""
+
+    async def begin(self, objective: str) -> str:
+        """Begins a pipeline whose agents join by themselves, with `agent`. Answers its id. A `DeniedError` while a stop is in force."""
+
+    def agent(self, profile: str, pipeline: str, *, role: Optional[_Role] = None, tier: Optional[_Tier] = None) -> Opening[Agent]:
+        """Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
+
+        The profile's name is the role, and T0, observer, the tier, unless told otherwise. It may ask the configuration's model 64 times, unless it
+        is granted more. A `NotFoundError` if there is no such pipeline.
+        """
+
+    @property
+    def revocations(self) -> RevocationEngine:
+        """Revoking agents, stopping pipelines, stopping everything."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The record."""
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL, without a password."""
+
+    async def catch_up(self, within: _Span) -> bool:
+        """Waits until everything that is written, also by processes that died, is in the record. False if it was not in time."""
+
+    async def close(self) -> None:
+        """Lets the next process keep house, and closes the ledger. Closing again does nothing."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType], /
+    ) -> None: ...
+
+@final
+class Blackboard:
+    """What the agents of a task know together: four sections of named entries, each with an author, a version and a time."""
+
+    async def post(self, section: _Section, name: str, content: _Json) -> int:
+        """Writes a new entry. Answers its version, 1. A `ConflictError` if the name is taken."""
+
+    async def put_if(self, section: _Section, name: str, content: _Json, version: int) -> Written:
+        """Replaces a version of an entry; 0 for an entry that is not there yet."""
+
+    async def remove_if(self, section: _Section, name: str, version: int) -> Written:
+        """Removes a version of an entry. Its history stays, its versions go on, and so its name stays taken."""
+
+    async def entry(self, section: _Section, name: str) -> Optional[BoardEntry]:
+        """One entry, also when it was removed; none if it never was."""
+
+    async def entries(self, section: _Section) -> list[BoardEntry]:
+        """The entries of a section that were not removed, by name."""
+
+    async def history(self, section: _Section, name: str) -> list[BoardEntry]:
+        """What an entry said, oldest first, as far as the events reach."""
+
+    def events(self, after: Optional[_After] = None) -> AsyncIterator[Union[BoardEvent, Gap]]:
+        """Every write behind a cursor, in order, as it comes; what was missed comes as a `Gap`."""
+
+@final
+class MessageBus:
+    """What the agents of a task say to each other.
+
+    Messages are at-least-once and in order per sender and recipient: each stays in the recipient's inbox until it is acknowledged, comes again
+    when it is not in time, and ends in the dead letters when it never is. Signals may be lost.
+    """
+
+    async def join(
+        self,
+        *,
+        capacity: Optional[int] = None,
+        overflow: Optional[Literal["refuse", "drop_oldest"]] = None,
+        redeliver_after: Optional[_Span] = None,
+        max_deliveries: Optional[int] = None,
+    ) -> None:
+        """Becomes a member with an inbox, of 1,000 messages that come again after 30 s, 5 times, unless told otherwise. Joining again changes it."""
+
+    async def leave(self) -> int:
+        """Leaves: what still waits in the inbox goes to the dead letters. Answers how much that was."""
+
+    async def members(self) -> list[BusMember]:
+        """Who is on the bus, and with which inbox."""
+
+    async def send(self, to: str, body: _Json) -> Sent:
+        """Sends a message to one member, of 1 MiB as JSON at most. A `NotFoundError` if there is none of that name."""
+
+    async def broadcast(self, body: _Json) -> Sent:
+        """Sends a message to every other member: to all of them or, if an inbox is full, to none."""
+
+    async def reply(self, delivery: Delivery, body: _Json) -> Sent:
+        """Answers a message."""
+
+    async def request(self, to: str, body: _Json, within: _Span) -> BusMessage:
+        """Sends a message and waits for its answer, which also comes to the inbox. Join first. A `DeadlineError` if there is none in time."""
+
+    async def take(self) -> Optional[Delivery]:
+        """The next message, if one waits and is not out for processing already."""
+
+    async def receive(self, within: Optional[_Span] = None) -> Optional[Delivery]:
+        """Waits for the next message; none if none came in time. What was delivered to a call that was cancelled comes again."""
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        """Says that a message was processed. A `ConflictError` if it was delivered again meanwhile."""
+
+    async def signal(self, body: _Json) -> None:
+        """Says something to whoever listens now. May be lost."""
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Messages that nobody could process, oldest first."""
+
+    def messages(self) -> AsyncIterator[Delivery]:
+        """Every message to this member, as it comes; acknowledge each."""
+
+    def signals(self) -> AsyncIterator[BusMessage]:
+        """Hears signals, and every message as it is sent, from about now on. May lose some."""
+
+    def record(self, after: Optional[_After] = None) -> AsyncIterator[Union[BusEvent, Gap]]:
+        """Follows the record of all messages behind a cursor; what was missed comes as a `Gap`."""
+
+@final
+class ErrorBudget:
+    """What an agent may still spend, and how many faults it may still make.
+
+    Units are calls, tokens, cost (millionths of a dollar) and concurrency; amounts are whole, at most 2^52. Spending never overshoots, however
+    many processes draw on it.
+    """
+
+    async def grant(self, unit: _Unit, limit: int) -> None:
+        """Says how much may be spent in all, what is spent already included; opens a budget that an overrun closed.
+
+        A `DeniedError` for an agent's own budget: nobody grants to themselves.
+        """
+
+    async def usage(self, unit: _Unit) -> Optional[Usage]:
+        """What is used of a unit; none if nothing was ever granted."""
+
+    async def remaining(self, unit: _Unit) -> int:
+        """What is left of a unit; 0 if nothing was ever granted."""
+
+    async def spend(self, unit: _Unit, amount: int) -> Spend:
+        """Spends at once, in one round trip."""
+
+    async def reserve(self, unit: _Unit, amount: int, ttl: _Span) -> Union[Reservation, Spend]:
+        """Sets an amount aside for a while; what says why not, which is false, if there is not enough. If it lapses all of it counts as spent."""
+
+    async def settle(self, reservation: Reservation, used: int) -> Settled:
+        """Says what was really used of a reservation; the rest comes back. Settling it again answers the same."""
+
+    def allowance(self, unit: _Unit, piece: int, ttl: _Span) -> Opening[Allowance]:
+        """A local share: amounts are reserved in pieces, each for `ttl`, and drawn without a round trip."""
+
+    async def error(self, kind: str, message: str) -> FaultCount:
+        """Counts an error. The 9th, or the 3rd of one kind and message, revokes the agent in the same step."""
+
+    async def procedure_violation(self) -> FaultCount:
+        """Counts a violation of the procedure. The 2nd revokes the agent in the same step."""
+
+    async def faults(self) -> Faults:
+        """The faults so far."""
+
+@final
+class Allowance:
+    """A local share of a budget: what is drawn is proven by the ledger, what is not comes back, whatever happens to this process."""
+
+    async def draw(self, amount: int) -> Spend:
+        """Draws an amount, and fetches the next piece when it must. Once this says so it may be spent."""
+
+    def try_draw(self, amount: int) -> bool:
+        """Draws an amount from the share that is held, without waiting. False where `draw` must be asked."""
+
+    def left(self) -> int:
+        """How much of the share that is held is left, as far as this process knows. Without waiting."""
+
+    async def close(self) -> None:
+        """Gives the rest back."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType], /
+    ) -> None: ...
+
+@final
+class RevocationEngine:
+    """Ends the admission of agents, of pipelines, of everything. Once a call returns, nothing that was admitted before lands any more."""
+
+    async def revoke(self, agent: str, kind: _Revocation, reason: str) -> Receipt:
+        """Revokes an agent and everything it admitted. The first revocation stands. A `NotFoundError` if there is no such agent."""
+
+    async def stop_pipeline(self, pipeline: str, reason: str) -> Receipt:
+        """Stops a pipeline with all of its agents. A `NotFoundError` if there is none."""
+
+    async def revoke_pipeline(self, pipeline: str, kind: _Revocation, reason: str) -> RevokedPipeline:
+        """Revokes a pipeline, then each of its agents by name."""
+
+    async def stop_all(self, reason: str) -> Receipt:
+        """Stops everything, also what is being begun at this moment. Nothing begins until `lift`."""
+
+    async def lift(self) -> Receipt:
+        """Lifts a stop: what was stopped stays so, but new work may begin. Changes nothing where no stop is in force."""
+
+    async def stop_in_force(self) -> Optional[Stop]:
+        """The stop that is in force, if one is."""
+
+    async def revocation_of(self, agent: str) -> Optional[Revocation]:
+        """Why an agent was revoked, if it was."""
+
+    async def revocations(self, last: int) -> list[Revocation]:
+        """The newest revocations, at most so many, oldest first."""
+
+    async def violation(self, agent: str, violation: Union[ViolationType, str], detail: str) -> Response:
+        """Takes note of a violation, and does what it leads to."""
+
+    async def error(self, agent: str, message: str) -> Response:
+        """Counts an error in the agent's last minute, and does what that leads to: revoked after more than 5."""
+
+    async def api_call(self, agent: str) -> Response:
+        """Counts an API call in the agent's last minute, and does what that leads to: held back after more than 100."""
+
+    async def idle(self, agent: str, span: _Span) -> Response:
+        """Acts on an agent that has made no progress for so long: revoked after more than 60 s."""
+
+@final
+class Consensus:
+    """A task's votes: one ballot a member, one outcome a proposal, ever. A tie or a missed quorum is undecided, and undecided is never a yes."""
+
+    async def propose(
+        self,
+        id: str,
+        question: _Json,
+        options: Sequence[str],
+        electorate: Sequence[tuple[str, int]],
+        within: _Span,
+        *,
+        rule: Optional[_Rule] = None,
+        quorum: Optional[int] = None,
+        sealed: bool = False,
+    ) -> Proposal:
+        """Puts something to the vote: 1 to 64 options, 1 to 64 voters with their weights, frozen from now on.
+
+        Majority is the rule, and more than half of the electorate the quorum, unless told otherwise. Sealed ballots are committed first and
+        revealed when all are in, or time is up. A `ConflictError` if the id is taken.
+        """
+
+    async def proposal(self, id: str) -> Optional[Proposal]:
+        """A proposal as it stands; none if there is none."""
+
+    async def vote(self, id: str, choice: Choice) -> Cast:
+        """Casts this member's ballot. The first that is not void stands. A `DeniedError` for who is not in the electorate."""
+
+    async def commitment(self, id: str, choice: Choice, nonce: str) -> str:
+        """What this member's sealed ballot shows before it is revealed: a hash, in hex. The nonce has 16 bytes or more and must be unguessable."""
+
+    async def commit_vote(self, id: str, commitment: str) -> Cast:
+        """Casts a sealed ballot."""
+
+    async def reveal(self, id: str, choice: Choice, nonce: str) -> Cast:
+        """Opens a sealed ballot, once all are in or time is up. A `DeniedError` if it is not what was committed to."""
+
+    async def settle(self, id: str) -> Optional[Outcome]:
+        """Closes a vote when every member has voted or time is up, and counts. None while ballots can still come."""
+
+    async def settled(self, id: str) -> Optional[Outcome]:
+        """The outcome, if the proposal is closed. Changes nothing."""
+
+    async def outcome(self, id: str) -> Outcome:
+        """Waits for the outcome."""
+
+    async def votes(self, id: str) -> dict[str, Optional[Choice]]:
+        """Who voted what, as far as it is open."""
+
+    def events(self, after: Optional[_After] = None) -> AsyncIterator[Union[VoteEvent, Gap]]:
+        """What happens to the task's proposals behind a cursor, as it happens; what was missed comes as a `Gap`."""
+
+@final
+class Ledger:
+    """The tamper-evident record of what was done."""
+
+    @property
+    def id(self) -> str:
+        """Its id, given once and for all when it was made."""
+
+    @property
+    def home(self) -> os.PathLike[str]:
+        """Its directory."""
+
+    async def list(
+        self,
+        *,
+        pipeline: Optional[str] = None,
+        agent: Optional[str] = None,
+        action: Optional[str] = None,
+        after: Optional[int] = None,
+        limit: Optional[int] = None,
+        newest_first: bool = False,
+    ) -> Listing:
+        """Lists a part of the record, 10,000 entries at most, with how much is not in it yet. `after` is a number of the record."""
+
+    async def head(self) -> Optional[Head]:
+        """The last signed head; none while nothing is in the record."""
+
+    async def verify(self, head: Union[Head, str, Mapping[str, Any], None] = None) -> Report:
+        """Checks everything, up to a head that was kept elsewhere too. Changes nothing."""
+
+@final
+class Agent:
+    """A governed agent that lives in this process: every write of it is fenced by its admission, charged to its budget, and recorded.
+
+    Its execution lock and its heartbeat are kept in the background until it leaves. Once it is revoked, what it writes is a `RevokedError`.
+    """
+
+    @classmethod
+    def seated(cls) -> Opening[Agent]:
+        """Sits down on the seat that a supervisor hands over, as one line of JSON on standard input. When that input closes, this process ends."""
+
+    @property
+    def id(self) -> str:
+        """Who it is."""
+
+    @property
+    def role(self) -> AgentRole:
+        """What it is for."""
+
+    @property
+    def pipeline(self) -> str:
+        """Its pipeline."""
+
+    @property
+    def tier(self) -> Tier:
+        """How far it is trusted."""
+
+    @property
+    def objective(self) -> str:
+        """What is asked."""
+
+    @property
+    def tries(self) -> int:
+        """Which try of the run this is, from 1."""
+
+    @property
+    def blackboard(self) -> Blackboard:
+        """The pipeline's blackboard, as this agent writes it."""
+
+    @property
+    def bus(self) -> MessageBus:
+        """The pipeline's bus, as this agent uses it."""
+
+    @property
+    def consensus(self) -> Consensus:
+        """The pipeline's votes, as this agent takes part in them."""
+
+    @property
+    def budget(self) -> ErrorBudget:
+        """Its own budget. It cannot grant to itself."""
+
+    @property
+    def model(self) -> Model:
+        """What thinks for it, governed."""
+
+    def check(self) -> None:
+        """A `RevokedError` when this process already knows that the agent's admission has ended. Without waiting."""
+
+    async def phase(self) -> AgentPhase:
+        """Where it is in its life."""
+
+    async def enter(self, phase: Union[AgentPhase, str]) -> None:
+        """Enters the next phase of its life; stays where it is if it was there already. A `DeniedError` if PACKAGE would be skipped."""
+
+    async def analyse(self) -> Analysis:
+        """What the objective is about."""
+
+    async def propose(self) -> None:
+        """Proposes its own solution, under its name, and the rivals that it cannot rule out, as `{agent}-rival-{n}`."""
+
+    async def offer(self, name: str, idea: Union[Idea, _Dataclass, _Model]) -> None:
+        """Puts a solution on the blackboard, on the record. One of that name that is there already stays."""
+
+    async def proposals(self) -> list[Proposed]:
+        """Every solution on the blackboard, by name."""
+
+    async def evaluate(self) -> None:
+        """Judges every solution on the blackboard."""
+
+    async def combine(self) -> Optional[str]:
+        """Builds one solution out of all, and puts it on the blackboard. Answers its name; none where there are not two."""
+
+    async def mediate(self, reason: Union[GammaReason, str]) -> None:
+        """Reconciles what the others proposed into a solution of its own, as a mediator."""
+
+    async def hand_in(self) -> None:
+        """Verifies its own proposal, bundles it as its output, and reports."""
+
+    async def vote(self, proposal: str, choice: Choice) -> Cast:
+        """Casts its ballot, on the record."""
+
+    async def vote_best(self, proposal: str) -> Cast:
+        """Judges every solution again, and votes for the best; abstains when it can tell none apart."""
+
+    async def next_step(self) -> Optional[Step]:
+        """Waits for the next thing to do; none when it was told to leave, and has left. A `RevokedError` when its admission has ended."""
+
+    async def next_event(self) -> Optional[AgentEvent]:
+        """Waits for the next thing it should know of itself; none when nothing more can come."""
+
+    async def leave(self) -> None:
+        """Leaves: gives back its lock, what it reserved, and its place on the bus."""
+
+    def steps(self) -> AsyncIterator[Step]:
+        """Step after step, until it is told to leave."""
+
+    def events(self) -> AsyncIterator[AgentEvent]:
+        """What it should know of itself, as it comes."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType], /
+    ) -> None: ...
+
+@final
+class Step:
+    """One thing to do. Report it done or failed; one that is neither comes again.
+
+    Entered with `async with` it reports by itself: an exception is reported as a failure and goes no further, unless it is a revocation.
+    """
+
+    @property
+    def stage(self) -> Literal["work", "evaluate", "mediate", "vote", "message"]:
+        """What kind of work it is."""
+
+    @property
+    def reason(self) -> Optional[GammaReason]:
+        """Why a mediator is called, where it is to mediate."""
+
+    @property
+    def proposal(self) -> Optional[str]:
+        """What is voted on, where it is to vote."""
+
+    @property
+    def message(self) -> Optional[BusMessage]:
+        """What was said, where another agent said something."""
+
+    async def done(self) -> None:
+        """It is done. A `ConflictError` if it was reported already."""
+
+    async def failed(self, code: str, message: str) -> FaultCount:
+        """It failed, with an error of this code. The error that is one too many revokes the agent."""
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType], /
+    ) -> bool: ...
+
+@final
+class Model:
+    """What thinks for an agent: budgeted, recorded, behind the breaker that all processes share."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def is_open(self) -> bool:
+        """Whether the breaker is known to be open, so that calls would be refused. Without waiting."""
+
+    async def chat(self, messages: Sequence[ChatMessage]) -> ChatReply:
+        """Asks whatever an agent of one's own asks, 1 MiB at most. The answer is words; nothing checks what they say.
+
+        An `ExhaustedError` when its budget is used up, an `UnavailableError` while the breaker is open.
+        """

@@ -1,0 +1,375 @@
+//! `Agent`, `Step` and `Model`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ::governance::agent::{self, AgentEvent, Proposed, Stage};
+use ::governance::llm::{Analysis, Charge, ChatMessage, ChatReply, Idea};
+use ::governance::vocabulary::{AgentPhase, GammaReason, ProposalId, Tier};
+use ::governance::{Error, ErrorKind, Result, coordination};
+use futures_util::stream::unfold;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use crate::answer::{Answer, handle, record, records};
+use crate::budget::Budget;
+use crate::given::{Named, Shaped};
+use crate::hosted::{Hosted, Made, Mode, Place};
+use crate::json;
+
+type Answered<'py> = PyResult<Bound<'py, PyAny>>;
+
+/// An agent, and what it lives on.
+#[derive(Clone)]
+pub struct Living {
+    agent: ::governance::Agent,
+    tier: Tier,
+    // Where it was seated: nobody else closes it.
+    own: Option<::governance::Governance>,
+}
+
+impl Living {
+    pub async fn joined(governance: &::governance::Governance, agent: ::governance::Agent) -> Result<Self> {
+        let known = governance.admissions().agent(&agent.desk().actor().id).await?;
+        let tier = known.ok_or_else(|| Error::internal("an agent that joined is not known"))?.tier;
+        Ok(Self { agent, tier, own: None })
+    }
+
+    async fn seated() -> Result<Self> {
+        let (governance, agent) = ::governance::Governance::seated().await?;
+        Ok(Self { own: Some(governance.clone()), ..Self::joined(&governance, agent).await? })
+    }
+
+    async fn leave(&self) -> Result<()> {
+        let left = self.agent.leave().await;
+        match &self.own {
+            Some(own) => left.and(own.close().await),
+            None => left,
+        }
+    }
+}
+
+/// A governed agent that lives in this process.
+#[pyclass(name = "_Agent", module = "governance._governance", frozen, subclass)]
+pub struct Agent(Hosted<Living>);
+
+#[pymethods]
+impl Agent {
+    #[new]
+    fn new(made: &Made) -> PyResult<Self> {
+        made.take().map(Self)
+    }
+
+    /// Sits down on the seat that a supervisor hands over on standard input. When that input closes, this process ends.
+    #[classmethod]
+    fn seated<'py>(class: &Bound<'py, PyType>, py: Python<'py>) -> Answered<'py> {
+        Place::new(py, Mode::of(class)?)?.open(py, Living::seated())
+    }
+
+    /// Who it is.
+    #[getter]
+    fn id<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |own| Ok(own.agent.desk().actor().id.clone()))?.answer(py, self.0.place())
+    }
+
+    /// What it is for.
+    #[getter]
+    fn role<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |own| Ok(own.agent.desk().role()))?.answer(py, self.0.place())
+    }
+
+    /// Its pipeline.
+    #[getter]
+    fn pipeline<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |own| Ok(own.agent.desk().pipeline().clone()))?.answer(py, self.0.place())
+    }
+
+    /// How far it is trusted.
+    #[getter]
+    fn tier<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |own| Ok(own.tier))?.answer(py, self.0.place())
+    }
+
+    /// What is asked.
+    #[getter]
+    fn objective(&self, py: Python<'_>) -> PyResult<String> {
+        self.0.look(py, |own| Ok(own.agent.desk().objective().to_owned()))
+    }
+
+    /// Which try of the run this is, from 1.
+    #[getter]
+    fn tries(&self, py: Python<'_>) -> PyResult<usize> {
+        self.0.look(py, |own| Ok(own.agent.desk().tries()))
+    }
+
+    /// The pipeline's blackboard, as this agent writes it.
+    #[getter]
+    fn blackboard<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |own| Ok(own.agent.desk().board().clone()))?.answer(py, self.0.place())
+    }
+
+    /// The pipeline's bus, as this agent uses it.
+    #[getter]
+    fn bus<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |own| Ok(own.agent.desk().bus()))?.answer(py, self.0.place())
+    }
+
+    /// The pipeline's votes, as this agent takes part in them.
+    #[getter]
+    fn consensus<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |own| Ok(own.agent.desk().consensus().clone()))?.answer(py, self.0.place())
+    }
+
+    /// Its own budget.
+    #[getter]
+    fn budget<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        let budget = |own: &Living| Ok(Budget { budget: own.agent.desk().budget().clone(), by: own.agent.desk().actor().clone() });
+        self.0.look(py, budget)?.answer(py, self.0.place())
+    }
+
+    /// What thinks for it, governed.
+    #[getter]
+    fn model<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.place().host(py, "Model", self.0.look(py, |own| Ok(own.agent.clone()))?)
+    }
+
+    /// A `RevokedError` at once when this process already knows that the agent's admission has ended.
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.look(py, |own| own.agent.check())
+    }
+
+    /// Where it is in its life.
+    fn phase<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.phase().await })
+    }
+
+    /// Enters the next phase of its life; stays where it is if it was there already.
+    fn enter<'py>(&self, py: Python<'py>, phase: Named<AgentPhase>) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.agent.desk().enter(phase.0).await })
+    }
+
+    /// What the objective is about.
+    fn analyse<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.desk().analyse().await })
+    }
+
+    /// Proposes its own solution, and the rivals that it cannot rule out.
+    fn propose<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.desk().propose_own().await })
+    }
+
+    /// Puts a solution on the blackboard, on the record. One of that name that is there already stays.
+    fn offer<'py>(&self, py: Python<'py>, name: String, idea: Shaped<Idea>) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.agent.desk().offer(&name, &idea.0).await })
+    }
+
+    /// Every solution on the blackboard, by name.
+    fn proposals<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.desk().proposals().await })
+    }
+
+    /// Judges every solution on the blackboard.
+    fn evaluate<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.evaluate().await })
+    }
+
+    /// Builds one solution out of all, and puts it on the blackboard. Answers its name; none where there are not two.
+    fn combine<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.desk().combine_all().await })
+    }
+
+    /// Reconciles what the others proposed into a solution of its own, as a mediator.
+    fn mediate<'py>(&self, py: Python<'py>, reason: Named<GammaReason>) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.agent.mediate(reason.0).await })
+    }
+
+    /// Verifies its own proposal, bundles it as its output, and reports.
+    fn hand_in<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.desk().hand_in().await })
+    }
+
+    /// Casts its ballot, on the record.
+    fn vote<'py>(&self, py: Python<'py>, proposal: Named<ProposalId>, choice: Shaped<coordination::Choice>) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.agent.desk().vote(&proposal.0, choice.0).await })
+    }
+
+    /// Judges every solution again, and votes for the best; abstains when it can tell none apart.
+    fn vote_best<'py>(&self, py: Python<'py>, proposal: Named<ProposalId>) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.agent.desk().vote_best(&proposal.0).await })
+    }
+
+    /// The next thing to do; none when it was told to leave, and has left. A `RevokedError` when its admission has ended.
+    fn next_step<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.next_step().await.map(|step| step.map(|step| Doing::new(&own.agent, step))) })
+    }
+
+    /// Step after step, until it is told to leave.
+    fn steps<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        let agent = self.0.look(py, |own| Ok(own.agent.clone()))?;
+        self.0.place().stream(
+            py,
+            unfold(agent, |agent| async move {
+                let step = agent.next_step().await.transpose()?;
+                Some((step.map(|step| Doing::new(&agent, step)), agent))
+            }),
+        )
+    }
+
+    /// The next thing it should know of itself; none when nothing more can come.
+    fn next_event<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { Ok(own.agent.next_event().await) })
+    }
+
+    /// What it should know of itself, as it comes.
+    fn events<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        let agent = self.0.look(py, |own| Ok(own.agent.clone()))?;
+        self.0.place().stream(py, unfold(agent, |agent| async move { Some((Ok(agent.next_event().await?), agent)) }))
+    }
+
+    /// Leaves: gives back its lock, what it reserved, and its place on the bus.
+    fn leave<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.leave().await })
+    }
+}
+
+/// A step, and whether it was reported.
+pub struct Doing {
+    agent: ::governance::Agent,
+    step: agent::Step,
+    reported: AtomicBool,
+}
+
+impl Doing {
+    fn new(agent: &::governance::Agent, step: agent::Step) -> Self {
+        Self { agent: agent.clone(), step, reported: AtomicBool::new(false) }
+    }
+
+    async fn report<R>(&self, reporting: impl Future<Output = Result<R>>) -> Result<R> {
+        if self.reported.load(Ordering::Acquire) {
+            return Err(Error::new(ErrorKind::Conflict, "step_reported", "this step was reported already"));
+        }
+        let reported = reporting.await?;
+        self.reported.store(true, Ordering::Release);
+        Ok(reported)
+    }
+}
+
+/// One thing to do.
+#[pyclass(name = "_Step", module = "governance._governance", frozen, subclass)]
+pub struct Step(Hosted<Doing>);
+
+#[pymethods]
+impl Step {
+    #[new]
+    fn new(made: &Made) -> PyResult<Self> {
+        made.take().map(Self)
+    }
+
+    /// What kind of work it is: work, evaluate, mediate, vote or message.
+    #[getter]
+    fn stage<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |doing| Ok(doing.step.stage()))?.answer(py, self.0.place())
+    }
+
+    /// Why a mediator is called, where it is to mediate.
+    #[getter]
+    fn reason<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |doing| Ok(doing.step.reason()))?.answer(py, self.0.place())
+    }
+
+    /// What is voted on, where it is to vote.
+    #[getter]
+    fn proposal<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |doing| Ok(doing.step.proposal().cloned()))?.answer(py, self.0.place())
+    }
+
+    /// What was said, where somebody said something.
+    #[getter]
+    fn message<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |doing| Ok(doing.step.message().cloned()))?.answer(py, self.0.place())
+    }
+
+    #[getter]
+    fn _reported(&self, py: Python<'_>) -> PyResult<bool> {
+        self.0.look(py, |doing| Ok(doing.reported.load(Ordering::Acquire)))
+    }
+
+    /// It is done.
+    fn done<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |doing| async move { doing.report(doing.agent.done(doing.step.clone())).await })
+    }
+
+    /// It failed, with an error of this code. The error that is one too many revokes the agent.
+    fn failed<'py>(&self, py: Python<'py>, code: String, message: String) -> Answered<'py> {
+        self.0.call(py, move |doing| async move { doing.report(doing.agent.failed(doing.step.clone(), &code, &message)).await })
+    }
+}
+
+/// What thinks for an agent: budgeted, recorded, behind the shared breaker.
+#[pyclass(name = "_Model", module = "governance._governance", frozen, subclass)]
+pub struct Model(Hosted<::governance::Agent>);
+
+#[pymethods]
+impl Model {
+    #[new]
+    fn new(made: &Made) -> PyResult<Self> {
+        made.take().map(Self)
+    }
+
+    /// Its name.
+    #[getter]
+    fn name(&self, py: Python<'_>) -> PyResult<String> {
+        self.0.look(py, |agent| Ok(agent.desk().model().port().name().to_owned()))
+    }
+
+    /// Whether the breaker is known to be open: calls would be refused.
+    fn is_open(&self, py: Python<'_>) -> PyResult<bool> {
+        self.0.look(py, |agent| Ok(agent.desk().model().breaker().is_open()))
+    }
+
+    /// Asks whatever an agent of one's own asks. The answer is words; nothing checks what they say.
+    fn chat<'py>(&self, py: Python<'py>, messages: Shaped<Vec<ChatMessage>>) -> Answered<'py> {
+        self.0.call(py, move |agent| async move { agent.desk().model().chat(&messages.0).await })
+    }
+}
+
+handle! {
+    Living => "Agent"
+    Doing => "Step"
+}
+
+records! {
+    Proposed => "Proposed" { name, author, idea }
+    ChatReply => "ChatReply" { content, charge }
+    Charge => "Charge" { input_tokens, output_tokens, cost, estimated }
+}
+
+impl Answer for Idea {
+    fn answer<'py>(self, py: Python<'py>, _: &Place) -> Answered<'py> {
+        json::shaped(py, &self)
+    }
+}
+
+impl Answer for Analysis {
+    fn answer<'py>(self, py: Python<'py>, _: &Place) -> Answered<'py> {
+        json::shaped(py, &self)
+    }
+}
+
+impl Answer for Stage {
+    fn answer<'py>(self, py: Python<'py>, _: &Place) -> Answered<'py> {
+        self.as_str().into_bound_py_any(py)
+    }
+}
+
+impl Answer for AgentEvent {
+    fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
+        let (event, reason, low) = match self {
+            Self::Revoked { reason } => ("revoked", Some(reason), None),
+            Self::BudgetLow { unit, used, limit } => ("budget_low", None, Some((unit, used, limit))),
+        };
+        let (unit, used, limit) = low.map_or((None, None, None), |(unit, used, limit)| (Some(unit), Some(used), Some(limit)));
+        let what = [event.into_bound_py_any(py), reason.answer(py, place)];
+        record(py, "AgentEvent", what.into_iter().chain([unit.answer(py, place), used.answer(py, place), limit.answer(py, place)]))
+    }
+}

@@ -1,0 +1,80 @@
+//! What Python gives: checked while the call is made, before anything is sent.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use ::governance::Error;
+use ::governance::coordination::Cursor;
+use pyo3::prelude::*;
+use pyo3::types::{PyDelta, PyInt, PyString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::raise;
+use crate::json;
+
+/// Anything that JSON can say, a dataclass or a pydantic model.
+pub struct Json(pub Value);
+
+impl<'py> FromPyObject<'_, 'py> for Json {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        json::from_python(&given).map(Self)
+    }
+}
+
+/// A text that is an id or a name.
+pub struct Named<T>(pub T);
+
+impl<'py, T: FromStr<Err = Error>> FromPyObject<'_, 'py> for Named<T> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        given.cast::<PyString>()?.to_cow()?.parse().map(Self).map_err(|error| raise(given.py(), &error))
+    }
+}
+
+/// A value of the core's own shape, as JSON says it.
+pub struct Shaped<T>(pub T);
+
+impl<'py, T: DeserializeOwned> FromPyObject<'_, 'py> for Shaped<T> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let read = serde_json::from_value(json::from_python(&given)?);
+        read.map(Self).map_err(|e| raise(given.py(), &Error::invalid("wrong_shape", format!("the value does not fit: {e}"))))
+    }
+}
+
+/// A span: seconds, or a `datetime.timedelta`.
+pub struct Span(pub Duration);
+
+impl<'py> FromPyObject<'_, 'py> for Span {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let seconds =
+            if given.is_instance_of::<PyDelta>() { given.call_method0("total_seconds")?.extract()? } else { given.extract::<f64>()? };
+        let refused = || Error::invalid("invalid_span", format!("`{seconds}` is no span: seconds, zero or more"));
+        Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| raise(given.py(), &refused()))
+    }
+}
+
+/// A version, an amount, a count.
+pub struct Whole<T>(pub T);
+
+impl<'py, T: TryFrom<u64>> FromPyObject<'_, 'py> for Whole<T> {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let whole = given.cast::<PyInt>()?.extract::<u64>().ok().and_then(|whole| T::try_from(whole).ok());
+        let refused = || Error::invalid("not_whole", format!("the number is not a whole one from 0 to 2^{} - 1", size_of::<T>() * 8));
+        whole.map(Self).ok_or_else(|| raise(given.py(), &refused()))
+    }
+}
+
+/// Where to begin: at the beginning unless said otherwise.
+pub fn cursor(after: Option<Shaped<Cursor>>) -> Cursor {
+    after.map_or_else(Cursor::default, |after| after.0)
+}

@@ -1,0 +1,309 @@
+//! What a handle of Python's holds: something of the core, where it lives, and how its calls are answered.
+
+use std::any::Any;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::process;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::governance::{Error, Result};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3_async_runtimes::generic::future_into_py_with_locals;
+use pyo3_async_runtimes::{TaskLocals, get_running_loop};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::{Answer, Answered};
+use crate::error::raise;
+use crate::gate::{self, Inside};
+use crate::runtime::{self, Ours, wait};
+
+/// How calls are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// By a coroutine.
+    Async,
+    /// When they are done.
+    Blocking,
+}
+
+impl Mode {
+    /// The module with the classes for it.
+    fn module(self) -> &'static str {
+        match self {
+            Self::Async => "governance._handles",
+            Self::Blocking => "governance.blocking",
+        }
+    }
+
+    /// That of a class of Python's.
+    pub fn of(class: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(if class.getattr("_blocking")?.is_truthy()? { Self::Blocking } else { Self::Async })
+    }
+}
+
+/// Where something lives: a process, its runtime, and what it was opened from.
+#[derive(Clone)]
+pub struct Place {
+    pid: u32,
+    mode: Mode,
+    handle: Handle,
+    closed: CancellationToken,
+}
+
+impl Place {
+    pub fn new(py: Python<'_>, mode: Mode) -> PyResult<Self> {
+        let handle = gate::enter(py).and_then(|_inside| runtime::handle()).map_err(|error| raise(py, &error))?;
+        Ok(Self { pid: process::id(), mode, handle, closed: CancellationToken::new() })
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether calls still make sense here.
+    fn check(&self) -> Result<()> {
+        self.check_process()?;
+        if self.closed.is_cancelled() { Err(closed()) } else { Ok(()) }
+    }
+
+    fn check_process(&self) -> Result<()> {
+        if self.pid == process::id() {
+            return Ok(());
+        }
+        Err(Error::invalid("forked", "this was opened before a fork: open it again in this process"))
+    }
+
+    /// Begins something at once, and answers with its end.
+    pub fn begin<R: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<R>> + Send + 'static,
+    ) -> impl Future<Output = Result<R>> + Send + 'static {
+        let task = self.handle.spawn(future);
+        async move { task.await.unwrap_or_else(|e| Err(Error::internal("what was begun did not end").because(e))) }
+    }
+
+    /// Ends a call when this is closed. One that was under way may have happened.
+    fn until_closed<R, F: Future<Output = Result<R>>>(&self, future: F) -> impl Future<Output = Result<R>> + use<R, F> {
+        let token = self.closed.clone();
+        async move {
+            if token.is_cancelled() {
+                return Err(closed());
+            }
+            tokio::select! {
+                biased;
+                done = future => done,
+                () = token.cancelled() => Err(closed()),
+            }
+        }
+    }
+
+    /// Answers with what a future answers: now, or by a coroutine that begins when it is awaited.
+    pub fn answer<'py, R: Answer, F>(&self, py: Python<'py>, future: F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        match self.mode {
+            Mode::Blocking => wait(py, &self.handle, future)?.answer(py, self),
+            Mode::Async => {
+                let (place, here) = (self.clone(), self.clone());
+                let future = async move { Ok(Answered { value: future.await, place }) };
+                coroutine(py, move |py| {
+                    // Begun later than it was made, perhaps after a fork.
+                    let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
+                    here.check_process().map_err(|error| raise(py, &error))?;
+                    future_into_py_with_locals::<Ours, _, _>(py, running_loop(py)?, future).map(Bound::unbind)
+                })
+            }
+        }
+    }
+
+    /// Opens something: what is answered can be awaited or, at once, be a context manager.
+    pub fn open<'py, R: Answer, F>(&self, py: Python<'py>, future: F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        static OPENING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
+        let answer = self.answer(py, future)?;
+        if self.mode == Mode::Blocking { Ok(answer) } else { OPENING.import(py, "governance._coroutine", "Opening")?.call1((answer,)) }
+    }
+
+    /// Something that lives here, as Python's class for it.
+    pub fn host<'py, T: Send + Sync + 'static>(&self, py: Python<'py>, class: &str, value: T) -> PyResult<Bound<'py, PyAny>> {
+        let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
+        let made: Box<dyn Any + Send + Sync> = Box::new(Hosted::new(self.clone(), value));
+        py.import(self.mode.module())?.getattr(class)?.call1((Made(Mutex::new(Some(made))),))
+    }
+}
+
+fn closed() -> Error {
+    Error::invalid("closed", "this was closed: open it again")
+}
+
+fn running_loop(py: Python<'_>) -> PyResult<TaskLocals> {
+    let missing = || Error::invalid("no_event_loop", "no event loop of asyncio runs in this thread: use `governance.blocking` there");
+    let running = get_running_loop(py).map_err(|_| raise(py, &missing()))?;
+    Ok(TaskLocals::new(Bound::new(py, Loop(running.unbind()))?.into_any()))
+}
+
+/// An event loop, as what was awaited on it comes back: nobody waits any more where it is closed.
+#[pyclass(frozen, name = "_Loop", module = "governance._governance")]
+struct Loop(Py<PyAny>);
+
+#[pymethods]
+impl Loop {
+    fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.bind(py).call_method0(intern!(py, "create_future"))
+    }
+
+    // Python's own function instead of a native one: the interpreter may end in the middle of it.
+    #[pyo3(signature = (_completor, future, complete, value, *, context))]
+    fn call_soon_threadsafe<'py>(
+        &self,
+        py: Python<'py>,
+        _completor: &Bound<'py, PyAny>,
+        future: &Bound<'py, PyAny>,
+        complete: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        context: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        static COMPLETE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let (real, _) = (self.0.bind(py), context);
+        let own = COMPLETE.import(py, "governance._coroutine", "complete")?;
+        match real.call_method1(intern!(py, "call_soon_threadsafe"), (own, future, complete, value)) {
+            Err(_) if real.call_method0(intern!(py, "is_closed"))?.is_truthy()? => Ok(()),
+            called => called.map(drop),
+        }
+    }
+}
+
+type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
+/// A call that was not begun yet.
+#[pyclass(frozen, name = "_Call", module = "governance._governance")]
+pub struct Call(Mutex<Option<Begin>>);
+
+#[pymethods]
+impl Call {
+    fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let begin = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        begin.ok_or_else(|| raise(py, &Error::internal("a call was begun twice")))?(py)
+    }
+}
+
+fn coroutine<'py>(py: Python<'py>, begin: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) -> PyResult<Bound<'py, PyAny>> {
+    static COROUTINE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    COROUTINE.import(py, "governance._coroutine", "coroutine")?.call1((Call(Mutex::new(Some(Box::new(begin)))),))
+}
+
+/// What a class of Python's is made from: nobody else can make one.
+#[pyclass(frozen, name = "_Made", module = "governance._governance")]
+pub struct Made(Mutex<Option<Box<dyn Any + Send + Sync>>>);
+
+impl Made {
+    pub fn take<T: Send + Sync + 'static>(&self) -> PyResult<Hosted<T>> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let made = made.and_then(|made| made.downcast::<Hosted<T>>().ok());
+        made.map(|made| *made).ok_or_else(|| pyo3::exceptions::PyTypeError::new_err("handles are opened, not made"))
+    }
+}
+
+/// Something of the core, with its place. It belongs to the process that made it.
+pub struct Hosted<T: Send>(Arc<Kept<T>>);
+
+impl<T: Send + Sync + 'static> Hosted<T> {
+    pub fn new(place: Place, value: T) -> Self {
+        Self(Arc::new(Kept { place, value: ManuallyDrop::new(value) }))
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.0.place
+    }
+
+    /// Goes in, if calls still make sense here.
+    fn enter(&self, py: Python<'_>) -> PyResult<Inside> {
+        let inside = gate::enter(py).and_then(|inside| self.place().check().map(|()| inside));
+        inside.map_err(|error| raise(py, &error))
+    }
+
+    /// Looks at something that is known without waiting.
+    pub fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&T) -> Result<R>) -> PyResult<R> {
+        let _inside = self.enter(py)?;
+        look(&self.0).map_err(|error| raise(py, &error))
+    }
+
+    /// Carries a call out.
+    pub fn call<'py, R: Answer, F>(&self, py: Python<'py>, begin: impl FnOnce(Arc<Kept<T>>) -> F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        let _inside = self.enter(py)?;
+        self.place().answer(py, self.place().until_closed(begin(self.0.clone())))
+    }
+
+    /// Opens something that lives here too.
+    pub fn open<'py, R: Answer, F>(&self, py: Python<'py>, begin: impl FnOnce(Arc<Kept<T>>) -> F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        let _inside = self.enter(py)?;
+        self.place().open(py, self.place().until_closed(begin(self.0.clone())))
+    }
+
+    /// Carries out the last call of this and of everything that was opened from it; nothing if that was done already.
+    pub fn close<'py, F>(&self, py: Python<'py>, begin: impl FnOnce(Arc<Kept<T>>) -> F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
+        let (place, closing) = (self.place().clone(), begin(self.0.clone()));
+        let closing = async move {
+            if place.closed.is_cancelled() {
+                return Ok(());
+            }
+            place.closed.cancel();
+            closing.await
+        };
+        let inside = gate::enter(py).and_then(|inside| self.place().check_process().map(|()| inside));
+        let _inside = inside.map_err(|error| raise(py, &error))?;
+        self.place().answer(py, closing)
+    }
+}
+
+/// Keeps a value until nobody calls it any more.
+pub struct Kept<T: Send> {
+    place: Place,
+    value: ManuallyDrop<T>,
+}
+
+impl<T: Send> Deref for Kept<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Send> Drop for Kept<T> {
+    #[allow(unsafe_code, reason = "the value is dropped here and nowhere else, and only where its threads are")]
+    fn drop(&mut self) {
+        if self.place.pid != process::id() {
+            return;
+        }
+        let (handle, value) = (&self.place.handle, &mut self.value);
+        let mut drop_value = || {
+            let _entered = handle.enter();
+            // SAFETY: `drop` runs once, and nobody sees the value after it.
+            unsafe { ManuallyDrop::drop(value) }
+        };
+        // The last handle on a store waits for its threads: not with the interpreter held, which no thread of the runtime does.
+        if Handle::try_current().is_ok() {
+            drop_value();
+        } else {
+            // An interpreter that is ending waits for nothing more.
+            Python::attach(|py| gate::enter(py).map(|_inside| py.detach(drop_value))).unwrap_or_default();
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What each member of the surface is in Rust. A name that is missing here is a test that fails.
+
+use std::sync::Arc;
+
+use governance::agent::Step;
+use governance::coordination::{BusEvent, Delivery, Events, MailboxOptions, Opening, Told, VoteEvent};
+use governance::guard::{Allowance, Fault};
+use governance::ledger::{Filter, Ledger};
+use governance::llm::ChatMessage;
+use governance::store::{Actor, from_json};
+use governance::vocabulary::{TaskId, millis};
+use governance::{Agent, Blackboard, Config, Consensus, ErrorBudget, Governance, Joining, MessageBus, Result, RevocationEngine};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::with::With;
+
+#[derive(Clone)]
+pub enum Handle {
+    Governance(Governance),
+    Blackboard(Blackboard),
+    MessageBus(MessageBus),
+    ErrorBudget(ErrorBudget, Actor),
+    Allowance(Arc<Allowance>),
+    RevocationEngine(RevocationEngine),
+    Consensus(Consensus),
+    Ledger(Ledger),
+    Agent(Agent),
+    Step(Agent, Step),
+    Model(Agent),
+}
+
+pub enum Answer {
+    Value(Value),
+    Handle(Box<Handle>),
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Value(value) => write!(f, "{value}"),
+            Self::Handle(handle) => f.write_str(handle.class()),
+        }
+    }
+}
+
+/// Anything that a call answers, as JSON.
+fn value(answer: impl Serialize) -> Answer {
+    Answer::Value(serde_json::to_value(answer).unwrap())
+}
+
+fn handle(handle: Handle) -> Answer {
+    Answer::Handle(Box::new(handle))
+}
+
+async fn items<T: Told + Serialize>(mut events: Events<T>, with: &With) -> Result<Answer> {
+    let mut items = Vec::new();
+    while items.len() < with.take {
+        items.push(events.item().await?);
+    }
+    Ok(value(items))
+}
+
+macro_rules! classes {
+    ($($class:ident($of:ident: $($kind:ty),+; $with:ident) { $($method:literal => $answer:expr,)+ })+) => {
+        /// `Class.member` of everything that is here.
+        pub fn known() -> impl Iterator<Item = String> {
+            [$((stringify!($class), &[$($method),+][..])),+]
+                .into_iter()
+                .flat_map(|(class, methods)| methods.iter().map(move |method| format!("{class}.{method}")))
+        }
+
+        $(
+            #[allow(non_snake_case, reason = "named after the class")]
+            async fn $class($of: ($(&mut $kind,)+), method: &str, $with: &With) -> Result<Answer> {
+                match method {
+                    $($method => Ok($answer),)+
+                    other => panic!("`{}.{other}` is not known here", stringify!($class)),
+                }
+            }
+        )+
+    };
+}
+
+classes! {
+    Governance(of: Governance; with) {
+        "open" => {
+            let config = Config { home: with.text("home").into(), store: with.maybe("store"), ..Config::default() };
+            handle(Handle::Governance(Governance::open(config).await?))
+        },
+        "close" => value(of.0.close().await?),
+        "store_url" => value(of.0.store_url()),
+        "revocations" => handle(Handle::RevocationEngine(of.0.revocations())),
+        "ledger" => handle(Handle::Ledger(of.0.ledger().clone())),
+        "blackboard" => handle(Handle::Blackboard(of.0.blackboard(&task(with)?, &of.0.actor(with.text("author")).await?))),
+        "bus" => handle(Handle::MessageBus(of.0.bus(&task(with)?, &of.0.actor(with.text("member")).await?))),
+        "consensus" => handle(Handle::Consensus(of.0.consensus(&task(with)?, &of.0.actor(with.text("member")).await?))),
+        "budget" => {
+            let owner = of.0.actor(with.text("owner")).await?;
+            handle(Handle::ErrorBudget(of.0.budget(&owner), of.0.actor("operator").await?))
+        },
+        "begin" => value(of.0.begin(with.text("objective")).await?),
+        "agent" => {
+            let joining = Joining { role: with.maybe_named("role")?, tier: with.maybe_named("tier")? };
+            handle(Handle::Agent(of.0.agent(with.text("profile"), &with.named("pipeline")?, joining).await?))
+        },
+        "catch_up" => value(of.0.catch_up(with.span("within")).await?),
+    }
+    Blackboard(of: Blackboard; with) {
+        "post" => value(of.0.post(with.named("section")?, with.text("name"), with.json("content")).await?),
+        "put_if" => value(of.0.put_if(with.named("section")?, with.text("name"), with.json("content"), with.number("version")).await?),
+        "remove_if" => value(of.0.remove_if(with.named("section")?, with.text("name"), with.number("version")).await?),
+        "entry" => value(of.0.entry(with.named("section")?, with.text("name")).await?),
+        "entries" => value(of.0.entries(with.named("section")?).await?),
+        "history" => value(of.0.history(with.named("section")?, with.text("name")).await?),
+        "events" => items(of.0.events(with.after()), with).await?,
+    }
+    MessageBus(of: MessageBus; with) {
+        "join" => value(of.0.join(inbox(with)).await?),
+        "leave" => value(of.0.clone().leave().await?),
+        "members" => {
+            let member = |(id, inbox): (_, MailboxOptions)| json!({
+                "id": id, "capacity": inbox.capacity, "overflow": inbox.overflow,
+                "redeliver_after": millis(inbox.redeliver_after), "max_deliveries": inbox.max_deliveries,
+            });
+            value(of.0.members().await?.into_iter().map(member).collect::<Vec<_>>())
+        },
+        "send" => value(of.0.send(&with.named("to")?, with.json("body")).await?),
+        "broadcast" => value(of.0.broadcast(with.json("body")).await?),
+        "reply" => value(of.0.reply(&with.shaped::<Delivery>("delivery"), with.json("body")).await?),
+        "request" => value(of.0.request(&with.named("to")?, with.json("body"), with.span("within")).await?),
+        "take" => value(of.0.take().await?),
+        "receive" => value(of.0.receive_within(with.maybe_span("within")).await?),
+        "acknowledge" => value(of.0.acknowledge(&with.shaped::<Delivery>("delivery")).await?),
+        "signal" => value(of.0.signal(with.json("body")).await?),
+        "dead_letters" => value(of.0.dead_letters().await?),
+        "messages" => {
+            let mut messages = Vec::new();
+            while messages.len() < with.take {
+                messages.push(of.0.receive().await?);
+            }
+            value(messages)
+        },
+        "signals" => {
+            let (mut signals, mut heard) = (of.0.listen().await?, Vec::<Value>::new());
+            while heard.len() < with.take {
+                heard.push(from_json("bus", &signals.next().await.expect("the store is open"))?);
+            }
+            value(heard)
+        },
+        "record" => items(of.0.record(with.after()).told::<BusEvent>(), with).await?,
+    }
+    ErrorBudget(of: ErrorBudget, Actor; with) {
+        "grant" => value(of.0.grant(of.1, with.named("unit")?, with.number("limit")).await?),
+        "usage" => value(of.0.usage(with.named("unit")?).await?),
+        "remaining" => value(of.0.remaining(with.named("unit")?).await?),
+        "spend" => value(of.0.spend(with.named("unit")?, with.number("amount")).await?),
+        "reserve" => match of.0.reserve(with.named("unit")?, with.number("amount"), with.span("ttl")).await? {
+            Ok(reservation) => value(reservation),
+            Err(refused) => value(refused),
+        },
+        "settle" => value(of.0.settle(&with.shaped("reservation"), with.number("used")).await?),
+        "allowance" => handle(Handle::Allowance(Arc::new(of.0.allowance(with.named("unit")?, with.number("piece"), with.span("ttl"))))),
+        "error" => {
+            let fault = Fault::Error { kind: with.text("kind").to_owned(), message: with.text("message").to_owned() };
+            value(of.0.fault(&fault).await?)
+        },
+        "procedure_violation" => value(of.0.fault(&Fault::ProcedureViolation).await?),
+        "faults" => value(of.0.faults().await?),
+    }
+    Allowance(of: Arc<Allowance>; with) {
+        "left" => value(of.0.left()),
+        "try_draw" => value(of.0.try_draw(with.number("amount"))?),
+        "draw" => value(of.0.draw(with.number("amount")).await?),
+        "close" => value(of.0.close().await?),
+    }
+    RevocationEngine(of: RevocationEngine; with) {
+        "revoke" => value(of.0.revoke(&with.named("agent")?, with.named("kind")?, with.text("reason")).await?),
+        "stop_pipeline" => value(of.0.stop_pipeline(&with.named("pipeline")?, with.text("reason")).await?),
+        "revoke_pipeline" => value(of.0.revoke_pipeline(&with.named("pipeline")?, with.named("kind")?, with.text("reason")).await?),
+        "stop_all" => value(of.0.stop_all(with.text("reason")).await?),
+        "lift" => value(of.0.lift().await?),
+        "stop_in_force" => value(of.0.stop_in_force().await?),
+        "revocation_of" => value(of.0.revocation_of(&with.named("agent")?).await?),
+        "revocations" => value(of.0.revocations(with.number("last")).await?),
+        "violation" => value(of.0.violation(&with.named("agent")?, with.named("violation")?, with.text("detail")).await?),
+        "error" => value(of.0.error(&with.named("agent")?, with.text("message")).await?),
+        "api_call" => value(of.0.api_call(&with.named("agent")?).await?),
+        "idle" => value(of.0.idle(&with.named("agent")?, with.span("span")).await?),
+    }
+    Consensus(of: Consensus; with) {
+        "propose" => value(of.0.propose(&with.named("id")?, opening(with)?).await?),
+        "proposal" => value(of.0.proposal(&with.named("id")?).await?),
+        "vote" => value(of.0.vote(&with.named("id")?, with.shaped("choice")).await?),
+        "commitment" => value(of.0.commitment(&with.named("id")?, &with.shaped("choice"), with.text("nonce"))?),
+        "commit_vote" => value(of.0.commit_vote(&with.named("id")?, with.text("commitment").to_owned()).await?),
+        "reveal" => value(of.0.reveal(&with.named("id")?, with.shaped("choice"), with.text("nonce")).await?),
+        "settle" => value(of.0.settle(&with.named("id")?).await?),
+        "settled" => value(of.0.settled(&with.named("id")?).await?),
+        "outcome" => value(of.0.outcome(&with.named("id")?).await?),
+        "votes" => value(of.0.votes(&with.named("id")?).await?),
+        "events" => items(of.0.events(with.after()).told::<VoteEvent>(), with).await?,
+    }
+    Ledger(of: Ledger; with) {
+        "id" => value(of.0.id()),
+        "home" => value(of.0.home()),
+        "list" => value(of.0.list(&filter(with)?).await?),
+        "head" => value(of.0.head().await?),
+        "verify" => {
+            let report = of.0.verify(with.maybe("head")).await?;
+            let mut answer = serde_json::to_value(&report).unwrap();
+            answer["intact"] = report.is_intact().into();
+            value(answer)
+        },
+    }
+    Agent(of: Agent; with) {
+        "seated" => handle(Handle::Agent(Governance::seated().await?.1)),
+        "id" => value(&of.0.desk().actor().id),
+        "role" => value(of.0.desk().role()),
+        "pipeline" => value(&of.0.desk().actor().pipeline),
+        "tier" => value(of.0.desk().tier()),
+        "objective" => value(of.0.desk().objective()),
+        "tries" => value(of.0.desk().tries()),
+        "blackboard" => handle(Handle::Blackboard(of.0.desk().board().clone())),
+        "bus" => handle(Handle::MessageBus(of.0.desk().bus())),
+        "consensus" => handle(Handle::Consensus(of.0.desk().consensus().clone())),
+        "budget" => handle(Handle::ErrorBudget(of.0.desk().budget().clone(), of.0.desk().actor().clone())),
+        "model" => handle(Handle::Model(of.0.clone())),
+        "check" => value(of.0.check()?),
+        "phase" => value(of.0.phase().await?),
+        "enter" => value(of.0.desk().enter(with.named("phase")?).await?),
+        "analyse" => value(of.0.desk().analyse().await?),
+        "propose" => value(of.0.desk().propose_own().await?),
+        "offer" => value(of.0.desk().offer(with.text("name"), &with.shaped("idea")).await?),
+        "proposals" => value(of.0.desk().proposals().await?),
+        "evaluate" => value(of.0.evaluate().await?),
+        "combine" => value(of.0.desk().combine_all().await?),
+        "mediate" => value(of.0.mediate(with.named("reason")?).await?),
+        "hand_in" => value(of.0.desk().hand_in().await?),
+        "vote" => value(of.0.desk().vote(&with.named("proposal")?, with.shaped("choice")).await?),
+        "vote_best" => value(of.0.desk().vote_best(&with.named("proposal")?).await?),
+        "next_step" => match of.0.next_step().await? {
+            Some(step) => handle(Handle::Step(of.0.clone(), step)),
+            None => value(()),
+        },
+        "next_event" => value(of.0.next_event().await),
+        "leave" => value(of.0.leave().await?),
+        "steps" => {
+            let mut steps = Vec::new();
+            while steps.len() < with.take {
+                let step = of.0.next_step().await?.expect("nobody told it to leave");
+                steps.push(json!({"stage": step.stage(), "reason": step.reason(), "proposal": step.proposal(), "message": step.message()}));
+            }
+            value(steps)
+        },
+        "events" => {
+            let mut events = Vec::new();
+            while events.len() < with.take {
+                events.push(of.0.next_event().await.expect("there is more to come"));
+            }
+            value(events)
+        },
+    }
+    Step(of: Agent, Step; with) {
+        "stage" => value(of.1.stage()),
+        "reason" => value(of.1.reason()),
+        "proposal" => value(of.1.proposal()),
+        "message" => value(of.1.message()),
+        "done" => value(of.0.done(of.1.clone()).await?),
+        "failed" => value(of.0.failed(of.1.clone(), with.text("code"), with.text("message")).await?),
+    }
+    Model(of: Agent; with) {
+        "name" => value(of.0.desk().model().port().name()),
+        "is_open" => value(of.0.desk().model().breaker().is_open()),
+        "chat" => value(of.0.desk().model().chat(&with.shaped::<Vec<ChatMessage>>("messages")).await?),
+    }
+}
+
+impl Handle {
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Governance(_) => "Governance",
+            Self::Blackboard(_) => "Blackboard",
+            Self::MessageBus(_) => "MessageBus",
+            Self::ErrorBudget(..) => "ErrorBudget",
+            Self::Allowance(_) => "Allowance",
+            Self::RevocationEngine(_) => "RevocationEngine",
+            Self::Consensus(_) => "Consensus",
+            Self::Ledger(_) => "Ledger",
+            Self::Agent(_) => "Agent",
+            Self::Step(..) => "Step",
+            Self::Model(_) => "Model",
+        }
+    }
+
+    pub async fn call(&mut self, method: &str, with: &With) -> Result<Answer> {
+        match self {
+            Self::Governance(of) => Governance((of,), method, with).await,
+            Self::Blackboard(of) => Blackboard((of,), method, with).await,
+            Self::MessageBus(of) => MessageBus((of,), method, with).await,
+            Self::ErrorBudget(of, giver) => ErrorBudget((of, giver), method, with).await,
+            Self::Allowance(of) => Allowance((of,), method, with).await,
+            Self::RevocationEngine(of) => RevocationEngine((of,), method, with).await,
+            Self::Consensus(of) => Consensus((of,), method, with).await,
+            Self::Ledger(of) => Ledger((of,), method, with).await,
+            Self::Agent(of) => Agent((of,), method, with).await,
+            Self::Step(of, step) => Step((of, step), method, with).await,
+            Self::Model(of) => Model((of,), method, with).await,
+        }
+    }
+}
+
+fn task(with: &With) -> Result<TaskId> {
+    with.named("task")
+}
+
+fn inbox(with: &With) -> MailboxOptions {
+    let plain = MailboxOptions::default();
+    MailboxOptions {
+        capacity: with.maybe("capacity").unwrap_or(plain.capacity),
+        overflow: with.maybe("overflow").unwrap_or(plain.overflow),
+        redeliver_after: with.maybe_span("redeliver_after").unwrap_or(plain.redeliver_after),
+        max_deliveries: with.maybe("max_deliveries").unwrap_or(plain.max_deliveries),
+    }
+}
+
+fn opening(with: &With) -> Result<Opening> {
+    Ok(Opening {
+        question: with.json("question").clone(),
+        options: with.shaped("options"),
+        rule: with.maybe_named("rule")?.unwrap_or_default(),
+        quorum: with.maybe("quorum"),
+        electorate: with.shaped("electorate"),
+        within: with.span("within"),
+        sealed: with.maybe("sealed").unwrap_or_default(),
+    })
+}
+
+fn filter(with: &With) -> Result<Filter> {
+    Ok(Filter {
+        pipeline: with.maybe_named("pipeline")?,
+        agent: with.maybe_named("agent")?,
+        action: with.maybe_named("action")?,
+        after: with.maybe("after").unwrap_or_default(),
+        limit: with.maybe("limit").unwrap_or_default(),
+        newest_first: with.maybe("newest_first").unwrap_or_default(),
+    })
+}
