@@ -32,7 +32,7 @@ pub use config::Config;
 pub use coordination::{Blackboard, Consensus, MessageBus};
 pub use error::{Error, ErrorKind, Result};
 pub use governance::{Governance, Joining};
-pub use guard::{ErrorBudget, RevocationEngine};
+pub use guard::{ErrorBudget, Guard, RevocationEngine};
 pub use ledger::Ledger;
 
 /// The README's code is tested.

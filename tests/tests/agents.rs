@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use governance::agent::{AgentEvent, Stage};
 use governance::coordination::DecisionRule;
+use governance::guard::policy::Request;
 use governance::guard::{Fault, Unit};
 use governance::llm::{ChatMessage, ChatRole};
 use governance::store::Actor;
@@ -171,5 +172,24 @@ async fn who_joins_wrongly_is_told() {
     governance.revocations().stop_all("a drill").await.unwrap();
     assert_eq!(refused("alpha", &pipeline).await, "stopped");
     assert_eq!(governance.begin("anything").await.unwrap_err().code(), "stopped");
+    governance.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_tools_run_by_the_profile_of_its_tier() {
+    let (_home, governance, pipeline) = open().await;
+    let joining = Joining { tier: Some(Tier::T1), ..Joining::default() };
+    let (alpha, beta) = (governance.agent("alpha", &pipeline, joining).await.unwrap(), join(&governance, "beta", &pipeline).await);
+    let write = Request::new("write_file").on("sandbox-1");
+    let ran = tokio::spawn(async move {
+        let ran = alpha.govern(&write, &json!({"text": "x"}), async |granted| Ok(granted.decision.is_allowed())).await;
+        (alpha, ran)
+    });
+    let (alpha, ran) = ran.await.unwrap();
+    assert!(ran.unwrap());
+    // An observer, T0, executes nothing: asking for it ends it.
+    assert_eq!(beta.govern(&write, &json!({}), async |_| Ok(())).await.unwrap_err().code(), "not_allowed");
+    assert_eq!(beta.desk().board().post(Section::Progress, "late", &1).await.unwrap_err().kind(), ErrorKind::Revoked);
+    alpha.desk().board().post(Section::Progress, "mine", &1).await.unwrap();
     governance.close().await.unwrap();
 }

@@ -5,6 +5,8 @@
 mod end;
 #[path = "cli/look.rs"]
 mod look;
+#[path = "cli/policy.rs"]
+mod policy;
 #[path = "cli/record.rs"]
 mod record;
 #[path = "cli/retain.rs"]

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::GovernedModel;
 use crate::coordination::{Blackboard, Cast, Choice, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{ErrorBudget, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
+use crate::guard::policy::Policy;
+use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
 use crate::ledger::Action;
 use crate::llm::{Analysis, CallKind, Evaluation, Idea, Model, Scored};
 use crate::store::{Actor, Store};
@@ -41,6 +42,7 @@ pub struct Desk {
     budget: ErrorBudget,
     recorder: Recorder,
     model: GovernedModel,
+    guard: Guard,
 }
 
 /// A solution on the blackboard.
@@ -67,8 +69,10 @@ impl Desk {
         failures.retain(|entry| entry.name.as_str().starts_with(FAILURE));
         let budget = ErrorBudget::open(store, &actor).recorded(recorder);
         let role = state.field("role").parse()?;
+        let policy = Policy::shipped(state.field("tier").parse()?)?;
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).await?,
+            guard: Guard::open(store, &actor, recorder, policy),
             role,
             tier: state.field("tier").parse()?,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
@@ -135,6 +139,19 @@ impl Desk {
     #[must_use]
     pub fn with_model(mut self, change: impl FnOnce(GovernedModel) -> GovernedModel) -> Self {
         self.model = change(self.model);
+        self
+    }
+
+    /// What stands between this agent and its tools: by the shipped profile of its tier, unless it was given another.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// The same desk, with a guard that decides otherwise: by another profile, below a root, drawing from a budget.
+    #[must_use]
+    pub fn with_guard(mut self, change: impl FnOnce(Guard) -> Guard) -> Self {
+        self.guard = change(self.guard);
         self
     }
 

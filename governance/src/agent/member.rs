@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::signs::{AgentEvent, Signs};
 use super::{Desk, Gamma, Life, Step, Worker};
 use crate::error::Result;
-use crate::guard::FaultCount;
+use crate::guard::policy::Request;
+use crate::guard::{FaultCount, Granted};
 use crate::llm::CallKind;
 use crate::vocabulary::{AgentPhase, GammaReason};
 
@@ -42,6 +43,18 @@ impl Agent {
     /// the store in any case.
     pub fn check(&self) -> Result<()> {
         self.inner.signs.check(self.desk().actor())
+    }
+
+    /// Runs a tool, if the agent may: see [`Guard::govern`](crate::guard::Guard::govern). Refused at once where this process knows that its admission
+    /// has ended.
+    pub async fn govern<T>(
+        &self,
+        request: &Request<'_>,
+        arguments: &serde_json::Value,
+        tool: impl AsyncFnOnce(Granted) -> Result<T>,
+    ) -> Result<T> {
+        self.check()?;
+        self.desk().guard().govern(request, arguments, tool).await
     }
 
     /// Where it is in its life.

@@ -2,6 +2,7 @@
 
 mod end;
 mod look;
+mod policy;
 mod record;
 mod setup;
 
@@ -15,6 +16,7 @@ use crate::ledger::Durability;
 use crate::llm::Mode;
 pub use end::{Revoke, Stop};
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun};
+pub use policy::{Explain, Policy};
 pub use record::{Checkpoint, Export, Format, Ledger, Retain, Store};
 pub use setup::{Completions, Configuration, Manual};
 
@@ -122,6 +124,11 @@ pub enum Command {
     Store {
         #[command(subcommand)]
         command: Store,
+    },
+    /// Who may do what: profiles, and what they decide
+    Policy {
+        #[command(subcommand)]
+        command: Policy,
     },
     /// What this program is configured to do
     Config {

@@ -7,7 +7,10 @@
 //!   Heartbeat         shows that an agent lives          who stops is revoked by the caretaker
 //!   Breaker           refuses calls of what keeps failing, in every process at once
 //!   Standing          what the ledger knows to be in force, for a store that has forgotten it
+//!   Guard             a governed call: decided, recorded, checked again, run
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
+//!   policy            who may do what: a profile, compiled and asked
+//!   path              where a path really leads, before a rule is asked about it
 //!   care              what the caretaker does here
 //! ```
 
@@ -15,11 +18,15 @@ mod admission;
 mod allowance;
 mod breaker;
 mod budget;
+mod canonical;
 pub mod care;
 mod circuit;
 mod ending;
 mod faults;
+mod govern;
 mod heartbeat;
+pub mod path;
+pub mod policy;
 mod recorder;
 mod reservation;
 mod revocation;
@@ -33,6 +40,7 @@ pub use budget::{ErrorBudget, Spend, Unit, Usage};
 pub use circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass, Trial};
 pub use ending::RevokedPipeline;
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
+pub use govern::{BELIEVED, Granted, Guard, TOOL_TIME};
 pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock, free_execution_lock};
 pub use recorder::{Recorded, Recorder};
 pub use reservation::{Reservation, Settled};

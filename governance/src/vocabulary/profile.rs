@@ -28,7 +28,7 @@ pub struct AgentProfile {
     pub governance: GovernanceRules,
 }
 
-/// What an agent may and may not do. Patterns may hold `*`.
+/// What an agent may and may not do, as patterns: see docs/policies.md. What is forbidden outranks what is allowed; what nothing is said of is denied.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Constraints {
@@ -40,7 +40,9 @@ pub struct Constraints {
     pub allowed_targets: Vec<String>,
     /// Targets it may never touch.
     pub forbidden_targets: Vec<String>,
-    /// Paths it may use.
+    /// Targets that need an approval each time, although they are allowed.
+    pub approval_targets: Vec<String>,
+    /// Paths it may use, below the root of what it works in.
     pub allowed_paths: Vec<String>,
     /// Paths it may never use.
     pub forbidden_paths: Vec<String>,

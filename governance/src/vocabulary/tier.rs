@@ -1,4 +1,4 @@
-//! The trust tiers as data: what each may do, and what it takes to rise.
+//! The trust tiers as data: what each is called, whom it reviews, and what it takes to rise.
 
 use serde::Serialize;
 
@@ -58,7 +58,7 @@ named! {
     }
 }
 
-/// A tier's shipped rules.
+/// A tier's shipped rules. What its agents may do is in its profile, which [`Policy::shipped`](crate::guard::policy::Policy::shipped) reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TierRules {
     /// The tier.
@@ -67,18 +67,6 @@ pub struct TierRules {
     pub name: &'static str,
     /// The policy that its tokens carry.
     pub policy: &'static str,
-    /// What it can do.
-    pub capabilities: &'static [Capability],
-    /// Actions it may take; `*` for all but the forbidden ones.
-    pub allowed_actions: &'static [&'static str],
-    /// Actions it may never take.
-    pub forbidden_actions: &'static [&'static str],
-    /// Targets it may touch.
-    pub allowed_targets: &'static [&'static str],
-    /// Targets it may never touch.
-    pub forbidden_targets: &'static [&'static str],
-    /// Targets that need an approval each time.
-    pub approval_targets: &'static [&'static str],
     /// Tiers whose agents it may review and demote.
     pub reviews: &'static [Tier],
     /// What it takes to rise from here.
@@ -106,27 +94,6 @@ pub struct PromotionRules {
     pub administrator: bool,
 }
 
-const OBSERVER_ACTIONS: &[&str] =
-    &["read_file", "list_directory", "search_code", "read_logs", "read_inventory", "generate_plan", "request_review"];
-const OPERATOR_ACTIONS: &[&str] = &[
-    "read_file",
-    "list_directory",
-    "search_code",
-    "generate_plan",
-    "request_review",
-    "execute_command",
-    "write_file",
-    "ansible_check",
-    "ansible_run",
-    "terraform_plan",
-    "terraform_apply",
-    "docker_run",
-];
-const ALL: &[&str] = &["*"];
-const TAMPERING: &[&str] = &["modify_governance"];
-const PRODUCTION: &[&str] = &["prod-*", "staging-db-*"];
-const EVERYTHING: &[Capability] = Capability::ALL;
-
 const PROMOTION: PromotionRules = PromotionRules {
     target: Tier::T1,
     runs: 5,
@@ -140,43 +107,11 @@ const PROMOTION: PromotionRules = PromotionRules {
 
 /// The shipped tiers, lowest first.
 pub const TIERS: [TierRules; 5] = [
-    TierRules {
-        tier: Tier::T0,
-        name: "Observer",
-        policy: "t0-observer",
-        capabilities: &[Capability::ReadInventory, Capability::ReadDocumentation, Capability::GeneratePlans],
-        allowed_actions: OBSERVER_ACTIONS,
-        forbidden_actions: &[
-            "execute_command",
-            "write_file",
-            "access_secrets",
-            "delete_production",
-            "access_vault_root",
-            "modify_governance",
-        ],
-        allowed_targets: &[],
-        forbidden_targets: ALL,
-        approval_targets: &[],
-        reviews: &[],
-        promotion: Some(PROMOTION),
-    },
+    TierRules { tier: Tier::T0, name: "Observer", policy: "t0-observer", reviews: &[], promotion: Some(PROMOTION) },
     TierRules {
         tier: Tier::T1,
         name: "Operator",
         policy: "t1-operator",
-        capabilities: &[
-            Capability::ReadInventory,
-            Capability::ReadDocumentation,
-            Capability::GeneratePlans,
-            Capability::ExecuteCommands,
-            Capability::ModifyFiles,
-            Capability::ApiAccess,
-        ],
-        allowed_actions: OPERATOR_ACTIONS,
-        forbidden_actions: &["delete_production", "access_vault_root", "modify_governance"],
-        allowed_targets: &["localhost", "sandbox-*"],
-        forbidden_targets: PRODUCTION,
-        approval_targets: &[],
         reviews: &[],
         promotion: Some(PromotionRules {
             target: Tier::T2,
@@ -191,12 +126,6 @@ pub const TIERS: [TierRules; 5] = [
         tier: Tier::T2,
         name: "Automator",
         policy: "t2-automator",
-        capabilities: EVERYTHING,
-        allowed_actions: ALL,
-        forbidden_actions: &["delete_production", "access_vault_root", "modify_governance"],
-        allowed_targets: ALL,
-        forbidden_targets: &[],
-        approval_targets: PRODUCTION,
         reviews: &[],
         promotion: Some(PromotionRules {
             target: Tier::T3,
@@ -212,12 +141,6 @@ pub const TIERS: [TierRules; 5] = [
         tier: Tier::T3,
         name: "Engineer",
         policy: "t3-engineer",
-        capabilities: EVERYTHING,
-        allowed_actions: ALL,
-        forbidden_actions: &["access_vault_root", "modify_governance"],
-        allowed_targets: ALL,
-        forbidden_targets: &[],
-        approval_targets: &[],
         reviews: &[Tier::T0, Tier::T1, Tier::T2],
         promotion: Some(PromotionRules {
             target: Tier::T4,
@@ -234,12 +157,6 @@ pub const TIERS: [TierRules; 5] = [
         tier: Tier::T4,
         name: "Architect",
         policy: "t4-architect",
-        capabilities: EVERYTHING,
-        allowed_actions: ALL,
-        forbidden_actions: TAMPERING,
-        allowed_targets: ALL,
-        forbidden_targets: &[],
-        approval_targets: &[],
         reviews: &[Tier::T0, Tier::T1, Tier::T2, Tier::T3],
         promotion: None,
     },
@@ -263,10 +180,5 @@ mod tests {
             assert_eq!(tier.rules().tier, *tier);
             assert_eq!(tier.rules().promotion.map(|p| p.target).as_ref(), above);
         }
-    }
-
-    #[test]
-    fn no_tier_may_tamper_with_governance() {
-        assert!(TIERS.iter().all(|t| t.forbidden_actions.contains(&"modify_governance")));
     }
 }

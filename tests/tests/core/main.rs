@@ -13,5 +13,6 @@ mod consensus;
 mod ending;
 mod faults;
 mod follower;
+mod guard;
 mod revocation;
 mod sealed;

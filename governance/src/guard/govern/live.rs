@@ -1,0 +1,81 @@
+//! Whether an admission still holds, as far as this process may believe it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Actor, Store};
+
+/// How often a store is asked that answers later than its answer may be believed.
+const TRIES: usize = 3;
+/// The shortest pause between two looks while a tool runs.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What was last heard of an agent's admission.
+#[derive(Default)]
+pub(super) struct Live {
+    /// When the last question was sent that was answered with yes, in nanoseconds of the suspend-aware clock, plus one; 0 for never. Counted from the
+    /// sending, because the answer was true at some moment after it, and nobody knows at which.
+    confirmed: AtomicU64,
+    ended: OnceLock<String>,
+}
+
+impl Live {
+    /// Refuses once the admission has ended. Asks the store only where the last answer is older than it is believed.
+    pub async fn check(&self, store: &Store, actor: &Actor, believed: Duration) -> Result<()> {
+        let clock = &store.ports().clock;
+        for try_number in 0..TRIES {
+            if let Some(why) = self.ended.get() {
+                return Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{}`: {why}", actor.id)));
+            }
+            let confirmed = self.confirmed.load(Ordering::Acquire);
+            // With nothing believed, the answer to a question of this very call is what there is.
+            let asked = believed.is_zero() && try_number > 0;
+            if asked || (confirmed > 0 && nanos(clock.elapsed()).saturating_sub(confirmed - 1) < nanos(believed)) {
+                return Ok(());
+            }
+            self.ask(store, actor).await?;
+        }
+        let message =
+            format!("the store answers later than {} ms: whether `{}` is still admitted cannot be known", believed.as_millis(), actor.id);
+        Err(Error::unavailable("store_deadline", message))
+    }
+
+    async fn ask(&self, store: &Store, actor: &Actor) -> Result<()> {
+        let sent = nanos(store.ports().clock.elapsed());
+        match store.still_admitted(actor).await {
+            Ok(()) => {
+                self.confirmed.fetch_max(sent.saturating_add(1), Ordering::AcqRel);
+                Ok(())
+            }
+            Err(error) => {
+                if error.kind() == ErrorKind::Revoked {
+                    self.end(&error.to_string());
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// From now on nothing is admitted here.
+    pub fn end(&self, why: &str) {
+        let _ = self.ended.set(why.to_owned());
+    }
+
+    /// Waits until the admission has ended. A store that does not answer ends nothing that runs already.
+    pub async fn until_ended(&self, store: &Store, actor: &Actor, believed: Duration) -> Error {
+        loop {
+            tokio::time::sleep(believed.max(PAUSE)).await;
+            match self.ask(store, actor).await {
+                Err(error) if error.kind() == ErrorKind::Revoked => return error,
+                Err(error) => tracing::debug!(agent = %actor.id, %error, "an admission could not be looked at"),
+                Ok(()) => {}
+            }
+        }
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

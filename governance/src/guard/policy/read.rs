@@ -1,0 +1,62 @@
+//! Profiles out of files: the shipped ones, one for each tier, and one's own.
+
+use super::Policy;
+use crate::error::{Error, Result};
+use crate::vocabulary::{AgentProfile, Tier};
+
+/// The largest profile that is read, in bytes.
+pub const MAX_PROFILE: usize = 4 << 20;
+
+/// The shipped profiles, lowest tier first. JSON, because a reader of YAML would be the heaviest part of the embedded library.
+const SHIPPED: [&str; 5] = [
+    include_str!("tiers/t0-observer.json"),
+    include_str!("tiers/t1-operator.json"),
+    include_str!("tiers/t2-automator.json"),
+    include_str!("tiers/t3-engineer.json"),
+    include_str!("tiers/t4-architect.json"),
+];
+
+impl Policy {
+    /// The shipped profile of a tier.
+    pub fn shipped(tier: Tier) -> Result<Self> {
+        Self::read(tier.as_str(), SHIPPED[tier as usize])
+    }
+
+    /// Reads a profile: JSON, or YAML where the feature `llm` is on. `name` is its file's, for errors, which say the line.
+    pub fn read(name: &str, text: &str) -> Result<Self> {
+        if text.len() > MAX_PROFILE {
+            return Err(bad(name, 1, &format!("it has more than {MAX_PROFILE} bytes, which is the most")));
+        }
+        let profile = if text.trim_start().starts_with('{') { json(name, text)? } else { yaml(name, text)? };
+        Self::new(profile)
+    }
+}
+
+fn json(name: &str, text: &str) -> Result<AgentProfile> {
+    serde_json::from_str(text).map_err(|error| {
+        let told = error.to_string();
+        // The line is said before it.
+        let end = told.rfind(" at line ").unwrap_or(told.len());
+        bad(name, error.line().max(1) as u64, &told[..end])
+    })
+}
+
+#[cfg(feature = "llm")]
+fn yaml(name: &str, text: &str) -> Result<AgentProfile> {
+    serde_saphyr::from_str(text).map_err(|error| {
+        let line = error.location().map_or(1, |at| at.line());
+        let told = error.without_snippet().to_string();
+        let first = told.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it is not YAML");
+        let end = first.rfind(" at line ").unwrap_or(first.len());
+        bad(name, line, &first[..end])
+    })
+}
+
+#[cfg(not(feature = "llm"))]
+fn yaml(name: &str, _: &str) -> Result<AgentProfile> {
+    Err(bad(name, 1, "this build reads profiles as JSON only: YAML takes the feature `llm`"))
+}
+
+fn bad(name: &str, line: u64, why: &str) -> Error {
+    Error::invalid("bad_profile", format!("`{name}`, line {line}: {}", why.chars().take(300).collect::<String>()))
+}
