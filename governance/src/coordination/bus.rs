@@ -157,13 +157,17 @@ impl MessageBus {
     pub async fn receive(&self) -> Result<Delivery> {
         let mut arrived = self.store.watch(&[self.inbox.log()]).await?;
         let mut ended = self.store.watch(&self.actor.admission.keys()).await?;
-        self.store.still_admitted(&self.actor).await?;
+        let mut waited = false;
         loop {
             let wait = match self.inbox.take(&self.actor).await? {
                 Head::Delivered(delivery) => return Ok(delivery),
                 Head::Empty => Duration::MAX,
                 Head::Claimed(until) => self.inbox.until(until).await?,
             };
+            // Who takes a message is refused by that; who begins to wait asks once.
+            if !std::mem::replace(&mut waited, true) {
+                self.store.still_admitted(&self.actor).await?;
+            }
             tokio::select! {
                 () = arrived.changed() => {}
                 () = ended.changed() => self.store.still_admitted(&self.actor).await?,
