@@ -1,32 +1,22 @@
 //! What an agent has in hand: every way in which it touches the world, each governed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::GovernedModel;
-use crate::coordination::{Blackboard, Cast, Choice, Consensus, MessageBus};
+use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::policy::Policy;
 use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
 use crate::ledger::Action;
-use crate::llm::{Analysis, CallKind, Evaluation, Idea, Model, Scored};
+use crate::llm::Model;
 use crate::store::{Actor, Store};
-use crate::vocabulary::{
-    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, EntryName, GammaReason, PipelineId, ProposalId, Section, Tier,
-    get_output_type_for_phase, may_follow,
-};
+use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId, Section, Tier, may_follow};
 
 /// What the name of an entry begins with that tells what an earlier try failed of.
 pub const FAILURE: &str = "failure-";
-
-/// The name of the joint solution on the blackboard.
-const COMBINED: &str = "combined";
-/// The same in a later try, before its number.
-const COMBINED_AGAIN: &str = "combined-";
 
 /// An agent's own view of its pipeline. Everything it does through it is fenced by its epoch, charged to its budget, and recorded.
 pub struct Desk {
@@ -40,20 +30,9 @@ pub struct Desk {
     board: Blackboard,
     consensus: Consensus,
     budget: ErrorBudget,
-    recorder: Recorder,
+    pub(super) recorder: Recorder,
     model: GovernedModel,
     guard: Guard,
-}
-
-/// A solution on the blackboard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Proposed {
-    /// Its name there, which is its option's name in a vote.
-    pub name: EntryName,
-    /// Whose it is.
-    pub author: AgentId,
-    /// What it is.
-    pub idea: Idea,
 }
 
 impl Desk {
@@ -184,41 +163,6 @@ impl Desk {
         Heartbeat::start(&self.store, &self.actor, HEARTBEAT_INTERVAL).await
     }
 
-    /// What the objective is about.
-    pub async fn analyse(&self) -> Result<Analysis> {
-        let asked = |call| async move { self.model.port().analyse(&call, &self.objective).await };
-        self.model.ask(CallKind::Analyse, asked).await
-    }
-
-    /// One solution out of several.
-    pub async fn combine(&self, ideas: &[Idea]) -> Result<Idea> {
-        let asked = |call| async move { self.model.port().combine(&call, &self.objective, ideas).await };
-        self.model.ask(CallKind::Combine, asked).await
-    }
-
-    /// Builds one solution out of all that single agents proposed, and puts it on the blackboard. None where there are not two of them.
-    pub async fn combine_all(&self) -> Result<Option<String>> {
-        let joint = |name: &str| name == COMBINED || name.starts_with(COMBINED_AGAIN);
-        let proposed = self.proposals().await?;
-        let ideas: Vec<_> = proposed.into_iter().filter(|p| !joint(p.name.as_str())).map(|p| p.idea).collect();
-        if ideas.len() < 2 {
-            return Ok(None);
-        }
-        let combined = self.combine(&ideas).await?;
-        let name = match self.tries {
-            1 => COMBINED.to_owned(),
-            again => format!("{COMBINED_AGAIN}{again}"),
-        };
-        self.post_once(Section::Solutions, &name, &combined).await?;
-        Ok(Some(name))
-    }
-
-    /// A solution that reconciles what was proposed and judged.
-    pub async fn mediate(&self, proposals: &[Scored], reason: GammaReason) -> Result<Idea> {
-        let asked = |call| async move { self.model.port().mediate(&call, &self.objective, proposals, reason).await };
-        self.model.ask(CallKind::Mediate, asked).await
-    }
-
     /// Where the agent is in its life.
     pub async fn phase(&self) -> Result<AgentPhase> {
         let state = self.store.state(self.store.keys().agent_state(&self.actor.id)).await?.unwrap_or_default();
@@ -260,108 +204,12 @@ impl Desk {
         }
     }
 
-    /// Proposes this agent's own solution, under its name, and the rivals that it cannot rule out, as `{agent}-rival-{n}`.
-    pub async fn propose_own(&self) -> Result<()> {
-        let asked = |call| async move { self.model.port().propose(&call, &self.objective, &[]).await };
-        let ideas = self.model.ask(CallKind::Propose, asked).await?;
-        for (number, idea) in ideas.iter().enumerate() {
-            let name = if number == 0 { self.actor.id.to_string() } else { format!("{}-rival-{number}", self.actor.id) };
-            self.offer(&name, idea).await?;
-        }
-        Ok(())
-    }
-
-    /// Puts a solution on the blackboard, on the record. One of that name that is there already stays.
-    pub async fn offer(&self, name: &str, idea: &Idea) -> Result<()> {
-        let payload = json!({"title": idea.title});
-        self.recorder
-            .record(&self.store, Action::Proposal, self.subject(), &payload, async |_| self.post_once(Section::Solutions, name, idea).await)
-            .await
-    }
-
-    /// Verifies the own proposal, bundles it as the agent's output, and reports.
-    pub async fn hand_in(&self) -> Result<()> {
-        self.enter(AgentPhase::Verify).await?;
-        let own = self.proposals().await?.into_iter().find(|p| p.name.as_str() == self.actor.id.as_str());
-        let own = own.ok_or_else(|| Error::internal("an agent hands in before it proposed"))?;
-        let judged = self.judge(CallKind::Evaluate, &own).await?;
-        self.enter(AgentPhase::Package).await?;
-        let output = self.output(&own.idea, AgentPhase::Package)?;
-        self.post_once(Section::Progress, &format!("output-{}", self.actor.id), &output).await?;
-        self.enter(AgentPhase::Report).await?;
-        let report = json!({"role": self.role, "proposal": own.name, "title": own.idea.title, "own_score": judged.score});
-        self.post_once(Section::Progress, &format!("report-{}", self.actor.id), &report).await
-    }
-
-    /// Every solution on the blackboard, by name.
-    pub async fn proposals(&self) -> Result<Vec<Proposed>> {
-        let entries = self.board.entries(Section::Solutions).await?;
-        let proposed = |entry: crate::coordination::BoardEntry| {
-            let idea = serde_json::from_value(entry.content).map_err(|e| {
-                Error::invalid("not_a_solution", format!("`{}` on the blackboard is not a solution", entry.name)).because(e)
-            })?;
-            Ok(Proposed { name: entry.name, author: entry.author, idea })
-        };
-        entries.into_iter().map(proposed).collect()
-    }
-
-    /// This agent's judgement of a solution.
-    pub async fn judge(&self, kind: CallKind, proposed: &Proposed) -> Result<Evaluation> {
-        let asked = |call| async move { self.model.port().evaluate(&call, &self.objective, &proposed.idea).await };
-        self.model.ask(kind, asked).await
-    }
-
-    /// Judges every solution, and puts the judgements on the blackboard as `{what}-{agent}`.
-    pub async fn judge_all(&self, kind: CallKind, what: &str) -> Result<BTreeMap<EntryName, Evaluation>> {
-        let mut judgements = BTreeMap::new();
-        for proposed in self.proposals().await? {
-            let judged = self.judge(kind, &proposed).await?;
-            judgements.insert(proposed.name, judged);
-        }
-        self.post_once(Section::Progress, &format!("{what}-{}", self.actor.id), &judgements).await?;
-        Ok(judgements)
-    }
-
-    /// Judges every solution again, and votes for the best; abstains when it can tell none apart.
-    pub async fn vote_best(&self, proposal: &ProposalId) -> Result<Cast> {
-        let judged = self.judge_all(CallKind::Vote, "verdict").await?;
-        let best = judged.values().map(|judgement| judgement.score).max();
-        let mut favourites = judged.iter().filter(|(_, judgement)| Some(judgement.score) == best);
-        let choice = match (favourites.next(), favourites.next()) {
-            (Some((name, _)), None) => Choice::One(name.to_string()),
-            _ => Choice::Abstain,
-        };
-        self.vote(proposal, choice).await
-    }
-
-    /// Casts this agent's ballot.
-    pub async fn vote(&self, proposal: &ProposalId, choice: Choice) -> Result<Cast> {
-        let payload = json!({"proposal": proposal, "choice": choice});
-        self.recorder
-            .record(&self.store, Action::Vote, self.subject(), &payload, async |_| self.consensus.vote(proposal, choice).await)
-            .await
-    }
-
     /// Gives back what was reserved and not used.
     pub async fn clear(&self) -> Result<()> {
         self.model.clear().await
     }
 
-    fn output(&self, content: &Idea, phase: AgentPhase) -> Result<AgentOutput> {
-        let content = serde_json::to_value(content).map_err(|e| Error::internal("a solution is not JSON").because(e))?;
-        let digest = Sha256::digest(content.to_string());
-        let output_type = get_output_type_for_phase(phase).ok_or_else(|| Error::internal("an output without a phase"))?;
-        Ok(AgentOutput {
-            agent_id: self.actor.id.clone(),
-            phase,
-            output_type,
-            content_hash: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-            content,
-            created_at: self.store.ports().clock.now(),
-        })
-    }
-
-    fn subject(&self) -> (Option<&AgentId>, Option<&PipelineId>) {
+    pub(super) fn subject(&self) -> (Option<&AgentId>, Option<&PipelineId>) {
         (Some(&self.actor.id), Some(&self.pipeline))
     }
 }

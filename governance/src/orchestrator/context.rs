@@ -1,11 +1,13 @@
-//! The full context of a run, as one JSON document: what `download_log` exports.
+//! How a run was begun, and everything that is known of it, as one JSON document: what `download_log` exports.
 
 use serde_json::{Value, json};
 
-use super::driver::Orchestrator;
+use super::driver::{Driver, Orchestrator};
 use super::journal::Journal;
+use super::options::RunContext;
 use crate::coordination::{Blackboard, Consensus};
 use crate::error::{Error, ErrorKind, Result};
+use crate::llm::ModelSettings;
 use crate::store::{Actor, from_json};
 use crate::vocabulary::{PipelineId, Section};
 
@@ -13,6 +15,15 @@ use crate::vocabulary::{PipelineId, Section};
 const LINES: u64 = 2_000;
 
 impl Orchestrator {
+    /// How a run was begun; none of one that agents joined by themselves, or that does not exist.
+    pub async fn begun_with(&self, pipeline: &PipelineId) -> Result<Option<RunContext>> {
+        let store = &self.parts.store;
+        let state = store.state(store.keys().pipeline(pipeline)).await?.unwrap_or_default();
+        let kept = state.field("context");
+        let unread = |e| Error::corrupt("wrong_kind", format!("the context of `{pipeline}` cannot be read")).because(e);
+        if kept.is_empty() { Ok(None) } else { serde_json::from_str(kept).map(Some).map_err(unread) }
+    }
+
     /// Everything that is known of a run. Changes nothing.
     pub async fn context(&self, pipeline: &PipelineId) -> Result<Value> {
         let store = &self.parts.store;
@@ -44,5 +55,16 @@ impl Orchestrator {
             "pipeline_id": pipeline, "state": state.fields, "run": run, "agents": agents, "blackboard": sections, "votes": votes,
             "failure_context": failure, "journal": journal, "logs": logs,
         }))
+    }
+}
+
+impl Driver {
+    /// Keeps how the run was begun, for whoever takes it up.
+    pub(super) async fn keep_context(&self) -> Result<()> {
+        let model = ModelSettings { script: None, ..self.options.runtimes.model.clone() };
+        let context = RunContext { task_id: self.pipeline.task(), model, timeout: self.options.timeout };
+        let context = serde_json::to_string(&context).map_err(|e| Error::internal("a run's context is not JSON").because(e))?;
+        let key = self.parts.store.keys().pipeline(&self.pipeline);
+        self.parts.store.apply(self.governor.commit().merge(key, [("context", context)])).await.map(drop)
     }
 }

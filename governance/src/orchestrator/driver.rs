@@ -11,7 +11,7 @@ use super::complexity::complexity;
 use super::inbox::Inbox;
 use super::journal::{Journal, Line};
 use super::metrics::MetricsCollector;
-use super::options::{RunContext, RunOptions, Wish};
+use super::options::{RunOptions, Wish};
 use super::outcome::RunOutcome;
 use super::parts::Parts;
 use super::pulse::Pulse;
@@ -20,7 +20,6 @@ use super::runtime::Crew;
 use crate::agent::{GOVERNOR, Report, Said};
 use crate::coordination::{Blackboard, BusMessage, Consensus, Lease, MailboxOptions, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::llm::ModelSettings;
 use crate::store::{Actor, Signals};
 use crate::vocabulary::{AgentId, PipelineId, PipelineStatus, Section};
 
@@ -52,15 +51,6 @@ impl Orchestrator {
         let mut driver = Driver::begin(self.parts.clone(), objective, options).await?;
         let done = driver.drive(vec![Event::Begun]).await;
         driver.close(done).await
-    }
-
-    /// How a run was begun; none of one that agents joined by themselves, or that does not exist.
-    pub async fn begun_with(&self, pipeline: &PipelineId) -> Result<Option<RunContext>> {
-        let store = &self.parts.store;
-        let state = store.state(store.keys().pipeline(pipeline)).await?.unwrap_or_default();
-        let kept = state.field("context");
-        let unread = |e| Error::corrupt("wrong_kind", format!("the context of `{pipeline}` cannot be read")).because(e);
-        if kept.is_empty() { Ok(None) } else { serde_json::from_str(kept).map(Some).map_err(unread) }
     }
 
     /// Takes a run up that waits for its user, was stopped, or whose process died; to its end, or until it waits again.
@@ -171,15 +161,6 @@ impl Driver {
             run,
             bus,
         })
-    }
-
-    /// Keeps how the run was begun, for whoever takes it up.
-    async fn keep_context(&self) -> Result<()> {
-        let model = ModelSettings { script: None, ..self.options.runtimes.model.clone() };
-        let context = RunContext { task_id: self.pipeline.task(), model, timeout: self.options.timeout };
-        let context = serde_json::to_string(&context).map_err(|e| Error::internal("a run's context is not JSON").because(e))?;
-        let key = self.parts.store.keys().pipeline(&self.pipeline);
-        self.parts.store.apply(self.governor.commit().merge(key, [("context", context)])).await.map(drop)
     }
 
     /// Goes on until nothing more can happen without the user.

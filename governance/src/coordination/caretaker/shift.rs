@@ -138,6 +138,8 @@ impl<'a> Shift<'a> {
             tokio::select! {
                 Some(done) = self.work.join_next() => match done {
                     Ok(done) => if !self.note(done).await? { return Ok(()) },
+                    // The runtime ends under it: whoever keeps house next does it.
+                    Err(error) if error.is_cancelled() => return Ok(()),
                     Err(error) => tracing::error!(%error, "a chore panicked"),
                 },
                 charge = self.alarms.next() => self.stirred(&charge),
