@@ -8,6 +8,7 @@ use governance::store::{Backend, Commit, Outcome, Redis, RedisOptions, Refused, 
 use governance::vocabulary::{Key, Keys, Kind, Ports, TenantId};
 use governance_tests::clusters::Cluster;
 use governance_tests::load::Load;
+use governance_tests::program::User;
 use governance_tests::rigs::SentinelRig;
 use governance_tests::servers::{Product, Server};
 
@@ -57,6 +58,29 @@ async fn a_master_killed_under_load_is_replaced_by_the_sentinels() {
     // About every other time something was lost that had not reached the replica: then it was told.
     let denials = load.end().await;
     eprintln!("{denials} denials after the failover");
+}
+
+/// While agents think, the replica has heard everything: nothing is lost, and nobody notices but by the time it takes.
+#[test]
+fn a_run_whose_master_is_killed_in_its_middle_ends_as_if_nothing_had_been() {
+    let rig = SentinelRig::new(3);
+    rig.stand_by();
+    let user = User::of(rig.url().to_string());
+    let script = user.path("scenario.yaml");
+    std::fs::write(&script, "version: 1\nsteps:\n  - {agent: alpha, on: evaluate, call: 1, do: {slow: 4s}}\n").unwrap();
+    let mut run = user.start(&["run", "Design a caching strategy", "--json", "--script", script.to_str().unwrap()]);
+    while run.object().is_some_and(|object| object["data"]["status"] != "RUNNING") {}
+    std::thread::sleep(Duration::from_secs(1));
+    rig.kill();
+    let answer = run.end();
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    let (outcome, untroubled) = (answer.last_object(), User::default().object(&["run", "Design a caching strategy"]));
+    assert_eq!(outcome["status"], "COMPLETED");
+    assert_eq!(outcome["decision"]["solution"], untroubled["decision"]["solution"]);
+    for entry in user.objects(&["blackboard", "show"]) {
+        assert_eq!(entry["version"], 1, "written twice: {entry}");
+    }
+    user.verified();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

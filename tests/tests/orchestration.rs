@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use governance::Governance;
 use governance::coordination::Choice;
 use governance::error::ErrorKind;
 use governance::ledger::{Action, EntryKind, Filter};
 use governance::llm::{Idea, LocalModel, Model, Scenario, ScriptedModel, Traits};
 use governance::orchestrator::{RunOptions, RunOutcome};
 use governance::vocabulary::{AgentId, AgentRole, AgentStatus, ExitCode, PipelineId, PipelineStatus, RevocationType, Section, System};
+use governance::{Config, Governance};
 use governance_tests::models::{Call, Held};
 use governance_tests::program::User;
 use governance_tests::servers::{Product, Server};
@@ -244,4 +244,31 @@ async fn a_stop_that_comes_with_the_last_ballot_is_never_told_as_completed() {
         }
         told(governance, user).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_runs_at_once_each_decide_once_and_the_record_is_whole() {
+    let home = tempfile::tempdir().unwrap();
+    let governance = Governance::open(Config { home: home.path().to_owned(), ..Config::default() }).await.unwrap();
+    let runs: Vec<_> = (0..100)
+        .map(|number| {
+            let (governance, options) = (governance.clone(), options(Arc::new(LocalModel), Duration::from_secs(300)));
+            tokio::spawn(async move { governance.run(&format!("Design a caching strategy, number {number}"), options).await.unwrap() })
+        })
+        .collect();
+    let mut ids = std::collections::BTreeSet::new();
+    for run in runs {
+        let outcome = run.await.unwrap();
+        assert_eq!(outcome.status, PipelineStatus::Completed, "{:?}", outcome.reason);
+        ids.insert(outcome.pipeline_id);
+    }
+    assert_eq!(ids.len(), 100);
+    assert!(governance.catch_up(Duration::from_secs(60)).await.unwrap());
+    for id in ids {
+        let decided = Filter { pipeline: Some(id), action: Some(Action::Decision), limit: 10, ..Filter::default() };
+        let entries = governance.ledger().list(&decided).await.unwrap().actions;
+        assert_eq!(entries.len(), 2, "an intent and its outcome: {entries:?}");
+    }
+    assert!(governance.ledger().verify(None).await.unwrap().is_intact());
+    governance.close().await.unwrap();
 }
