@@ -9,13 +9,13 @@ use super::*;
 /// A root with files in it, beside what must not be reached.
 fn world() -> (tempfile::TempDir, Root) {
     let folder = tempfile::tempdir().unwrap();
-    let root = folder.path().join("root");
+    let root = folder.path().join("house");
     fs::create_dir_all(root.join("docs/deep")).unwrap();
-    fs::create_dir_all(root.join("work")).unwrap();
-    fs::create_dir_all(folder.path().join("root-beside")).unwrap();
+    fs::create_dir_all(root.join("tasks")).unwrap();
+    fs::create_dir_all(folder.path().join("house-beside")).unwrap();
     fs::write(root.join("docs/a.md"), "inside").unwrap();
     fs::write(folder.path().join("secret"), "outside").unwrap();
-    fs::write(folder.path().join("root-beside/secret"), "outside").unwrap();
+    fs::write(folder.path().join("house-beside/secret"), "outside").unwrap();
     let root = Root::open(&root).unwrap();
     (folder, root)
 }
@@ -48,7 +48,7 @@ fn a_plain_path_is_what_it_says() {
 fn detours_lead_to_one_path() {
     let (_folder, root) = world();
     let absolute = root.path().join("docs/a.md");
-    for asked in ["./docs/a.md", "docs//a.md", "docs/./a.md", "docs/deep/../a.md", "work/../docs/a.md", absolute.to_str().unwrap()] {
+    for asked in ["./docs/a.md", "docs//a.md", "docs/./a.md", "docs/deep/../a.md", "tasks/../docs/a.md", absolute.to_str().unwrap()] {
         let found = place(&root, asked);
         assert_eq!((found.relative(), found.is_as_asked(), content(&found)), ("docs/a.md", false, "inside".to_owned()), "{asked}");
     }
@@ -60,8 +60,8 @@ fn detours_lead_to_one_path() {
 #[test]
 fn nothing_leads_above_the_root() {
     let (folder, root) = world();
-    let beside = folder.path().join("root-beside/secret");
-    let outside = ["..", "../secret", "docs/../../secret", "/etc/passwd", "/", beside.to_str().unwrap(), "../root/docs/a.md"];
+    let beside = folder.path().join("house-beside/secret");
+    let outside = ["..", "../secret", "docs/../../secret", "/etc/passwd", "/", beside.to_str().unwrap(), "../house/docs/a.md"];
     for asked in outside {
         assert_eq!(refused(&root, asked).violation, ViolationType::PathOutOfScope, "{asked}");
     }
@@ -73,33 +73,33 @@ fn nothing_leads_above_the_root() {
 fn a_link_is_followed_inside_and_nowhere_else() {
     let (folder, root) = world();
     let at = |name: &str| root.path().join(name);
-    symlink("../docs", at("work/relative")).unwrap();
-    symlink(at("docs"), at("work/absolute")).unwrap();
+    symlink("../docs", at("tasks/relative")).unwrap();
+    symlink(at("docs"), at("tasks/absolute")).unwrap();
     symlink("a.md", at("docs/file")).unwrap();
-    for asked in ["work/relative/a.md", "work/absolute/a.md", "work/relative/file", "docs/file"] {
+    for asked in ["tasks/relative/a.md", "tasks/absolute/a.md", "tasks/relative/file", "docs/file"] {
         let found = place(&root, asked);
         assert_eq!((found.relative(), content(&found)), ("docs/a.md", "inside".to_owned()), "{asked}");
     }
     // After a link to a folder, `..` is the parent of where it leads.
-    symlink("../docs/deep", at("work/deep")).unwrap();
-    assert_eq!(place(&root, "work/deep/../a.md").relative(), "docs/a.md");
-    symlink("../../secret", at("work/up")).unwrap();
-    symlink(folder.path().join("secret"), at("work/out")).unwrap();
-    symlink("/proc/self/root", at("work/proc")).unwrap();
-    symlink("../work/out", at("docs/chain")).unwrap();
-    symlink(folder.path(), at("work/folder")).unwrap();
-    for asked in ["work/up", "work/out", "docs/chain", "work/folder/secret", "work/proc/etc/passwd"] {
+    symlink("../docs/deep", at("tasks/deep")).unwrap();
+    assert_eq!(place(&root, "tasks/deep/../a.md").relative(), "docs/a.md");
+    symlink("../../secret", at("tasks/up")).unwrap();
+    symlink(folder.path().join("secret"), at("tasks/out")).unwrap();
+    symlink("/proc/self/root", at("tasks/proc")).unwrap();
+    symlink("../tasks/out", at("docs/chain")).unwrap();
+    symlink(folder.path(), at("tasks/folder")).unwrap();
+    for asked in ["tasks/up", "tasks/out", "docs/chain", "tasks/folder/secret", "tasks/proc/etc/passwd"] {
         assert_eq!(refused(&root, asked).violation, ViolationType::PathOutOfScope, "{asked}");
     }
-    symlink("b", at("work/a")).unwrap();
-    symlink("a", at("work/b")).unwrap();
-    assert!(refused(&root, "work/a").why.contains("circle"));
+    symlink("b", at("tasks/a")).unwrap();
+    symlink("a", at("tasks/b")).unwrap();
+    assert!(refused(&root, "tasks/a").why.contains("circle"));
     // What a link leads to need not be there, but where it leads is what counts.
-    symlink("../docs/new.md", at("work/dangling")).unwrap();
-    let found = place(&root, "work/dangling");
+    symlink("../docs/new.md", at("tasks/dangling")).unwrap();
+    let found = place(&root, "tasks/dangling");
     assert_eq!((found.relative(), found.exists()), ("docs/new.md", false));
-    symlink("%2e%2e", at("work/odd")).unwrap();
-    assert!(refused(&root, "work/odd").why.contains("percent"));
+    symlink("%2e%2e", at("tasks/odd")).unwrap();
+    assert!(refused(&root, "tasks/odd").why.contains("percent"));
 }
 
 #[test]
@@ -136,12 +136,12 @@ fn another_case_is_another_file_or_the_same_and_is_told_as_it_is_asked() {
 #[test]
 fn the_last_part_may_be_missing_and_no_other() {
     let (_folder, root) = world();
-    let new = place(&root, "work/new.md");
+    let new = place(&root, "tasks/new.md");
     assert!(!new.exists());
     assert_eq!(new.read().unwrap_err().code(), "file_missing");
     new.create().unwrap().write_all(b"new, and longer").unwrap();
     assert_eq!(new.create().unwrap_err().code(), "taken");
-    place(&root, "work/new.md").write().unwrap().write_all(b"again").unwrap();
+    place(&root, "tasks/new.md").write().unwrap().write_all(b"again").unwrap();
     assert_eq!(content(&new), "again");
     assert_eq!(root.resolve("nowhere/new.md").unwrap_err().code(), "file_missing");
     assert_eq!(root.resolve("nowhere/../docs/a.md").unwrap_err().code(), "file_missing", "as the system itself has it");
