@@ -269,6 +269,10 @@ impl Driver {
         if let Some(revocation) = self.parts.revocations().revocation_of(&id).await? {
             return Ok(Some(Event::Revoked(id, revocation.reason)));
         }
+        // Who stops a run ends its agents with it, and says of each why: nobody here may say it first.
+        if let Some(why) = self.stopped().await? {
+            return Ok(Some(Event::Stopped(why)));
+        }
         Ok(Some(Event::Gone(id, Trouble::from(&error))))
     }
 
