@@ -15,6 +15,7 @@
 //! ```
 
 mod admission;
+mod alerts;
 mod allowance;
 mod breaker;
 mod budget;

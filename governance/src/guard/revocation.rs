@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::admission::{Admissions, Agent};
+use super::alerts::alert;
 use super::recorder::Recorder;
 use super::triggers::{Observation, Response, Triggers};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,7 +18,7 @@ use crate::ledger::Action;
 use crate::store::{Actor, Commit, Query, Store, Write, to_json};
 use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, RevocationType, ViolationType};
 
-/// How many items `revocations:ledger` and `alerts:queue` keep.
+/// How many items `revocations:ledger` keeps.
 pub(super) const LISTED: u64 = 10_000;
 /// Windows are counted in buckets of this many milliseconds of the store's clock …
 const BUCKET_MS: u64 = 5_000;
@@ -288,9 +289,7 @@ impl RevocationEngine {
     }
 
     pub(super) fn alert(&self, kind: &str, data: &Value) -> Result<Write> {
-        let at = self.store.ports().clock.now();
-        let value = to_json(&json!({"type": kind, "at": at, "data": data}))?;
-        Ok(Write::Push { list: self.store.keys().alerts_queue(), value, bound: LISTED })
+        alert(&self.store, kind, data)
     }
 
     pub(super) fn broadcast(&self, kind: &str, data: &Value) -> Result<Write> {
