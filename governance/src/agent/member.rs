@@ -6,7 +6,7 @@ use super::signs::{AgentEvent, Signs};
 use super::{Desk, Gamma, Life, Step, Worker};
 use crate::error::Result;
 use crate::guard::policy::Request;
-use crate::guard::{FaultCount, Granted};
+use crate::guard::{Arguments, Call, FaultCount, Granted};
 use crate::llm::CallKind;
 use crate::vocabulary::{AgentPhase, GammaReason};
 
@@ -55,6 +55,18 @@ impl Agent {
     ) -> Result<T> {
         self.check()?;
         self.desk().guard().govern(request, arguments, tool).await
+    }
+
+    /// Begins a tool's call, if the agent may: see [`Guard::begin`](crate::guard::Guard::begin). For whoever runs tools that are no Rust.
+    pub async fn begin_call(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
+        self.check()?;
+        self.desk().guard().begin(request, arguments).await
+    }
+
+    /// The same without waiting; none where it takes a round trip to say.
+    pub fn try_begin_call(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Option<Call>> {
+        self.check()?;
+        self.desk().guard().try_begin(request, arguments)
     }
 
     /// Where it is in its life.

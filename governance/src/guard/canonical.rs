@@ -5,10 +5,20 @@ use std::fmt::Write;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of a value's canonical form, in hexadecimal: no spaces, names sorted by their bytes.
+/// SHA-256 of a value's canonical form, in hexadecimal.
 pub(super) fn digest(value: &Value) -> String {
-    let mut text = String::new();
+    digest_of(&canonical(value))
+}
+
+/// A value's canonical form: no spaces, names sorted by their bytes.
+pub(super) fn canonical(value: &Value) -> String {
+    let mut text = String::with_capacity(128);
     write(value, &mut text);
+    text
+}
+
+/// SHA-256 of a text, in hexadecimal.
+pub(super) fn digest_of(text: &str) -> String {
     // By hand: this is a good part of what a governed call costs.
     let digits = |byte: u8| [byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
     Sha256::digest(text).into_iter().flat_map(digits).collect()

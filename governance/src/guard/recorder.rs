@@ -24,7 +24,8 @@ struct Bound {
 /// An intent, or nothing where there is no ledger.
 #[must_use = "an intent without an outcome ends `unknown`"]
 pub struct Recorded {
-    intent: Option<Intent>,
+    // Where it stands, for the outcome to stand beside it.
+    intent: Option<(Intent, Arc<Segment>)>,
     /// The token of the action: what makes its commit safe to repeat.
     pub token: Token,
 }
@@ -63,15 +64,25 @@ impl Recorder {
     ) -> Result<Recorded> {
         let Some(segment) = self.segment()? else { return Ok(Recorded { intent: None, token: store.fresh_token() }) };
         let intent = segment.intent(action, agent, pipeline, &text(payload))?;
-        Ok(Recorded { token: intent.token.clone(), intent: Some(intent) })
+        Ok(Recorded { token: intent.token.clone(), intent: Some((intent, segment)) })
     }
 
     /// Says what came of it.
     pub fn outcome(&self, recorded: &Recorded, result: OutcomeResult, payload: &impl Serialize) -> Result<()> {
-        if let (Some(segment), Some(intent)) = (self.segment()?, &recorded.intent) {
-            segment.outcome(intent, result, &text(payload))?;
+        self.outcome_text(recorded, result, &text(payload))
+    }
+
+    /// The same, with details that are JSON text already.
+    pub(super) fn outcome_text(&self, recorded: &Recorded, result: OutcomeResult, payload: &str) -> Result<()> {
+        let Some((intent, segment)) = &recorded.intent else { return Ok(()) };
+        match segment.outcome(intent, result, payload) {
+            // The ledger was closed meanwhile, or its files were moved away.
+            Err(error) if error.code() == "segment_closed" => match self.segment()? {
+                Some(segment) => segment.outcome(intent, result, payload).map(drop),
+                None => Ok(()),
+            },
+            written => written.map(drop),
         }
-        Ok(())
     }
 
     /// Says something that is so.

@@ -8,6 +8,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::body::Body;
@@ -15,12 +16,15 @@ use super::frame::{self, End, Position};
 use super::sink::Sink;
 use super::{Action, Durability, Entry, OutcomeResult};
 use crate::error::{Error, ErrorKind, Result};
-use crate::vocabulary::{AgentId, LedgerId, PipelineId, Ports, SegmentId, Token};
+use crate::vocabulary::{AgentId, LedgerId, PipelineId, Ports, SegmentId, Token, millis};
 
 /// The file name's end.
 pub(super) const SUFFIX: &str = "segment";
 /// The end of the name while the file is being made.
 pub(super) const NEW: &str = "new";
+
+/// For how many milliseconds a file is taken to be where it was seen.
+const LOOK: u64 = 10;
 
 /// Where an entry was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +54,8 @@ pub struct Segment {
     durability: Durability,
     process: rustix::process::Pid,
     state: Mutex<State>,
+    // When its file was last seen, in milliseconds of the suspend-aware clock.
+    seen: AtomicU64,
     // How far the file is known to be on the disk; held while it is being brought there.
     synced: Mutex<u64>,
 }
@@ -98,6 +104,7 @@ impl Segment {
             durability,
             process: rustix::process::getpid(),
             state: Mutex::new(state),
+            seen: AtomicU64::new(0),
             synced: Mutex::new(0),
         }
     }
@@ -124,9 +131,17 @@ impl Segment {
         self.state().sink.is_some()
     }
 
-    /// Whether its file is still where it was made.
+    /// Whether its file is still where it was made, as far as it was looked a moment ago: a look costs as much as an entry.
     pub(super) fn is_there(&self) -> bool {
-        self.path.exists()
+        let now = millis(self.ports.clock.elapsed());
+        if now.saturating_sub(self.seen.load(Ordering::Relaxed)) < LOOK {
+            return true;
+        }
+        let there = self.path.exists();
+        if there {
+            self.seen.store(now, Ordering::Relaxed);
+        }
+        there
     }
 
     /// Lets it go without a last word: its file is gone, or belongs to the parent of this fork.

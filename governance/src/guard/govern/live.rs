@@ -24,15 +24,10 @@ pub(super) struct Live {
 impl Live {
     /// Refuses once the admission has ended. Asks the store only where the last answer is older than it is believed.
     pub async fn check(&self, store: &Store, actor: &Actor, believed: Duration) -> Result<()> {
-        let clock = &store.ports().clock;
         for try_number in 0..TRIES {
-            if let Some(why) = self.ended.get() {
-                return Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{}`: {why}", actor.id)));
-            }
-            let confirmed = self.confirmed.load(Ordering::Acquire);
             // With nothing believed, the answer to a question of this very call is what there is.
             let asked = believed.is_zero() && try_number > 0;
-            if asked || (confirmed > 0 && nanos(clock.elapsed()).saturating_sub(confirmed - 1) < nanos(believed)) {
+            if self.is_believed(store, actor, believed)? || asked {
                 return Ok(());
             }
             self.ask(store, actor).await?;
@@ -40,6 +35,15 @@ impl Live {
         let message =
             format!("the store answers later than {} ms: whether `{}` is still admitted cannot be known", believed.as_millis(), actor.id);
         Err(Error::unavailable("store_deadline", message))
+    }
+
+    /// Whether the last answer may still be believed; an error once the admission has ended. Without waiting.
+    pub fn is_believed(&self, store: &Store, actor: &Actor, believed: Duration) -> Result<bool> {
+        if let Some(why) = self.ended.get() {
+            return Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{}`: {why}", actor.id)));
+        }
+        let confirmed = self.confirmed.load(Ordering::Acquire);
+        Ok(confirmed > 0 && nanos(store.ports().clock.elapsed()).saturating_sub(confirmed - 1) < nanos(believed))
     }
 
     async fn ask(&self, store: &Store, actor: &Actor) -> Result<()> {

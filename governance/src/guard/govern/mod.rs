@@ -11,29 +11,32 @@
 //!
 //! Whatever fails before the tool runs denies: an error, a panic, a store or a disk that does not answer.
 
+mod arguments;
+mod call;
+mod judge;
 mod live;
-mod open;
 mod refusal;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::allowance::Allowance;
 use super::budget::{ErrorBudget, Spend};
-use super::canonical::digest;
 use super::path::{Place, Root};
-use super::policy::{Decision, Policy, Request, Verdict};
+use super::policy::{Decision, Policy, Request};
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{Action, OutcomeResult};
+use crate::ledger::Action;
 use crate::store::{Actor, Admission, Store};
-use crate::vocabulary::{Token, ViolationType};
+use crate::vocabulary::Token;
+pub use arguments::Arguments;
+pub use call::Call;
+use judge::{guarded, guarded_now};
 use live::Live;
-use open::{OpenCall, caught};
 
 /// How long an admission is believed to hold, unless said otherwise: D in the promise that nothing is admitted later than D after a revocation.
 pub const BELIEVED: Duration = Duration::from_secs(1);
@@ -43,8 +46,13 @@ pub const TOOL_TIME: Duration = Duration::from_secs(60);
 /// Stands between an agent and its tools. Cheap to clone.
 #[derive(Clone)]
 pub struct Guard {
+    own: Arc<Own>,
+}
+
+#[derive(Clone)]
+struct Own {
     store: Store,
-    actor: Arc<Actor>,
+    actor: Actor,
     epochs: Arc<Admission>,
     recorder: Recorder,
     engine: RevocationEngine,
@@ -53,6 +61,7 @@ pub struct Guard {
     allowance: Option<Arc<Allowance>>,
     believed: Duration,
     within: Duration,
+    // Shared by every clone: whoever hears that the admission has ended tells all.
     live: Arc<Live>,
 }
 
@@ -70,8 +79,11 @@ pub struct Granted {
 /// What the ledger is told of a call. Arguments may hold secrets: only their hash is kept.
 #[derive(Serialize)]
 struct Told<'a> {
-    #[serde(flatten)]
-    request: &'a Request<'a>,
+    action: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
     /// The path as it was asked for, where it was another.
     #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<&'a str>,
@@ -85,59 +97,61 @@ impl Guard {
     #[must_use]
     pub fn open(store: &Store, actor: &Actor, recorder: &Recorder, policy: Policy) -> Self {
         Self {
-            store: store.clone(),
-            epochs: Arc::new(actor.admission.clone()),
-            actor: Arc::new(actor.clone()),
-            recorder: recorder.clone(),
-            engine: RevocationEngine::open(store).recorded(recorder),
-            policy,
-            root: None,
-            allowance: None,
-            believed: BELIEVED,
-            within: TOOL_TIME,
-            live: Arc::default(),
+            own: Arc::new(Own {
+                store: store.clone(),
+                epochs: Arc::new(actor.admission.clone()),
+                actor: actor.clone(),
+                recorder: recorder.clone(),
+                engine: RevocationEngine::open(store).recorded(recorder),
+                policy,
+                root: None,
+                allowance: None,
+                believed: BELIEVED,
+                within: TOOL_TIME,
+                live: Arc::default(),
+            }),
         }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Own)) -> Self {
+        change(Arc::make_mut(&mut self.own));
+        self
     }
 
     /// The same, with another policy.
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
-        self
+    pub fn with_policy(self, policy: Policy) -> Self {
+        self.with(|own| own.policy = policy)
     }
 
     /// The same, with the folder that paths are below. Without one every request that names a path is denied.
     #[must_use]
-    pub fn rooted(mut self, root: Root) -> Self {
-        self.root = Some(root);
-        self
+    pub fn rooted(self, root: Root) -> Self {
+        self.with(|own| own.root = Some(root))
     }
 
     /// The same, drawing each call from a share of the agent's budget.
     #[must_use]
-    pub fn drawing(mut self, allowance: Arc<Allowance>) -> Self {
-        self.allowance = Some(allowance);
-        self
+    pub fn drawing(self, allowance: Arc<Allowance>) -> Self {
+        self.with(|own| own.allowance = Some(allowance))
     }
 
     /// The same, with another D: how long an admission is believed to hold. Zero asks the store before each call.
     #[must_use]
-    pub fn believing(mut self, span: Duration) -> Self {
-        self.believed = span;
-        self
+    pub fn believing(self, span: Duration) -> Self {
+        self.with(|own| own.believed = span)
     }
 
     /// The same, with other time for a tool.
     #[must_use]
-    pub fn within(mut self, span: Duration) -> Self {
-        self.within = span;
-        self
+    pub fn within(self, span: Duration) -> Self {
+        self.with(|own| own.within = span)
     }
 
     /// What it decides by.
     #[must_use]
     pub fn policy(&self) -> &Policy {
-        &self.policy
+        &self.own.policy
     }
 
     /// What would come of a request now. Only asks: nothing is recorded, and nothing is held against the agent. A `revoked` error where its
@@ -146,85 +160,85 @@ impl Guard {
         self.judge(request).await.map(|(decision, _)| decision)
     }
 
-    /// Runs a tool, if it may run. `arguments` are what it is called with; the ledger keeps their hash.
+    /// Begins a call: decides, records the intent, checks again, draws. What is answered may run, and is to be ended.
     ///
     /// A denial is an error: `not_allowed`, `approval_required`, `undecided` (the store did not answer in time), `revoked`, `budget_exhausted`; the
     /// first three carry the decision in their details. It is recorded with its reason, and has the consequence of the violation that it is.
+    pub async fn begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
+        let (decision, place) = self.judge(request).await?;
+        if !decision.is_allowed() {
+            return Err(self.refuse(request, arguments.digest(), &decision).await);
+        }
+        let call = self.intend(request, arguments, decision, place)?;
+        // INVARIANT: an intent comes before every check that a tool's start rests on, so that who looks at the ledger knows of every start.
+        let may = async {
+            call.check().await?;
+            self.own.draw().await
+        };
+        match guarded(may).await {
+            Ok(()) => Ok(call),
+            Err(error) => {
+                call.refused(&error)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The same without waiting; none where it takes a round trip to say, as for whatever is refused: ask [`begin`](Self::begin) then.
+    pub fn try_begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Option<Call>> {
+        if self.own.allowance.as_ref().is_some_and(|allowance| allowance.left() == 0) {
+            return Ok(None);
+        }
+        let Some((decision, place)) = self.judge_now(request)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };
+        let call = self.intend(request, arguments, decision, place)?;
+        let may = || Ok(call.is_admitted()? && self.own.allowance.as_ref().map_or(Ok(true), |allowance| allowance.try_draw(1))?);
+        match guarded_now(may) {
+            Ok(true) => Ok(Some(call)),
+            Ok(false) => {
+                // Between two looks the answer grew too old, or another thread drew the last.
+                call.failed("asked_again")?;
+                Ok(None)
+            }
+            Err(error) => {
+                call.refused(&error)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs a tool, if it may run. `arguments` are what it is called with; the ledger keeps their hash. A denial is an error, as [`begin`](Self::begin)
+    /// says.
+    ///
     /// A tool that is late, cancelled (this future is dropped), or whose agent is revoked meanwhile is dropped where it stands, and its outcome
     /// is recorded as `unknown`: what it did outside cannot be called back.
     pub async fn govern<T>(&self, request: &Request<'_>, arguments: &Value, tool: impl AsyncFnOnce(Granted) -> Result<T>) -> Result<T> {
-        let (decision, place) = self.judge(request).await?;
-        let hash = digest(arguments);
-        if !decision.is_allowed() {
-            return Err(self.refuse(request, &hash, &decision).await);
+        let call = self.begin(request, &Arguments::of(arguments)).await?;
+        match call.run(tool(call.granted().clone())).await {
+            Ok(Ok(done)) => call.done().map(|()| done),
+            Ok(Err(error)) => call.ended(&error).and(Err(error)),
+            Err(dropped) => call.dropped(&dropped).and(Err(dropped)),
         }
+    }
+
+    /// Writes that it is about to be done.
+    fn intend(&self, request: &Request<'_>, arguments: &Arguments, decision: Decision, place: Option<Place>) -> Result<Call> {
+        let own = &self.own;
         let verdict = decision.verdict().as_str();
         let (path, asked) = match &place {
             Some(place) if place.is_as_asked() => (request.path, None),
             Some(place) => (Some(place.relative()), request.path),
             None => (None, None),
         };
-        let request = &Request { path, ..*request };
-        let told = Told { request, asked, arguments: &hash, verdict, policy: decision.policy_hash() };
-        let (agent, pipeline) = (Some(&self.actor.id), self.actor.pipeline.as_ref());
-        let recorded = self.recorder.intent(&self.store, Action::ToolCall, agent, pipeline, &told)?;
+        let Request { action, target, .. } = *request;
+        let told = Told { action, target, path, asked, arguments: arguments.digest(), verdict, policy: decision.policy_hash() };
+        let (agent, pipeline) = (Some(&own.actor.id), own.actor.pipeline.as_ref());
+        let recorded = own.recorder.intent(&own.store, Action::ToolCall, agent, pipeline, &told)?;
         let granted = Granted { place, decision, token: recorded.token.clone() };
-        let call = OpenCall::new(&self.recorder, recorded);
-        // INVARIANT: an intent comes before every check that a tool's start rests on, so that who looks at the ledger knows of every start.
-        let may = async {
-            self.live.check(&self.store, &self.actor, self.believed).await?;
-            self.draw().await
-        };
-        if let Err(error) = guarded(may).await {
-            call.end(OutcomeResult::Error, &told_of(&error))?;
-            return Err(error);
-        }
-        let (result, done) = self.run(tool(granted)).await;
-        match &done {
-            Ok(_) => call.end(result, &json!({}))?,
-            Err(error) => call.end(result, &told_of(error))?,
-        }
-        done
+        Ok(Call::new(self, granted, recorded))
     }
+}
 
-    /// Everything that is decided before anything is written.
-    async fn judge(&self, request: &Request<'_>) -> Result<(Decision, Option<Place>)> {
-        guarded(async {
-            let mut request = *request;
-            let mut place = None;
-            // Who may not do this at all does not learn what is there.
-            let decision = self.policy.decide(&Request { path: None, ..request });
-            if let (true, Some(asked)) = (decision.verdict() != Verdict::Deny, request.path) {
-                let root = self.root.as_ref().ok_or_else(no_root)?;
-                match root.resolve(asked) {
-                    Ok(Ok(found)) => place = Some(found),
-                    // Nor whether something is there that it could not touch anyway.
-                    Err(error) => {
-                        let decision = self.policy.decide(&request).under(&self.epochs);
-                        let hidden = decision.violation() == Some(ViolationType::PathOutOfScope);
-                        return if hidden { Ok((decision, None)) } else { Err(error) };
-                    }
-                    Ok(Err(refused)) => return Ok((self.policy.refuse_path(&refused).under(&self.epochs), None)),
-                }
-            }
-            if let Some(place) = &place {
-                request.path = Some(place.relative());
-            }
-            match self.live.check(&self.store, &self.actor, self.believed).await {
-                Ok(()) => {}
-                Err(error) if error.may_retry() => return Ok((self.policy.defer(&error.to_string()).under(&self.epochs), None)),
-                Err(error) => return Err(error),
-            }
-            let decision = if place.is_some() { self.policy.decide(&request) } else { decision };
-            let decision = match &place {
-                Some(place) if !place.is_as_asked() => decision.resolved(place.relative()),
-                _ => decision,
-            };
-            Ok((decision.under(&self.epochs), place))
-        })
-        .await
-    }
-
+impl Own {
     async fn draw(&self) -> Result<()> {
         let Some(allowance) = &self.allowance else { return Ok(()) };
         if allowance.try_draw(1)? {
@@ -239,52 +253,14 @@ impl Guard {
         }
     }
 
-    /// Runs a tool to its end, or to the end of its time or of its agent's admission.
-    async fn run<T>(&self, tool: impl Future<Output = Result<T>>) -> (OutcomeResult, Result<T>) {
-        let late = async {
-            tokio::time::sleep(self.within).await;
-            let message = format!("the tool took longer than {} ms and was dropped: what it did is not known", self.within.as_millis());
-            Error::new(ErrorKind::Deadline, "tool_timed_out", message)
-        };
-        let ended = tokio::select! {
-            biased;
-            done = caught(tool) => done,
-            error = late => Ok(Err(error)),
-            error = self.live.until_ended(&self.store, &self.actor, self.believed) => return (OutcomeResult::Unknown, Err(error)),
-        };
-        match ended {
-            Ok(Ok(done)) => (OutcomeResult::Ok, Ok(done)),
-            Ok(Err(error)) if error.may_retry() => (OutcomeResult::Unknown, Err(error)),
-            Ok(Err(error)) => (OutcomeResult::Error, Err(error)),
-            Err(_) => (
-                OutcomeResult::Unknown,
-                Err(Error::new(ErrorKind::Internal, "tool_panicked", "the tool panicked: what it did is not known")),
-            ),
-        }
-    }
-
     fn budget(&self) -> ErrorBudget {
         let limits = self.policy.profile().governance.error_budget;
         ErrorBudget::open(&self.store, &self.actor).recorded(&self.recorder).with_fault_limits(limits)
     }
 }
 
-/// A defect in the guard denies.
-async fn guarded<T>(deciding: impl Future<Output = Result<T>>) -> Result<T> {
-    let failed = || Error::new(ErrorKind::Denied, "guard_failed", "the guard itself failed, so the call is denied: report it");
-    caught(deciding).await.unwrap_or_else(|_| Err(failed()))
-}
-
-fn no_root() -> Error {
-    Error::new(ErrorKind::Denied, "no_root", "a path can only be used below a root: give the guard one")
-}
-
-fn told_of(error: &Error) -> Value {
-    json!({"code": error.code(), "message": error.to_string()})
-}
-
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("agent", &self.actor.id).field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Guard").field("agent", &self.own.actor.id).field("policy", &self.own.policy).finish_non_exhaustive()
     }
 }

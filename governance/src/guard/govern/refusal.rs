@@ -15,13 +15,13 @@ impl Guard {
     pub(super) async fn refuse(&self, request: &Request<'_>, arguments: &str, decision: &Decision) -> Error {
         let reason = decision.reason();
         if let Err(error) = self.tell_refusal(request, arguments, decision) {
-            tracing::error!(agent = %self.actor.id, %error, "a denied call could not be recorded: {reason}");
+            tracing::error!(agent = %self.own.actor.id, %error, "a denied call could not be recorded: {reason}");
         }
         if let Some(violation) = decision.violation()
             && let Err(error) = self.answer_for(violation, &reason).await
         {
-            tracing::error!(agent = %self.actor.id, %violation, %error, "a violation could not be acted on: this process admits nothing more of the agent");
-            self.live.end(&format!("{violation}, which could not be acted on: {error}"));
+            tracing::error!(agent = %self.own.actor.id, %violation, %error, "a violation could not be acted on: this process admits nothing more of the agent");
+            self.own.live.end(&format!("{violation}, which could not be acted on: {error}"));
         }
         let (kind, code, says) = match decision.verdict() {
             Verdict::StepUp => (ErrorKind::Denied, "approval_required", "needs an approval"),
@@ -34,26 +34,26 @@ impl Guard {
     }
 
     fn tell_refusal(&self, request: &Request<'_>, arguments: &str, decision: &Decision) -> Result<()> {
-        let subject = (Some(&self.actor.id), self.actor.pipeline.as_ref());
+        let subject = (Some(&self.own.actor.id), self.own.actor.pipeline.as_ref());
         let shown = |text: Option<&str>| text.map_or(Value::Null, |text| text.chars().take(500).collect::<String>().into());
         let told = json!({
             "action": shown(Some(request.action)), "target": shown(request.target), "path": shown(request.path), "arguments": arguments,
             "verdict": decision.verdict(), "reason": decision.reason(), "rule": decision.rule(), "policy": decision.policy_hash(),
         });
-        self.recorder.note(&self.store, Action::ToolCall, subject, &told)?;
+        self.own.recorder.note(&self.own.store, Action::ToolCall, subject, &told)?;
         let Some(violation) = decision.violation() else { return Ok(()) };
         let broken = json!({
             "type": violation, "severity": violation.severity(), "revocation": violation.revocation(), "detail": decision.reason(),
         });
-        self.recorder.note(&self.store, Action::Violation, subject, &broken)
+        self.own.recorder.note(&self.own.store, Action::Violation, subject, &broken)
     }
 
     async fn answer_for(&self, violation: ViolationType, reason: &str) -> Result<()> {
-        match self.engine.violation(&self.actor.id, violation, reason).await? {
-            Response::Revoke { .. } => self.live.end(&format!("revoked: {reason}")),
+        match self.own.engine.violation(&self.own.actor.id, violation, reason).await? {
+            Response::Revoke { .. } => self.own.live.end(&format!("revoked: {reason}")),
             Response::Fault => {
-                if let FaultCount::Exceeded(_) = self.budget().fault(&Fault::ProcedureViolation).await? {
-                    self.live.end(&format!("error budget exceeded, at last by this: {reason}"));
+                if let FaultCount::Exceeded(_) = self.own.budget().fault(&Fault::ProcedureViolation).await? {
+                    self.own.live.end(&format!("error budget exceeded, at last by this: {reason}"));
                 }
             }
             Response::Nothing | Response::Alert | Response::RateLimit => {}

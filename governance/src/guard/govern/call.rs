@@ -1,0 +1,177 @@
+//! A call that was begun: it may run, and whatever becomes of it, its outcome is written.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Granted, Guard};
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::recorder::{Recorded, Recorder};
+use crate::ledger::OutcomeResult;
+
+/// A call that was allowed and recorded, and may run now.
+///
+/// End it with [`done`](Self::done), [`failed`](Self::failed) or [`lost`](Self::lost). Dropped before that, as when whoever called stops waiting, its
+/// outcome is `unknown`.
+#[must_use = "a call that is dropped ends `unknown`"]
+pub struct Call {
+    guard: Guard,
+    granted: Granted,
+    within: Duration,
+    recorded: Open,
+}
+
+/// What an outcome says beyond its result. Never a tool's own words, which may hold its arguments.
+#[derive(Serialize)]
+struct Told<'a> {
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+}
+
+impl Call {
+    pub(super) fn new(guard: &Guard, granted: Granted, recorded: Recorded) -> Self {
+        let (guard, within) = (guard.clone(), guard.own.within);
+        let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
+        Self { guard, granted, within, recorded }
+    }
+
+    /// The same, with other time.
+    pub fn within(mut self, span: Duration) -> Self {
+        self.within = span;
+        self
+    }
+
+    /// What was granted.
+    #[must_use]
+    pub fn granted(&self) -> &Granted {
+        &self.granted
+    }
+
+    /// Whether this process may still believe that the agent is admitted, without a round trip: false where it has to [ask](Self::check), an error where
+    /// the admission has ended. For what goes on piece by piece.
+    pub fn is_admitted(&self) -> Result<bool> {
+        let own = &self.guard.own;
+        own.live.is_believed(&own.store, &own.actor, own.believed)
+    }
+
+    /// Refuses once the agent's admission has ended. Asks the store only where the last answer is older than it is believed.
+    pub async fn check(&self) -> Result<()> {
+        let own = &self.guard.own;
+        own.live.check(&own.store, &own.actor, own.believed).await
+    }
+
+    /// Waits until the call has to end: its time is over, or its agent's admission. Says why.
+    pub fn until_over(&self) -> impl Future<Output = Error> + Send + 'static {
+        let (own, within) = (self.guard.own.clone(), self.within);
+        async move {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(within) => {
+                    let message = format!("the tool took longer than {} ms and was dropped: what it did is not known", within.as_millis());
+                    Error::new(ErrorKind::Deadline, "tool_timed_out", message)
+                }
+                error = own.live.until_ended(&own.store, &own.actor, own.believed) => error,
+            }
+        }
+    }
+
+    /// Runs a tool to its end, or until the call has to end; then it is dropped where it stands, and the error says why.
+    pub async fn run<T>(&self, tool: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            biased;
+            done = caught(tool) => done.map_err(|_| {
+                Error::new(ErrorKind::Internal, "tool_panicked", "the tool panicked: what it did is not known")
+            }),
+            error = self.until_over() => Err(error),
+        }
+    }
+
+    /// It was done.
+    pub fn done(self) -> Result<()> {
+        self.recorded.end(OutcomeResult::Ok, None)
+    }
+
+    /// It failed, with an error of this code.
+    pub fn failed(self, code: &str) -> Result<()> {
+        self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))
+    }
+
+    /// Nobody knows what it did.
+    pub fn lost(self, code: &str) -> Result<()> {
+        self.recorded.end(OutcomeResult::Unknown, Some(&Told { code, message: None }))
+    }
+
+    /// It failed, with an error of this library's: `unknown` where asking again may help, because then it may have been done.
+    pub fn ended(self, error: &Error) -> Result<()> {
+        self.told(if error.may_retry() { OutcomeResult::Unknown } else { OutcomeResult::Error }, error)
+    }
+
+    /// It was dropped where it stood, as [`run`](Self::run) or [`until_over`](Self::until_over) says.
+    pub fn dropped(self, why: &Error) -> Result<()> {
+        self.told(OutcomeResult::Unknown, why)
+    }
+
+    /// It did not begin.
+    pub(super) fn refused(self, error: &Error) -> Result<()> {
+        self.told(OutcomeResult::Error, error)
+    }
+
+    fn told(self, result: OutcomeResult, error: &Error) -> Result<()> {
+        let message = error.to_string();
+        self.recorded.end(result, Some(&Told { code: error.code(), message: Some(&message) }))
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("token", &self.granted.token).finish_non_exhaustive()
+    }
+}
+
+/// An intent whose outcome is still to come.
+struct Open {
+    recorder: Recorder,
+    recorded: Option<Recorded>,
+}
+
+impl Open {
+    fn end(mut self, result: OutcomeResult, told: Option<&Told<'_>>) -> Result<()> {
+        match (self.recorded.take(), told) {
+            (None, _) => Ok(()),
+            (Some(recorded), Some(told)) => self.recorder.outcome(&recorded, result, told),
+            (Some(recorded), None) => self.recorder.outcome_text(&recorded, result, "{}"),
+        }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Some(recorded) = self.recorded.take() else { return };
+        let told = Told { code: "cancelled", message: Some("whoever called did not wait for the end") };
+        match self.recorder.outcome(&recorded, OutcomeResult::Unknown, &told) {
+            // The parent of this fork writes it.
+            Err(error) if error.code() == "forked" => {}
+            Err(error) => {
+                tracing::warn!(token = %recorded.token, %error, "the outcome of a cancelled call could not be recorded: it ends unknown by itself");
+            }
+            Ok(()) => {}
+        }
+    }
+}
+
+/// Lets a future panic without taking the caller with it.
+pub(super) async fn caught<T>(work: impl Future<Output = T>) -> Result<T, Box<dyn Any + Send>> {
+    let mut work = pin!(work);
+    // What panicked is not polled again, and what it shared with others is behind locks that tell.
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
