@@ -1,6 +1,7 @@
 //! Agents of one's own: begin a pipeline, join it, or sit down on the seat that a supervisor prepared.
 
 use std::io::{BufRead, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -9,7 +10,10 @@ use super::Governance;
 use crate::agent::{Agent, Desk, GOVERNOR};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::path::Root;
+use crate::guard::policy::Policy;
 use crate::guard::{Role, Unit};
+use crate::llm::ModelSettings;
 use crate::orchestrator::Seat;
 use crate::store::Actor;
 use crate::vocabulary::{AgentId, AgentRole, PipelineId, PipelineStatus, Ports, Section, Tier};
@@ -22,12 +26,14 @@ const MAX_SEAT: u64 = 1 << 20;
 const ORPHANED: Duration = Duration::from_secs(1);
 
 /// As what an agent joins a pipeline.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Joining {
     /// What it is for; its profile's name says it where this does not.
     pub role: Option<AgentRole>,
     /// How far it is trusted; T0, observer, unless said otherwise.
     pub tier: Option<Tier>,
+    /// The folder that its tools' paths are below; without one, no path can be used.
+    pub root: Option<PathBuf>,
 }
 
 impl Governance {
@@ -44,10 +50,21 @@ impl Governance {
 
     /// Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
     ///
-    /// The configuration's model thinks for it.
+    /// `profile` is its name, and the shipped profile of its tier says what it may do; or it is a profile's file (it holds a `/`, or ends with `.json`,
+    /// `.yaml`, `.yml`), which says that, its name and its tier. The configuration's model thinks for it.
     pub async fn agent(&self, profile: &str, pipeline: &PipelineId, joining: Joining) -> Result<Agent> {
+        let policy = is_file(profile).then(|| Policy::load(Path::new(profile))).transpose()?;
+        let own = policy.as_ref().map(Policy::profile);
+        let profile = own.map_or(profile, |own| own.agent_id.as_str());
         let roleless = |_| Error::invalid("no_role", format!("`{profile}` names no role: say which, one of alpha, beta, gamma"));
         let role = joining.role.map_or_else(|| profile.parse().map_err(roleless), Ok)?;
+        let tier = match (own.map(|own| own.tier), joining.tier) {
+            (Some(own), Some(other)) if own != other => {
+                return Err(Error::invalid("other_tier", format!("the profile `{profile}` is of {own}, not of {other}")));
+            }
+            (own, said) => own.or(said).unwrap_or(Tier::T0),
+        };
+        let root = joining.root.map(Root::open).transpose()?;
         let store = self.store();
         if store.state(store.keys().pipeline(pipeline)).await?.is_none() {
             let message = format!("there is no pipeline `{pipeline}`: begin one, or see `governance pipeline list`");
@@ -56,29 +73,48 @@ impl Governance {
         let epoch = store.keys().pipeline_epoch(pipeline);
         let above = store.admission().await?.and(epoch.clone(), store.number(epoch).await?);
         let id = AgentId::instance(profile, &*store.ports().chance)?;
-        let role = Role { role, tier: joining.tier.unwrap_or(Tier::T0) };
+        let role = Role { role, tier };
         let actor = self.admissions().admit(&above, pipeline, &id, role).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
-        self.sit_down(actor, &self.config().model).await
+        self.sit_down(actor, &self.config().model, policy, root).await
     }
 
     /// Sits down on the seat that a supervisor hands over, as one line of JSON on standard input.
     ///
     /// That input stays open for the agent's life: when it closes, the supervisor is gone, and this process ends.
     pub async fn seated() -> Result<(Self, Agent)> {
+        Self::seated_in(None).await
+    }
+
+    /// The same, with the folder that its tools' paths are below.
+    pub async fn seated_in(root: Option<PathBuf>) -> Result<(Self, Agent)> {
+        let root = root.map(Root::open).transpose()?;
         let seat = read_seat().await?;
         let config = Config { home: seat.address.home, store: Some(seat.address.store_url), model: seat.model, ..Config::default() };
         let governance = Self::visit(config).await?;
-        let agent = governance.sit_down(seat.actor, &governance.config().model).await?;
+        let agent = governance.sit_down(seat.actor, &governance.config().model, None, root).await?;
         Ok((governance, agent))
     }
 
-    async fn sit_down(&self, actor: Actor, model: &crate::llm::ModelSettings) -> Result<Agent> {
+    async fn sit_down(&self, actor: Actor, model: &ModelSettings, policy: Option<Policy>, root: Option<Root>) -> Result<Agent> {
         let thinks = model.open(&Ports::default(), |name| std::env::var(name).ok())?;
-        let desk = Desk::new(self.store(), actor, self.recorder(), thinks).await?;
+        let desk = Desk::new(self.store(), actor, self.recorder(), thinks).await?.with_guard(|mut guard| {
+            if let Some(policy) = policy {
+                guard = guard.with_policy(policy);
+            }
+            if let Some(root) = root {
+                guard = guard.rooted(root);
+            }
+            guard
+        });
         Agent::begin(desk.with_model(|governed| governed.within(model.deadline))).await
     }
+}
+
+/// Whether a profile is told by its file. An id holds no `/`.
+fn is_file(profile: &str) -> bool {
+    profile.contains('/') || [".json", ".yaml", ".yml"].iter().any(|end| profile.ends_with(end))
 }
 
 /// Reads the seat, and then waits for the end of the input, both on a thread of their own.

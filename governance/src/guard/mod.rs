@@ -41,7 +41,7 @@ pub use budget::{ErrorBudget, Spend, Unit, Usage};
 pub use circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass, Trial};
 pub use ending::RevokedPipeline;
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
-pub use govern::{Arguments, BELIEVED, Call, Granted, Guard, TOOL_TIME};
+pub use govern::{Arguments, Asked, BELIEVED, BoxError, Call, GovernLayer, GovernService, Governed, Granted, Guard, TOOL_TIME};
 pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock, free_execution_lock};
 pub use recorder::{Recorded, Recorder};
 pub use reservation::{Reservation, Settled};

@@ -101,7 +101,7 @@ classes! {
         },
         "begin" => value(of.0.begin(with.text("objective")).await?),
         "agent" => {
-            let joining = Joining { role: with.maybe_named("role")?, tier: with.maybe_named("tier")? };
+            let joining = Joining { role: with.maybe_named("role")?, tier: with.maybe_named("tier")?, root: with.maybe("root") };
             handle(Handle::Agent(of.0.agent(with.text("profile"), &with.named("pipeline")?, joining).await?))
         },
         "catch_up" => value(of.0.catch_up(with.span("within")).await?),

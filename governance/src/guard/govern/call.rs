@@ -62,23 +62,39 @@ impl Call {
 
     /// Refuses once the agent's admission has ended. Asks the store only where the last answer is older than it is believed.
     pub async fn check(&self) -> Result<()> {
-        let own = &self.guard.own;
-        own.live.check(&own.store, &own.actor, own.believed).await
+        self.ask().await
     }
 
-    /// Waits until the call has to end: its time is over, or its agent's admission. Says why.
-    pub fn until_over(&self) -> impl Future<Output = Error> + Send + 'static {
-        let (own, within) = (self.guard.own.clone(), self.within);
+    /// The same as [`check`](Self::check), on its own.
+    pub fn ask(&self) -> impl Future<Output = Result<()>> + Send + 'static {
+        let own = self.guard.own.clone();
+        async move { own.live.check(&own.store, &own.actor, own.believed).await }
+    }
+
+    /// Waits until the call has to end: its time is over, of which so much is gone already, or its agent's admission. Says why.
+    pub fn until_over(&self, gone: Duration) -> impl Future<Output = Error> + Send + 'static {
+        let (own, late) = (self.guard.own.clone(), self.late());
+        let left = self.within.saturating_sub(gone);
         async move {
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(within) => {
-                    let message = format!("the tool took longer than {} ms and was dropped: what it did is not known", within.as_millis());
-                    Error::new(ErrorKind::Deadline, "tool_timed_out", message)
-                }
+                () = tokio::time::sleep(left) => late,
                 error = own.live.until_ended(&own.store, &own.actor, own.believed) => error,
             }
         }
+    }
+
+    /// What is said of a tool that took too long.
+    #[must_use]
+    pub fn late(&self) -> Error {
+        let message = format!("the tool took longer than {} ms and was dropped: what it did is not known", self.within.as_millis());
+        Error::new(ErrorKind::Deadline, "tool_timed_out", message)
+    }
+
+    /// How long it may take.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        self.within
     }
 
     /// Runs a tool to its end, or until the call has to end; then it is dropped where it stands, and the error says why.
@@ -88,7 +104,7 @@ impl Call {
             done = caught(tool) => done.map_err(|_| {
                 Error::new(ErrorKind::Internal, "tool_panicked", "the tool panicked: what it did is not known")
             }),
-            error = self.until_over() => Err(error),
+            error = self.until_over(Duration::ZERO) => Err(error),
         }
     }
 

@@ -14,8 +14,10 @@
 mod arguments;
 mod call;
 mod judge;
+mod layer;
 mod live;
 mod refusal;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,9 @@ use crate::store::{Actor, Admission, Store};
 use crate::vocabulary::Token;
 pub use arguments::Arguments;
 pub use call::Call;
+pub use layer::{Asked, BoxError, GovernLayer, GovernService};
+pub use stream::Governed;
+
 use judge::{guarded, guarded_now};
 use live::Live;
 
@@ -146,6 +151,12 @@ impl Guard {
     #[must_use]
     pub fn within(self, span: Duration) -> Self {
         self.with(|own| own.within = span)
+    }
+
+    /// The folder that paths are below.
+    #[must_use]
+    pub fn root(&self) -> Option<&Root> {
+        self.own.root.as_ref()
     }
 
     /// What it decides by.

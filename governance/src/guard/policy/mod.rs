@@ -14,6 +14,7 @@
 mod decision;
 mod explain;
 mod index;
+mod load;
 mod pattern;
 mod read;
 mod request;
