@@ -26,6 +26,7 @@ mod ending;
 mod faults;
 mod govern;
 mod heartbeat;
+pub mod limits;
 pub mod path;
 pub mod policy;
 mod recorder;

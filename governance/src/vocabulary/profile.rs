@@ -76,6 +76,9 @@ pub struct GovernanceRules {
     pub heartbeat_interval: u64,
     /// How many faults it may make.
     pub error_budget: FaultLimits,
+    /// How much it may use.
+    #[serde(skip_serializing_if = "UseLimits::is_empty")]
+    pub limits: UseLimits,
 }
 
 impl Default for GovernanceRules {
@@ -86,7 +89,43 @@ impl Default for GovernanceRules {
             evidence_required: true,
             heartbeat_interval: 30,
             error_budget: FaultLimits::default(),
+            limits: UseLimits::default(),
         }
+    }
+}
+
+/// How much an agent, a pipeline or a tenant may use. What is not said is not limited here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UseLimits {
+    /// Calls of models and tools in all. Of an agent only its model's, and those are granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// Calls of models and tools within any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_minute: Option<u64>,
+    /// Calls at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u64>,
+    /// Tokens of models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Millionths of a dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u64>,
+    /// Calls that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<u64>,
+    /// Seconds since it began. Waiting for a person does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_time: Option<u64>,
+}
+
+impl UseLimits {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -24,6 +24,7 @@ use serde_json::{Value, json};
 use super::allowance::Allowance;
 use super::budget::{ErrorBudget, Spend};
 use super::canonical::digest;
+use super::limits::{Asked, Limits, Taken};
 use super::path::{Place, Root};
 use super::policy::{Decision, Policy, Request, Verdict};
 use super::recorder::Recorder;
@@ -51,6 +52,7 @@ pub struct Guard {
     policy: Policy,
     root: Option<Root>,
     allowance: Option<Arc<Allowance>>,
+    limits: Option<Limits>,
     believed: Duration,
     within: Duration,
     live: Arc<Live>,
@@ -93,6 +95,7 @@ impl Guard {
             policy,
             root: None,
             allowance: None,
+            limits: None,
             believed: BELIEVED,
             within: TOOL_TIME,
             live: Arc::default(),
@@ -117,6 +120,13 @@ impl Guard {
     #[must_use]
     pub fn drawing(mut self, allowance: Arc<Allowance>) -> Self {
         self.allowance = Some(allowance);
+        self
+    }
+
+    /// The same, held to the limits of its agent, its pipeline and its tenant.
+    #[must_use]
+    pub fn limited(mut self, limits: Limits) -> Self {
+        self.limits = Some(limits);
         self
     }
 
@@ -158,6 +168,7 @@ impl Guard {
         if !decision.is_allowed() {
             return Err(self.refuse(request, &hash, &decision).await);
         }
+        let taken = guarded(self.take()).await?;
         let verdict = decision.verdict().as_str();
         let (path, asked) = match &place {
             Some(place) if place.is_as_asked() => (request.path, None),
@@ -173,7 +184,8 @@ impl Guard {
         // INVARIANT: an intent comes before every check that a tool's start rests on, so that who looks at the ledger knows of every start.
         let may = async {
             self.live.check(&self.store, &self.actor, self.believed).await?;
-            self.draw().await
+            self.draw().await?;
+            taken.as_ref().map_or(Ok(()), Taken::confirm)
         };
         if let Err(error) = guarded(may).await {
             call.end(OutcomeResult::Error, &told_of(&error))?;
@@ -184,6 +196,7 @@ impl Guard {
             Ok(_) => call.end(result, &json!({}))?,
             Err(error) => call.end(result, &told_of(error))?,
         }
+        self.release(taken, done.is_err()).await;
         done
     }
 
@@ -223,6 +236,19 @@ impl Guard {
             Ok((decision.under(&self.epochs), place))
         })
         .await
+    }
+
+    async fn take(&self) -> Result<Option<Taken>> {
+        let Some(limits) = &self.limits else { return Ok(None) };
+        limits.take(Asked::default(), self.within).await.map(Some)
+    }
+
+    /// What a tool did is done: where its end cannot be counted, what it had comes back later.
+    async fn release(&self, taken: Option<Taken>, failed: bool) {
+        let Some(taken) = taken else { return };
+        if let Err(error) = taken.end(Asked::default(), failed).await {
+            tracing::debug!(agent = %self.actor.id, %error, "the end of a call could not be counted");
+        }
     }
 
     async fn draw(&self) -> Result<()> {
