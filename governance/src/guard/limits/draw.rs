@@ -69,6 +69,7 @@ impl Inner {
             until: Duration::ZERO,
             sent: *sent,
             plan,
+            metered: terms.iter().any(|term| matches!(term.unit, Unit::Tokens | Unit::Cost)),
             used: 0,
             running: 0,
             spent: Asked::default(),

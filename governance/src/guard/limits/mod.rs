@@ -87,22 +87,21 @@ impl Limits {
     }
 
     /// Takes one call from a share that this process holds, without waiting. None where no share has one: ask [`take`](Self::take) then.
-    pub fn try_take(&self) -> Result<Option<Taken>> {
+    pub fn try_take(&self, asked: Asked) -> Result<Option<Taken>> {
         let segment = self.inner.recorder.segment()?;
         let now = self.inner.store.ports().clock.elapsed();
-        let start = self.inner.shares().start(segment.as_ref(), now);
+        let start = self.inner.shares().start(segment.as_ref(), asked == Asked::default(), now);
         Ok(start.map(|started| Taken::new(&self.inner, started)))
     }
 
     /// Takes one call that lasts no longer than `lasting`. Refused with `rate_limited`, `too_many_at_once`, `budget_exhausted` or `time_used_up`,
     /// which say whose limit it is, how much of it is left, and when it may go on.
     pub async fn take(&self, asked: Asked, lasting: Duration) -> Result<Taken> {
-        let plain = asked == Asked::default();
-        if plain && let Some(taken) = self.try_take()? {
+        if let Some(taken) = self.try_take(asked)? {
             return Ok(taken);
         }
-        let _one = if plain { Some(self.inner.drawing.lock().await) } else { None };
-        if plain && let Some(taken) = self.try_take()? {
+        let _one = self.inner.drawing.lock().await;
+        if let Some(taken) = self.try_take(asked)? {
             return Ok(taken);
         }
         let inner = &self.inner;

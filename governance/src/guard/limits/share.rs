@@ -21,6 +21,8 @@ pub(super) struct Share {
     /// When it was asked for.
     pub sent: Duration,
     pub plan: Plan,
+    /// Whether tokens or cost are limited, so that a call which uses them needs a share of its own.
+    pub metered: bool,
     /// Calls that it was drawn for.
     pub used: u64,
     /// Calls of it that are under way.
@@ -44,8 +46,8 @@ impl Share {
         self.running == 0 && (now >= self.until || self.used >= self.plan.calls || (self.plan.single && self.used > 0))
     }
 
-    fn gives(&self, now: Duration) -> bool {
-        now < self.until && self.used < self.plan.calls && self.running < self.plan.places && !(self.plan.single && self.used > 0)
+    fn gives(&self, plain: bool, now: Duration) -> bool {
+        (plain || !self.metered) && now < self.until && self.used < self.plan.calls && self.running < self.plan.places && !(self.plan.single && self.used > 0)
     }
 
     fn start(&mut self) -> Started {
@@ -71,13 +73,13 @@ pub(super) struct Shares {
 
 impl Shares {
     /// Starts a call from what is held.
-    pub fn start(&mut self, segment: Option<&Arc<Segment>>, now: Duration) -> Option<Started> {
+    pub fn start(&mut self, segment: Option<&Arc<Segment>>, plain: bool, now: Duration) -> Option<Started> {
         let own = |share: &Share| match (&share.segment, segment) {
             (Some(one), Some(other)) => Arc::ptr_eq(one, other),
             (one, other) => one.is_none() && other.is_none(),
         };
         // INVARIANT: a share is drawn from only by the process that took it: a fork leaves it to its parent.
-        if let Some(share) = self.held.iter_mut().find(|share| own(share) && share.gives(now)) {
+        if let Some(share) = self.held.iter_mut().find(|share| own(share) && share.gives(plain, now)) {
             return Some(share.start());
         }
         self.held.retain(own);
