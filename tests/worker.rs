@@ -3,12 +3,13 @@
 //! `governance-worker ROLE` reads one line of JSON (a [`Task`]) from its standard input; later lines are told what to do next.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+use std::fs::File;
 use std::io::Write;
 use std::time::Duration;
 
 use governance::coordination::{Blackboard, CaretakerStatus, Written};
 use governance::guard::limits::{Asked, Limits};
-use governance::guard::{Admissions, Heartbeat, Recorder, Role, Spend, Triggers, Unit};
+use governance::guard::{Admissions, Breaker, CircuitLimits, Heartbeat, Pass, Recorder, Role, Spend, Triggers, Unit};
 use governance::ledger::{Action, Durability, Ledger, OutcomeResult};
 use governance::store::{Actor, Store};
 use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Section, TaskId, Tier, UseLimits};
@@ -22,6 +23,7 @@ async fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("spend") => spend(&store, &task).await,
         Some("call") => call(&store, &task).await,
+        Some("try") => try_again(&store, &task).await,
         Some("replace") => replace(&store, &task).await,
         Some("write") => write(&store, &task).await,
         Some("spawn") => spawn(&store, &task).await,
@@ -96,13 +98,42 @@ async fn call(store: &Store, task: &Task) {
             continue;
         }
         number += 1;
+        // The machine itself counts who is under way at the same time, and lets the place of the dead go.
+        let place = (task.number > 0).then(|| place(task).expect("more calls at the same time than there are places"));
         tell!("started {number}");
         // The action.
         tokio::time::sleep(pause).await;
         recorder.outcome(&intent, OutcomeResult::Ok, &number).unwrap();
-        tell!("ended {number}");
+        drop(place);
         if let Err(error) = taken.end(Asked::default(), false).await {
             assert!(error.may_retry(), "{error}");
+        }
+    }
+}
+
+/// One of so many files, locked.
+fn place(task: &Task) -> Option<File> {
+    let file = |number: u64| File::create(task.home.join(format!("place-{number}"))).unwrap();
+    (0..task.number).map(file).find(|file| file.try_lock().is_ok())
+}
+
+/// Asks a breaker again and again. A trial fails as long as there is a file `ill`; tells of each, and that it was closed at last.
+async fn try_again(store: &Store, task: &Task) {
+    let pause = Duration::from_millis(task.ttl_ms);
+    let limits = CircuitLimits { pause, ..CircuitLimits::default() };
+    let breaker = Breaker::open(store, &task.actor, "a-service").with_limits(limits);
+    loop {
+        match breaker.ask(pause * 2).await.unwrap() {
+            Err(interrupted) => tokio::time::sleep(interrupted.after.min(Duration::from_millis(5))).await,
+            Ok(Pass::Free) => break tell!("closed"),
+            Ok(pass) => {
+                let tries = place(task).expect("two try at the same time");
+                tell!("tries");
+                tokio::time::sleep(pause / 4).await;
+                drop(tries);
+                if task.home.join("ill").exists() { breaker.failed(pass).await } else { breaker.succeeded(pass).await }.unwrap();
+                tell!("tried");
+            }
         }
     }
 }

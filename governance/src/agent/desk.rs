@@ -54,7 +54,11 @@ impl Desk {
         let limits = Limits::open(store, &actor, recorder, policy.profile().governance.limits, &Triggers::default());
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).limited(limits.clone()),
-            guard: Guard::open(store, &actor, recorder, policy).limited(limits.clone()),
+            guard: {
+                let breaker = policy.profile().governance.breaker;
+                let guard = Guard::open(store, &actor, recorder, policy).limited(limits.clone());
+                breaker.into_iter().fold(guard, Guard::breaking)
+            },
             limits,
             role,
             tier: state.field("tier").parse()?,

@@ -185,7 +185,8 @@ impl RevocationEngine {
         let times = self.count(agent, "held_back").await?;
         let calls = limit.saturating_add(times);
         let held_back = times > limit / 10;
-        let response = self.triggers.respond(Observation::ApiCalls { calls, held_back });
+        let triggers = Triggers { api_calls_per_minute: limit, ..self.triggers };
+        let response = triggers.respond(Observation::ApiCalls { calls, held_back });
         if times == 1 {
             let data = json!({"agent_id": agent, "calls_per_minute": limit});
             self.store.apply(Commit::default().write(self.alert("rate_limited", &data)?)).await?;

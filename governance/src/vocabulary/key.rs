@@ -224,6 +224,8 @@ keys! {
     caretaker_charges() -> Table "caretaker:charges";
     /// A circuit breaker, shared by every process.
     breaker(name: str) -> Record "breaker:{}";
+    /// Written to see whether the store takes writes.
+    health_probe() -> Record "health:probe";
     /// An agent's state.
     agent_state(id: AgentId) -> State "agent:{}:state";
     /// An agent's execution lock.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, Capability, Tier};
+use super::{AgentId, Capability, Tier, named};
 
 /// What an agent is, as written in its profile file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,9 @@ pub struct GovernanceRules {
     /// How much it may use.
     #[serde(skip_serializing_if = "UseLimits::is_empty")]
     pub limits: UseLimits,
+    /// When what keeps failing is not called for a while; never, where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerRules>,
 }
 
 impl Default for GovernanceRules {
@@ -90,8 +93,48 @@ impl Default for GovernanceRules {
             heartbeat_interval: 30,
             error_budget: FaultLimits::default(),
             limits: UseLimits::default(),
+            breaker: None,
         }
     }
+}
+
+named! {
+    /// What has a breaker of its own.
+    pub enum BreakerBy {
+        /// Each action: where its tool may be ill.
+        Action = "action",
+        /// Each target, whatever is done to it.
+        Target = "target",
+    }
+}
+
+/// When calls of what keeps failing are refused, and when it is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakerRules {
+    /// What has one of its own.
+    pub by: BreakerBy,
+    /// So many failures in a row open it.
+    #[serde(default = "five")]
+    pub failures: u32,
+    /// It stays open for so many seconds.
+    #[serde(default = "minute")]
+    pub pause: u64,
+    /// So many successful trials close it.
+    #[serde(default = "two")]
+    pub successes: u32,
+}
+
+const fn five() -> u32 {
+    5
+}
+
+const fn minute() -> u64 {
+    60
+}
+
+const fn two() -> u32 {
+    2
 }
 
 /// How much an agent, a pipeline or a tenant may use. What is not said is not limited here.

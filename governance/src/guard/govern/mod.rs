@@ -11,6 +11,7 @@
 //!
 //! Whatever fails before the tool runs denies: an error, a panic, a store or a disk that does not answer.
 
+mod entered;
 mod live;
 mod open;
 mod refusal;
@@ -22,9 +23,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::allowance::Allowance;
+use super::breakers::Breakers;
 use super::budget::{ErrorBudget, Spend};
 use super::canonical::digest;
-use super::limits::{Asked, Limits, Taken};
+use super::limits::Limits;
 use super::path::{Place, Root};
 use super::policy::{Decision, Policy, Request, Verdict};
 use super::recorder::Recorder;
@@ -32,7 +34,7 @@ use super::revocation::RevocationEngine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Action, OutcomeResult};
 use crate::store::{Actor, Admission, Store};
-use crate::vocabulary::{Token, ViolationType};
+use crate::vocabulary::{BreakerRules, Token, ViolationType};
 use live::Live;
 use open::{OpenCall, caught};
 
@@ -53,6 +55,7 @@ pub struct Guard {
     root: Option<Root>,
     allowance: Option<Arc<Allowance>>,
     limits: Option<Limits>,
+    breakers: Option<Breakers>,
     believed: Duration,
     within: Duration,
     live: Arc<Live>,
@@ -89,6 +92,7 @@ impl Guard {
         Self {
             store: store.clone(),
             epochs: Arc::new(actor.admission.clone()),
+            breakers: None,
             actor: Arc::new(actor.clone()),
             recorder: recorder.clone(),
             engine: RevocationEngine::open(store).recorded(recorder),
@@ -105,6 +109,11 @@ impl Guard {
     /// The same, with another policy.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
+        let rules = &policy.profile().governance;
+        if let Some(limits) = &self.limits {
+            limits.adopt(rules.limits);
+        }
+        self.breakers = rules.breaker.map(|rules| Breakers::new(&self.store, &self.actor, rules)).or(self.breakers);
         self.policy = policy;
         self
     }
@@ -127,6 +136,13 @@ impl Guard {
     #[must_use]
     pub fn limited(mut self, limits: Limits) -> Self {
         self.limits = Some(limits);
+        self
+    }
+
+    /// The same, with a breaker around each tool, or each target, shared by every process.
+    #[must_use]
+    pub fn breaking(mut self, rules: BreakerRules) -> Self {
+        self.breakers = Some(Breakers::new(&self.store, &self.actor, rules));
         self
     }
 
@@ -168,7 +184,7 @@ impl Guard {
         if !decision.is_allowed() {
             return Err(self.refuse(request, &hash, &decision).await);
         }
-        let taken = guarded(self.take()).await?;
+        let entered = self.enter(request).await?;
         let verdict = decision.verdict().as_str();
         let (path, asked) = match &place {
             Some(place) if place.is_as_asked() => (request.path, None),
@@ -185,7 +201,7 @@ impl Guard {
         let may = async {
             self.live.check(&self.store, &self.actor, self.believed).await?;
             self.draw().await?;
-            taken.as_ref().map_or(Ok(()), Taken::confirm)
+            entered.confirm()
         };
         if let Err(error) = guarded(may).await {
             call.end(OutcomeResult::Error, &told_of(&error))?;
@@ -196,7 +212,7 @@ impl Guard {
             Ok(_) => call.end(result, &json!({}))?,
             Err(error) => call.end(result, &told_of(error))?,
         }
-        self.release(taken, done.is_err()).await;
+        self.leave(entered, &done).await;
         done
     }
 
@@ -236,19 +252,6 @@ impl Guard {
             Ok((decision.under(&self.epochs), place))
         })
         .await
-    }
-
-    async fn take(&self) -> Result<Option<Taken>> {
-        let Some(limits) = &self.limits else { return Ok(None) };
-        limits.take(Asked::default(), self.within).await.map(Some)
-    }
-
-    /// What a tool did is done: where its end cannot be counted, what it had comes back later.
-    async fn release(&self, taken: Option<Taken>, failed: bool) {
-        let Some(taken) = taken else { return };
-        if let Err(error) = taken.end(Asked::default(), failed).await {
-            tracing::debug!(agent = %self.actor.id, %error, "the end of a call could not be counted");
-        }
     }
 
     async fn draw(&self) -> Result<()> {

@@ -35,7 +35,7 @@ impl Inner {
     pub async fn draw(&self, asked: &Asked, lasting: Duration, appetite: u64) -> Result<Result<Share, Refusal>> {
         let mut swept = false;
         loop {
-            let standing = Standing::of(&self.store, &self.scopes, &self.own).await?;
+            let standing = Standing::of(&self.store, &self.scopes, &self.own()).await?;
             let plan = match plan(&standing.terms, asked, appetite, standing.now) {
                 Ok(plan) => plan,
                 // Once more, if shares of the dead came back.

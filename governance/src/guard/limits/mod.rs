@@ -59,7 +59,9 @@ struct Inner {
     recorder: Recorder,
     engine: RevocationEngine,
     scopes: Vec<Scope>,
-    own: UseLimits,
+    own: Mutex<UseLimits>,
+    // Calls a minute, where the profile says nothing of them.
+    usual: u64,
     held: Mutex<Shares>,
     // One draws for all: who waits for it finds the share that it brought.
     drawing: tokio::sync::Mutex<()>,
@@ -70,20 +72,25 @@ impl Limits {
     /// not say how many calls it may make in a minute, the triggers do.
     #[must_use]
     pub fn open(store: &Store, actor: &Actor, recorder: &Recorder, own: UseLimits, triggers: &Triggers) -> Self {
-        let calls_per_minute = own.calls_per_minute.or(Some(triggers.api_calls_per_minute));
-        let triggers = Triggers { api_calls_per_minute: calls_per_minute.unwrap_or_default(), ..*triggers };
+        let usual = triggers.api_calls_per_minute;
         Self {
             inner: Arc::new(Inner {
                 store: store.clone(),
                 actor: actor.clone(),
                 recorder: recorder.clone(),
-                engine: RevocationEngine::open(store).recorded(recorder).with_triggers(triggers),
+                engine: RevocationEngine::open(store).recorded(recorder).with_triggers(*triggers),
                 scopes: Scope::of(actor),
-                own: UseLimits { calls_per_minute, ..own },
+                own: Mutex::new(own),
+                usual,
                 held: Mutex::default(),
                 drawing: tokio::sync::Mutex::default(),
             }),
         }
+    }
+
+    /// Holds the agent to what another profile says, from the next share on: within five seconds.
+    pub fn adopt(&self, own: UseLimits) {
+        *self.inner.own.lock().unwrap_or_else(PoisonError::into_inner) = own;
     }
 
     /// Takes one call from a share that this process holds, without waiting. None where no share has one: ask [`take`](Self::take) then.
@@ -127,6 +134,12 @@ impl Limits {
 }
 
 impl Inner {
+    /// What the agent's profile says.
+    fn own(&self) -> UseLimits {
+        let own = *self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        UseLimits { calls_per_minute: own.calls_per_minute.or(Some(self.usual)), ..own }
+    }
+
     fn shares(&self) -> std::sync::MutexGuard<'_, Shares> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
