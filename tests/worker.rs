@@ -3,14 +3,16 @@
 //! `governance-worker ROLE` reads one line of JSON (a [`Task`]) from its standard input; later lines are told what to do next.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+use std::fs::File;
 use std::io::Write;
 use std::time::Duration;
 
 use governance::coordination::{Blackboard, CaretakerStatus, Written};
-use governance::guard::{Admissions, Heartbeat, Recorder, Role, Spend, Unit};
-use governance::ledger::{Durability, Ledger};
+use governance::guard::limits::{Asked, Limits};
+use governance::guard::{Admissions, Breaker, CircuitLimits, Heartbeat, Pass, Recorder, Role, Spend, Triggers, Unit};
+use governance::ledger::{Action, Durability, Ledger, OutcomeResult};
 use governance::store::{Actor, Store};
-use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Section, TaskId, Tier};
+use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Section, TaskId, Tier, UseLimits};
 use governance::{Config, ErrorBudget, ErrorKind, Governance};
 use governance_tests::task::Task;
 
@@ -20,6 +22,8 @@ async fn main() {
     let store = Store::open(&task.store).await.unwrap();
     match std::env::args().nth(1).as_deref() {
         Some("spend") => spend(&store, &task).await,
+        Some("call") => call(&store, &task).await,
+        Some("try") => try_again(&store, &task).await,
         Some("replace") => replace(&store, &task).await,
         Some("write") => write(&store, &task).await,
         Some("spawn") => spawn(&store, &task).await,
@@ -64,6 +68,74 @@ async fn spend(store: &Store, task: &Task) {
         tokio::time::sleep(Duration::from_millis(12)).await;
     }
     tell!("exhausted");
+}
+
+/// Makes governed calls as an agent, held to the limits of its pipeline, until one is refused for good; tells `started n` in each.
+async fn call(store: &Store, task: &Task) {
+    let ledger = Ledger::open(&task.home, Ports::default(), Durability::Process).await.unwrap();
+    let recorder = Recorder::new(&ledger, &task.store);
+    let free = UseLimits { calls_per_minute: Some(1 << 40), ..UseLimits::default() };
+    let limits = Limits::open(store, &task.actor, &recorder, free, &Triggers::default());
+    let (mut number, pause) = (0, Duration::from_millis(task.ttl_ms));
+    loop {
+        let taken = match limits.take(Asked::default(), Duration::from_secs(1)).await {
+            Ok(taken) => taken,
+            // Denied because the store does not answer: one who was frozen may hold it up.
+            Err(error) if error.may_retry() => continue,
+            Err(error) if error.code() == "too_many_at_once" => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                continue;
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+                break tell!("refused {}", error.code());
+            }
+        };
+        let subject = (Some(&task.actor.id), task.actor.pipeline.as_ref());
+        let intent = recorder.intent(store, Action::ToolCall, subject.0, subject.1, &number).unwrap();
+        if taken.confirm().is_err() {
+            recorder.outcome(&intent, OutcomeResult::Error, &"lapsed").unwrap();
+            continue;
+        }
+        number += 1;
+        // The machine itself counts who is under way at the same time, and lets the place of the dead go.
+        let place = (task.number > 0).then(|| place(task).expect("more calls at the same time than there are places"));
+        tell!("started {number}");
+        // The action.
+        tokio::time::sleep(pause).await;
+        recorder.outcome(&intent, OutcomeResult::Ok, &number).unwrap();
+        drop(place);
+        if let Err(error) = taken.end(Asked::default(), false).await {
+            assert!(error.may_retry(), "{error}");
+        }
+    }
+}
+
+/// One of so many files, locked.
+fn place(task: &Task) -> Option<File> {
+    let file = |number: u64| File::create(task.home.join(format!("place-{number}"))).unwrap();
+    (0..task.number).map(file).find(|file| file.try_lock().is_ok())
+}
+
+/// Asks a breaker again and again. A trial fails as long as there is a file `ill`; tells of each, and that it was closed at last.
+async fn try_again(store: &Store, task: &Task) {
+    let pause = Duration::from_millis(task.ttl_ms);
+    let limits = CircuitLimits { pause, ..CircuitLimits::default() };
+    let breaker = Breaker::open(store, &task.actor, "a-service").with_limits(limits);
+    loop {
+        match breaker.ask(pause * 2).await.unwrap() {
+            Err(interrupted) => tokio::time::sleep(interrupted.after.min(Duration::from_millis(5))).await,
+            Ok(Pass::Free) => break tell!("closed"),
+            Ok(pass) => {
+                let tries = place(task).expect("two try at the same time");
+                tell!("tries");
+                tokio::time::sleep(pause / 4).await;
+                drop(tries);
+                if task.home.join("ill").exists() { breaker.failed(pass).await } else { breaker.succeeded(pass).await }.unwrap();
+                tell!("tried");
+            }
+        }
+    }
 }
 
 /// Replaces each version of one entry with the next, as everybody does; tells which ones it won.

@@ -1,6 +1,7 @@
 //! The composition root: opens the ledger and the store, ties them together, keeps house, and hands out handles.
 
 mod agents;
+mod health;
 mod runs;
 
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
 use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Retention, Sequencing};
+use crate::guard::health::Seen;
+use crate::guard::limits::ScopeLimits;
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine, Standing};
 use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
@@ -53,6 +56,8 @@ struct Inner {
     recorder: Recorder,
     keeper: String,
     caretaker: Mutex<Option<Caretaker>>,
+    // How the parts were when they were looked at last.
+    seen: Mutex<Seen>,
 }
 
 impl Governance {
@@ -119,6 +124,7 @@ impl Governance {
                 recorder,
                 keeper,
                 caretaker,
+                seen: Mutex::default(),
             }),
         })
     }
@@ -208,6 +214,12 @@ impl Governance {
     #[must_use]
     pub fn budget(&self, actor: &Actor) -> ErrorBudget {
         ErrorBudget::open(self.store(), actor).recorded(self.recorder())
+    }
+
+    /// The limits of agents, pipelines and the tenant.
+    #[must_use]
+    pub fn limits(&self) -> ScopeLimits {
+        ScopeLimits::new(self.store(), self.recorder())
     }
 
     /// Revoking agents, stopping pipelines, stopping everything.

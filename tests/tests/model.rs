@@ -48,7 +48,7 @@ impl Thinker {
         let remote = Arc::new(RemoteModel::open(url, "some/model", KEY.into()).unwrap());
         let streamed = Arc::new(AtomicU64::new(0));
         let counter = streamed.clone();
-        let model = GovernedModel::new(governance.store(), &agent, AgentRole::Alpha, &budget, governance.recorder(), remote).await.unwrap();
+        let model = GovernedModel::new(governance.store(), &agent, AgentRole::Alpha, &budget, governance.recorder(), remote);
         let model = model
             .within(Duration::from_secs(10))
             .with_retry(Retry { pause: Duration::from_millis(5), ..Retry::default() })

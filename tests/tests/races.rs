@@ -1,6 +1,8 @@
 //! Real processes against one store: some are killed, some are frozen, and what is promised holds.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, reason = "tests")]
 
+#[path = "races/limits.rs"]
+mod limits;
 #[path = "races/place.rs"]
 mod place;
 #[path = "races/worker.rs"]
@@ -18,6 +20,11 @@ use governance::{Config, ErrorBudget, ErrorKind, Governance, RevocationEngine};
 use governance_tests::task::Task;
 use governance_tests::world::until_after;
 
+use self::limits::{
+    never_more_calls_are_under_way_than_are_allowed_and_the_places_of_the_dead_come_back,
+    of_eight_processes_one_tries_whether_a_service_works_again,
+    promise_07_processes_of_which_some_die_and_some_freeze_never_overshoot_a_limit_that_they_share,
+};
 use self::place::Place;
 use self::worker::Worker;
 
@@ -39,6 +46,9 @@ macro_rules! on_every_shared_backend {
 
 on_every_shared_backend! {
     promise_07_eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget
+    promise_07_processes_of_which_some_die_and_some_freeze_never_overshoot_a_limit_that_they_share
+    never_more_calls_are_under_way_than_are_allowed_and_the_places_of_the_dead_come_back
+    of_eight_processes_one_tries_whether_a_service_works_again
     of_processes_that_replace_one_version_exactly_one_wins
     promise_03_after_revoke_returns_no_late_write_of_another_process_lands
     of_agents_spawned_by_many_processes_none_escapes_a_stop_of_everything

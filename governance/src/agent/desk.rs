@@ -8,8 +8,9 @@ use serde_json::json;
 use super::GovernedModel;
 use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::limits::Limits;
 use crate::guard::policy::Policy;
-use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
+use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Triggers};
 use crate::ledger::Action;
 use crate::llm::Model;
 use crate::store::{Actor, Store};
@@ -33,6 +34,7 @@ pub struct Desk {
     pub(super) recorder: Recorder,
     model: GovernedModel,
     guard: Guard,
+    limits: Limits,
 }
 
 impl Desk {
@@ -49,9 +51,15 @@ impl Desk {
         let budget = ErrorBudget::open(store, &actor).recorded(recorder);
         let role = state.field("role").parse()?;
         let policy = Policy::shipped(state.field("tier").parse()?)?;
+        let limits = Limits::open(store, &actor, recorder, policy.profile().governance.limits, &Triggers::default());
         Ok(Self {
-            model: GovernedModel::new(store, &actor, role, &budget, recorder, model).await?,
-            guard: Guard::open(store, &actor, recorder, policy),
+            model: GovernedModel::new(store, &actor, role, &budget, recorder, model).limited(limits.clone()),
+            guard: {
+                let breaker = policy.profile().governance.breaker;
+                let guard = Guard::open(store, &actor, recorder, policy).limited(limits.clone());
+                breaker.into_iter().fold(guard, Guard::breaking)
+            },
+            limits,
             role,
             tier: state.field("tier").parse()?,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
@@ -134,6 +142,12 @@ impl Desk {
         self
     }
 
+    /// What the agent, its pipeline and its tenant may use, as this process holds shares of it.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The blackboard.
     #[must_use]
     pub fn board(&self) -> &Blackboard {
@@ -206,6 +220,7 @@ impl Desk {
 
     /// Gives back what was reserved and not used.
     pub async fn clear(&self) -> Result<()> {
+        self.limits.close().await?;
         self.model.clear().await
     }
 

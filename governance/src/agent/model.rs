@@ -13,11 +13,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Allowance, Breaker, ErrorBudget, Pass, Recorder, Reservation, Spend, Unit};
+use crate::guard::limits::{Asked, Limits, Taken};
+use crate::guard::{Allowance, Breaker, ErrorBudget, Pass, Recorder, Spend, Triggers, Unit};
 use crate::ledger::{Action, OutcomeResult};
 use crate::llm::{Call, CallKind, Charge, ChatMessage, ChatReply, DEFAULT_DEADLINE, Model, Retry, Said};
 use crate::store::{Actor, Store};
-use crate::vocabulary::AgentRole;
+use crate::vocabulary::{AgentRole, UseLimits};
 
 /// How many calls are reserved at once, and for how long.
 const CALLS: (u64, Duration) = (8, Duration::from_secs(60));
@@ -36,10 +37,8 @@ pub struct GovernedModel {
     role: AgentRole,
     store: Store,
     actor: Actor,
-    budget: ErrorBudget,
     calls: Allowance,
-    // What is limited besides calls, because it was granted, and how much of it a call reserves.
-    limited: Vec<(Unit, u64)>,
+    limits: Limits,
     recorder: Recorder,
     breaker: Breaker,
     retry: Retry,
@@ -49,34 +48,27 @@ pub struct GovernedModel {
 
 impl GovernedModel {
     /// A model for an agent. Tokens and cost are limited where they were granted; calls always are.
-    pub async fn new(
-        store: &Store,
-        actor: &Actor,
-        role: AgentRole,
-        budget: &ErrorBudget,
-        recorder: &Recorder,
-        model: Arc<dyn Model>,
-    ) -> Result<Self> {
-        let mut limited = Vec::new();
-        for (unit, amount) in [(Unit::Tokens, TOKENS), (Unit::Cost, COST)] {
-            if budget.usage(unit).await?.is_some() {
-                limited.push((unit, amount));
-            }
-        }
-        Ok(Self {
+    pub fn new(store: &Store, actor: &Actor, role: AgentRole, budget: &ErrorBudget, recorder: &Recorder, model: Arc<dyn Model>) -> Self {
+        Self {
             breaker: Breaker::open(store, actor, model.name()),
             calls: budget.allowance(Unit::Calls, CALLS.0, CALLS.1),
             model,
             role,
             store: store.clone(),
             actor: actor.clone(),
-            budget: budget.clone(),
-            limited,
+            limits: Limits::open(store, actor, recorder, UseLimits::default(), &Triggers::default()),
             recorder: recorder.clone(),
             retry: Retry::default(),
             deadline: DEFAULT_DEADLINE,
             progress: Box::new(|_| {}),
-        })
+        }
+    }
+
+    /// The same, held to limits that its agent's tools share.
+    #[must_use]
+    pub fn limited(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// The same, asked again otherwise.
@@ -161,13 +153,11 @@ impl GovernedModel {
             Ok(pass) => pass,
             Err(interrupted) => return Err(self.breaker.refusal(interrupted)),
         };
-        let reserved = match self.draw(deadline + SLACK).await {
-            Ok(reserved) => reserved,
+        let taken = match self.draw(deadline + SLACK).await {
+            Ok(taken) => taken,
             Err(refused) => return self.give_up(pass, refused).await,
         };
-        if let Some(tokens) = reserved.iter().find(|held| held.unit == Unit::Tokens) {
-            call.tokens = tokens.amount;
-        }
+        call.tokens = Some(taken.set_aside().tokens).filter(|tokens| *tokens > 0).unwrap_or(call.tokens);
         let payload = json!({"model": self.model.name(), "call": kind, "prompt": self.model.prompt(kind), "attempt": number});
         let subject = (Some(&self.actor.id), self.actor.pipeline.as_ref());
         let intent = match self.recorder.intent(&self.store, Action::ModelCall, subject.0, subject.1, &payload) {
@@ -177,6 +167,11 @@ impl GovernedModel {
         let late = || {
             Error::new(ErrorKind::Deadline, "call_timed_out", format!("the model did not answer within {:.1} s", deadline.as_secs_f64()))
         };
+        if let Err(late) = taken.confirm() {
+            self.recorder.outcome(&intent, OutcomeResult::Error, &json!({"code": late.code(), "message": late.to_string()}))?;
+            taken.end(Asked::default(), false).await?;
+            return self.give_up(pass, late).await;
+        }
         self.busy(deadline).await?;
         let done = tokio::time::timeout(deadline + GRACE, ask(call)).await.unwrap_or_else(|_| Err(late()));
         self.busy(Duration::ZERO).await?;
@@ -190,7 +185,7 @@ impl GovernedModel {
             }
         };
         self.recorder.outcome(&intent, result, &told)?;
-        self.settle(&reserved, charge).await?;
+        taken.end(Asked { tokens: charge.tokens(), cost: charge.cost.unwrap_or(0) }, done.is_err()).await?;
         self.report(pass, &done).await?;
         Ok(done.map(|said| said.answer))
     }
@@ -201,54 +196,19 @@ impl GovernedModel {
         self.store.apply(self.actor.commit().merge(state, [("busy_for_ms", span.as_millis())])).await.map(drop)
     }
 
-    /// Draws a call, and sets aside what else is limited.
-    async fn draw(&self, ttl: Duration) -> Result<Vec<Reservation>> {
-        let mut reserved = Vec::new();
-        for (unit, amount) in &self.limited {
-            match self.reserve(*unit, *amount, ttl).await {
-                Ok(held) => reserved.push(held),
-                Err(refused) => {
-                    self.settle(&reserved, Charge::default()).await?;
-                    return Err(refused);
-                }
-            }
-        }
+    /// Takes what is limited for one call, and draws the call.
+    async fn draw(&self, lasting: Duration) -> Result<Taken> {
+        let taken = self.limits.take(Asked { tokens: TOKENS, cost: COST }, lasting).await?;
         let refused = match self.calls.draw(1).await {
-            Ok(Spend::Admitted { .. }) => return Ok(reserved),
-            Ok(Spend::Exhausted { remaining, .. }) => self.exhausted(Unit::Calls, remaining),
+            Ok(Spend::Admitted { .. }) => return Ok(taken),
+            Ok(Spend::Exhausted { remaining, .. }) => {
+                let spent = format!("`{}` has no {} left in its budget ({remaining} remain)", self.actor.id, Unit::Calls);
+                Error::new(ErrorKind::Exhausted, "budget_exhausted", spent)
+            }
             Err(error) => error,
         };
-        self.settle(&reserved, Charge::default()).await?;
+        taken.end(Asked::default(), false).await?;
         Err(refused)
-    }
-
-    /// Sets aside an amount for a call, or what is left.
-    async fn reserve(&self, unit: Unit, mut amount: u64, ttl: Duration) -> Result<Reservation> {
-        loop {
-            match self.budget.reserve(unit, amount, ttl).await? {
-                Ok(held) => return Ok(held),
-                Err(Spend::Exhausted { remaining, closed: false }) if remaining > 0 && remaining < amount => amount = remaining,
-                Err(Spend::Exhausted { remaining, .. }) => return Err(self.exhausted(unit, remaining)),
-                Err(Spend::Admitted { .. }) => return Err(Error::internal("a reservation was admitted and not made")),
-            }
-        }
-    }
-
-    fn exhausted(&self, unit: Unit, remaining: u64) -> Error {
-        let spent = format!("`{}` has no {unit} left in its budget ({remaining} remain)", self.actor.id);
-        Error::new(ErrorKind::Exhausted, "budget_exhausted", spent)
-    }
-
-    /// Books what a call really cost; more than was set aside closes that budget.
-    async fn settle(&self, reserved: &[Reservation], charge: Charge) -> Result<()> {
-        for held in reserved {
-            let used = match held.unit {
-                Unit::Tokens => charge.tokens(),
-                _ => charge.cost.unwrap_or(0),
-            };
-            self.budget.settle(held, used).await?;
-        }
-        Ok(())
     }
 
     /// What an attempt says about whether the service works. A wrong answer, a refused key, a full quota: it answered.

@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod end;
+mod health;
 mod look;
 mod policy;
 mod record;
@@ -15,6 +16,7 @@ use crate::config::Flags;
 use crate::ledger::Durability;
 use crate::llm::Mode;
 pub use end::{Revoke, Stop};
+pub use health::Health;
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun};
 pub use policy::{Explain, Policy};
 pub use record::{Checkpoint, Export, Format, Ledger, Retain, Store};
@@ -120,6 +122,8 @@ pub enum Command {
         #[command(subcommand)]
         command: Ledger,
     },
+    /// How every part is: store, ledger, disk, model, tools, agents, caretaker
+    Health(Health),
     /// The shared state itself
     Store {
         #[command(subcommand)]

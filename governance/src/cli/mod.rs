@@ -11,6 +11,7 @@ mod config;
 mod consensus;
 mod crew;
 mod export;
+mod health;
 mod ledger;
 mod logs;
 mod pipeline;
@@ -120,6 +121,7 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,
+        Command::Health(args) => health::health(config, args, printer).await,
         Command::Store { command } => store::store(config, command, printer).await,
         Command::Agent | Command::Completions(_) | Command::Man(_) | Command::Config { .. } | Command::Policy { .. } => {
             Ok(ExitCode::SUCCESS)

@@ -103,6 +103,13 @@ impl Breaker {
         matches!(&*seen, Some((Circuit::Open { .. }, asked)) if now.saturating_sub(*asked) < self.limits.pause)
     }
 
+    /// Whether no call failed lately, as far as this process heard within the last second.
+    pub(super) fn is_flawless(&self) -> bool {
+        let now = self.store.ports().clock.elapsed();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(&*seen, Some((Circuit::Closed { failures: 0 }, asked)) if now.saturating_sub(*asked) < FRESH)
+    }
+
     /// What it guards.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -32,6 +32,12 @@ named! {
         Cost = "cost",
         /// Actions at the same time.
         Concurrency = "concurrency",
+        /// Calls within any minute.
+        CallsPerMinute = "calls_per_minute",
+        /// Calls that failed.
+        Errors = "errors",
+        /// Seconds since the beginning, without those in which a person was waited for.
+        WallTime = "wall_time",
     }
 }
 

@@ -180,6 +180,20 @@ impl RevocationEngine {
         self.act(agent, response, &format!("{calls} API calls within a minute")).await
     }
 
+    /// Counts a call that came although the agent had made `limit` in its minute, and does what that leads to.
+    pub(super) async fn held_back(&self, agent: &AgentId, limit: u64) -> Result<Response> {
+        let times = self.count(agent, "held_back").await?;
+        let calls = limit.saturating_add(times);
+        let held_back = times > limit / 10;
+        let triggers = Triggers { api_calls_per_minute: limit, ..self.triggers };
+        let response = triggers.respond(Observation::ApiCalls { calls, held_back });
+        if times == 1 {
+            let data = json!({"agent_id": agent, "calls_per_minute": limit});
+            self.store.apply(Commit::default().write(self.alert("rate_limited", &data)?)).await?;
+        }
+        self.act(agent, response, &format!("{calls} API calls within a minute")).await
+    }
+
     /// Acts on an agent that has made no progress for so long.
     pub async fn idle(&self, agent: &AgentId, span: std::time::Duration) -> Result<Response> {
         let response = self.triggers.respond(Observation::Idle(span));

@@ -224,6 +224,8 @@ keys! {
     caretaker_charges() -> Table "caretaker:charges";
     /// A circuit breaker, shared by every process.
     breaker(name: str) -> Record "breaker:{}";
+    /// Written to see whether the store takes writes.
+    health_probe() -> Record "health:probe";
     /// An agent's state.
     agent_state(id: AgentId) -> State "agent:{}:state";
     /// An agent's execution lock.
@@ -250,6 +252,20 @@ keys! {
     agent_reservations(id: AgentId) -> Table "agent:{}:reservations";
     /// A count in one bucket of a window.
     agent_window(id: AgentId, what: str, bucket: u64) -> Counter "agent:{}:window:{}:{}";
+    /// What a pipeline was given to spend, by unit.
+    pipeline_limits(id: PipelineId) -> Table "pipeline:{}:limits";
+    /// What a pipeline spent or reserved of a unit.
+    pipeline_spend(id: PipelineId, unit: str) -> Counter "pipeline:{}:spend:{}";
+    /// A pipeline's count in one bucket of a window.
+    pipeline_window(id: PipelineId, what: str, bucket: u64) -> Counter "pipeline:{}:window:{}:{}";
+    /// What the tenant was given to spend, by unit.
+    tenant_limits() -> Table "tenant:limits";
+    /// What the tenant spent or reserved of a unit.
+    tenant_spend(unit: str) -> Counter "tenant:spend:{}";
+    /// The tenant's count in one bucket of a window.
+    tenant_window(what: str, bucket: u64) -> Counter "tenant:window:{}:{}";
+    /// The shares of limits that processes hold.
+    limit_shares() -> Table "tenant:shares";
     /// The agents of a project.
     project_agents(id: ProjectId) -> Set "project:{}:agents";
     /// A pipeline's state.

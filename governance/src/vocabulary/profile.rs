@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, Capability, Tier};
+use super::{AgentId, Capability, Tier, named};
 
 /// What an agent is, as written in its profile file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +76,12 @@ pub struct GovernanceRules {
     pub heartbeat_interval: u64,
     /// How many faults it may make.
     pub error_budget: FaultLimits,
+    /// How much it may use.
+    #[serde(skip_serializing_if = "UseLimits::is_empty")]
+    pub limits: UseLimits,
+    /// When what keeps failing is not called for a while; never, where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<BreakerRules>,
 }
 
 impl Default for GovernanceRules {
@@ -86,7 +92,83 @@ impl Default for GovernanceRules {
             evidence_required: true,
             heartbeat_interval: 30,
             error_budget: FaultLimits::default(),
+            limits: UseLimits::default(),
+            breaker: None,
         }
+    }
+}
+
+named! {
+    /// What has a breaker of its own.
+    pub enum BreakerBy {
+        /// Each action: where its tool may be ill.
+        Action = "action",
+        /// Each target, whatever is done to it.
+        Target = "target",
+    }
+}
+
+/// When calls of what keeps failing are refused, and when it is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BreakerRules {
+    /// What has one of its own.
+    pub by: BreakerBy,
+    /// So many failures in a row open it.
+    #[serde(default = "five")]
+    pub failures: u32,
+    /// It stays open for so many seconds.
+    #[serde(default = "minute")]
+    pub pause: u64,
+    /// So many successful trials close it.
+    #[serde(default = "two")]
+    pub successes: u32,
+}
+
+const fn five() -> u32 {
+    5
+}
+
+const fn minute() -> u64 {
+    60
+}
+
+const fn two() -> u32 {
+    2
+}
+
+/// How much an agent, a pipeline or a tenant may use. What is not said is not limited here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UseLimits {
+    /// Calls of models and tools in all. Of an agent only its model's, and those are granted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<u64>,
+    /// Calls of models and tools within any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_minute: Option<u64>,
+    /// Calls at the same time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<u64>,
+    /// Tokens of models.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Millionths of a dollar.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u64>,
+    /// Calls that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors: Option<u64>,
+    /// Seconds since it began. Waiting for a person does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wall_time: Option<u64>,
+}
+
+impl UseLimits {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::entered::Entered;
 use super::{Granted, Guard};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::breakers::Ending;
 use crate::guard::recorder::{Recorded, Recorder};
 use crate::ledger::OutcomeResult;
 
@@ -24,6 +26,7 @@ pub struct Call {
     granted: Granted,
     within: Duration,
     recorded: Open,
+    entered: Entered,
 }
 
 /// What an outcome says beyond its result. Never a tool's own words, which may hold its arguments.
@@ -35,10 +38,10 @@ struct Told<'a> {
 }
 
 impl Call {
-    pub(super) fn new(guard: &Guard, granted: Granted, recorded: Recorded) -> Self {
+    pub(super) fn new(guard: &Guard, granted: Granted, recorded: Recorded, entered: Entered) -> Self {
         let (guard, within) = (guard.clone(), guard.own.within);
         let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
-        Self { guard, granted, within, recorded }
+        Self { guard, granted, within, recorded, entered }
     }
 
     /// The same, with other time.
@@ -108,40 +111,60 @@ impl Call {
         }
     }
 
+    /// Refuses where what was taken for the call may belong to others by now.
+    pub(super) fn confirm(&self) -> Result<()> {
+        self.entered.confirm()
+    }
+
     /// It was done.
     pub fn done(self) -> Result<()> {
+        self.entered.leave(Ending::Done);
         self.recorded.end(OutcomeResult::Ok, None)
     }
 
     /// It failed, with an error of this code.
     pub fn failed(self, code: &str) -> Result<()> {
+        self.entered.leave(Ending::Ill);
         self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))
     }
 
     /// Nobody knows what it did.
     pub fn lost(self, code: &str) -> Result<()> {
+        self.entered.leave(Ending::Failed);
         self.recorded.end(OutcomeResult::Unknown, Some(&Told { code, message: None }))
     }
 
-    /// It failed, with an error of this library's: `unknown` where asking again may help, because then it may have been done.
+    /// It ended so: `unknown` where asking again may help, because then it may have been done. Limits and breakers have heard of it once this answers.
+    pub async fn settled<T>(self, done: Result<T>) -> Result<T> {
+        match &done {
+            Ok(_) => self.recorded.end(OutcomeResult::Ok, None)?,
+            Err(error) => self.recorded.tell(of(error), error)?,
+        }
+        self.entered.left(done.as_ref().map_or_else(Ending::of, |_| Ending::Done)).await;
+        done
+    }
+
+    /// It failed, with an error of this library's, as [`settled`](Self::settled) says, for who cannot wait.
     pub fn ended(self, error: &Error) -> Result<()> {
-        self.told(if error.may_retry() { OutcomeResult::Unknown } else { OutcomeResult::Error }, error)
+        self.entered.leave(Ending::of(error));
+        self.recorded.tell(of(error), error)
     }
 
     /// It was dropped where it stood, as [`run`](Self::run) or [`until_over`](Self::until_over) says.
     pub fn dropped(self, why: &Error) -> Result<()> {
-        self.told(OutcomeResult::Unknown, why)
+        self.entered.leave(Ending::of(why));
+        self.recorded.tell(OutcomeResult::Unknown, why)
     }
 
     /// It did not begin.
     pub(super) fn refused(self, error: &Error) -> Result<()> {
-        self.told(OutcomeResult::Error, error)
+        self.entered.leave(Ending::Failed);
+        self.recorded.tell(OutcomeResult::Error, error)
     }
+}
 
-    fn told(self, result: OutcomeResult, error: &Error) -> Result<()> {
-        let message = error.to_string();
-        self.recorded.end(result, Some(&Told { code: error.code(), message: Some(&message) }))
-    }
+fn of(error: &Error) -> OutcomeResult {
+    if error.may_retry() { OutcomeResult::Unknown } else { OutcomeResult::Error }
 }
 
 impl std::fmt::Debug for Call {
@@ -163,6 +186,13 @@ impl Open {
             (Some(recorded), Some(told)) => self.recorder.outcome(&recorded, result, told),
             (Some(recorded), None) => self.recorder.outcome_text(&recorded, result, "{}"),
         }
+    }
+}
+
+impl Open {
+    fn tell(self, result: OutcomeResult, error: &Error) -> Result<()> {
+        let message = error.to_string();
+        self.end(result, Some(&Told { code: error.code(), message: Some(&message) }))
     }
 }
 

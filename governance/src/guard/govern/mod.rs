@@ -13,6 +13,7 @@
 
 mod arguments;
 mod call;
+mod entered;
 mod judge;
 mod layer;
 mod live;
@@ -26,7 +27,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::allowance::Allowance;
+use super::breakers::Breakers;
 use super::budget::{ErrorBudget, Spend};
+use super::limits::Limits;
 use super::path::{Place, Root};
 use super::policy::{Decision, Policy, Request};
 use super::recorder::Recorder;
@@ -34,12 +37,13 @@ use super::revocation::RevocationEngine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Admission, Store};
-use crate::vocabulary::Token;
+use crate::vocabulary::{BreakerRules, Token};
 pub use arguments::Arguments;
 pub use call::Call;
 pub use layer::{Asked, BoxError, GovernLayer, GovernService};
 pub use stream::Governed;
 
+use entered::Entered;
 use judge::{guarded, guarded_now};
 use live::Live;
 
@@ -64,6 +68,8 @@ struct Own {
     policy: Policy,
     root: Option<Root>,
     allowance: Option<Arc<Allowance>>,
+    limits: Option<Limits>,
+    breakers: Option<Breakers>,
     believed: Duration,
     within: Duration,
     // Shared by every clone: whoever hears that the admission has ended tells all.
@@ -111,6 +117,8 @@ impl Guard {
                 policy,
                 root: None,
                 allowance: None,
+                limits: None,
+                breakers: None,
                 believed: BELIEVED,
                 within: TOOL_TIME,
                 live: Arc::default(),
@@ -126,7 +134,16 @@ impl Guard {
     /// The same, with another policy.
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
-        self.with(|own| own.policy = policy)
+        self.with(|own| {
+            let rules = &policy.profile().governance;
+            if let Some(limits) = &own.limits {
+                limits.adopt(rules.limits);
+            }
+            if let Some(rules) = rules.breaker {
+                own.breakers = Some(Breakers::new(&own.store, &own.actor, rules));
+            }
+            own.policy = policy;
+        })
     }
 
     /// The same, with the folder that paths are below. Without one every request that names a path is denied.
@@ -139,6 +156,18 @@ impl Guard {
     #[must_use]
     pub fn drawing(self, allowance: Arc<Allowance>) -> Self {
         self.with(|own| own.allowance = Some(allowance))
+    }
+
+    /// The same, held to the limits of its agent, its pipeline and its tenant.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        self.with(|own| own.limits = Some(limits))
+    }
+
+    /// The same, with a breaker around each tool, or each target, shared by every process.
+    #[must_use]
+    pub fn breaking(self, rules: BreakerRules) -> Self {
+        self.with(|own| own.breakers = Some(Breakers::new(&own.store, &own.actor, rules)))
     }
 
     /// The same, with another D: how long an admission is believed to hold. Zero asks the store before each call.
@@ -180,11 +209,13 @@ impl Guard {
         if !decision.is_allowed() {
             return Err(self.refuse(request, arguments.digest(), &decision).await);
         }
-        let call = self.intend(request, arguments, decision, place)?;
+        let entered = guarded(self.own.enter(request)).await?;
+        let call = self.intend(request, arguments, decision, place, entered)?;
         // INVARIANT: an intent comes before every check that a tool's start rests on, so that who looks at the ledger knows of every start.
         let may = async {
             call.check().await?;
-            self.own.draw().await
+            self.own.draw().await?;
+            call.confirm()
         };
         match guarded(may).await {
             Ok(()) => Ok(call),
@@ -201,8 +232,12 @@ impl Guard {
             return Ok(None);
         }
         let Some((decision, place)) = self.judge_now(request)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };
-        let call = self.intend(request, arguments, decision, place)?;
-        let may = || Ok(call.is_admitted()? && self.own.allowance.as_ref().map_or(Ok(true), |allowance| allowance.try_draw(1))?);
+        let Some(entered) = guarded_now(|| self.own.enter_now())? else { return Ok(None) };
+        let call = self.intend(request, arguments, decision, place, entered)?;
+        let may = || {
+            call.confirm()?;
+            Ok(call.is_admitted()? && self.own.allowance.as_ref().map_or(Ok(true), |allowance| allowance.try_draw(1))?)
+        };
         match guarded_now(may) {
             Ok(true) => Ok(Some(call)),
             Ok(false) => {
@@ -225,14 +260,20 @@ impl Guard {
     pub async fn govern<T>(&self, request: &Request<'_>, arguments: &Value, tool: impl AsyncFnOnce(Granted) -> Result<T>) -> Result<T> {
         let call = self.begin(request, &Arguments::of(arguments)).await?;
         match call.run(tool(call.granted().clone())).await {
-            Ok(Ok(done)) => call.done().map(|()| done),
-            Ok(Err(error)) => call.ended(&error).and(Err(error)),
+            Ok(done) => call.settled(done).await,
             Err(dropped) => call.dropped(&dropped).and(Err(dropped)),
         }
     }
 
     /// Writes that it is about to be done.
-    fn intend(&self, request: &Request<'_>, arguments: &Arguments, decision: Decision, place: Option<Place>) -> Result<Call> {
+    fn intend(
+        &self,
+        request: &Request<'_>,
+        arguments: &Arguments,
+        decision: Decision,
+        place: Option<Place>,
+        entered: Entered,
+    ) -> Result<Call> {
         let own = &self.own;
         let verdict = decision.verdict().as_str();
         let (path, asked) = match &place {
@@ -245,7 +286,7 @@ impl Guard {
         let (agent, pipeline) = (Some(&own.actor.id), own.actor.pipeline.as_ref());
         let recorded = own.recorder.intent(&own.store, Action::ToolCall, agent, pipeline, &told)?;
         let granted = Granted { place, decision, token: recorded.token.clone() };
-        Ok(Call::new(self, granted, recorded))
+        Ok(Call::new(self, granted, recorded, entered))
     }
 }
 

@@ -1,0 +1,84 @@
+//! A call that limits and breakers let through, from before its intent to after its tool.
+
+use tokio::runtime::Handle;
+
+use super::Own;
+use crate::error::Result;
+use crate::guard::breakers::{Admitted, Ending};
+use crate::guard::limits::{Asked, Taken};
+use crate::guard::policy::Request;
+
+/// What a call holds while it is under way. Dropped, its place is free again, and a trial of a breaker lapses.
+#[derive(Default)]
+pub(super) struct Entered {
+    taken: Option<Taken>,
+    admitted: Option<Admitted>,
+}
+
+impl Own {
+    /// Asks the breaker and takes what is limited. Refused with `breaker_open`, or with the limit that stands in the way.
+    pub(super) async fn enter(&self, request: &Request<'_>) -> Result<Entered> {
+        let mut entered = Entered::default();
+        if let Some(breakers) = &self.breakers {
+            entered.admitted = breakers.ask(request, self.within).await?;
+        }
+        if let Some(limits) = &self.limits {
+            match limits.take(Asked::default(), self.within).await {
+                Ok(taken) => entered.taken = Some(taken),
+                Err(refused) => {
+                    if let Some(admitted) = entered.admitted.take() {
+                        admitted.abandoned().await?;
+                    }
+                    return Err(refused);
+                }
+            }
+        }
+        Ok(entered)
+    }
+
+    /// The same without waiting; none where it takes a round trip to say.
+    pub(super) fn enter_now(&self) -> Result<Option<Entered>> {
+        if self.breakers.is_some() {
+            return Ok(None);
+        }
+        let Some(limits) = &self.limits else { return Ok(Some(Entered::default())) };
+        let taken = limits.try_take(Asked::default())?;
+        Ok(taken.map(|taken| Entered { taken: Some(taken), admitted: None }))
+    }
+}
+
+impl Entered {
+    /// Refuses where what was taken may belong to others by now.
+    pub fn confirm(&self) -> Result<()> {
+        self.taken.as_ref().map_or(Ok(()), Taken::confirm)
+    }
+
+    /// The tool has ended. What it did is done: where its end cannot be counted, what it held comes back later.
+    pub async fn left(self, ending: Ending) {
+        let counted = async {
+            if let Some(taken) = self.taken {
+                taken.end(Asked::default(), ending != Ending::Done).await?;
+            }
+            match self.admitted {
+                Some(admitted) => admitted.ended(ending).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = counted.await {
+            tracing::debug!(%error, "the end of a call could not be counted");
+        }
+    }
+
+    /// The same for who cannot wait: what the store has to hear, it hears soon.
+    pub fn leave(self, ending: Ending) {
+        if let Some(taken) = self.taken {
+            taken.leave(Asked::default(), ending != Ending::Done);
+        }
+        if self.admitted.is_some()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let rest = Self { taken: None, admitted: self.admitted };
+            runtime.spawn(async move { rest.left(ending).await });
+        }
+    }
+}

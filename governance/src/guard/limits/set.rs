@@ -1,0 +1,92 @@
+//! Saying what may be used, and how much of it is.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::scope::Scope;
+use super::standing::Standing;
+use crate::coordination::Charge;
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::budget::{Limit, Unit, Usage, check_amount};
+use crate::guard::recorder::Recorder;
+use crate::ledger::Action;
+use crate::store::{Actor, Commit, Store, Write, to_json};
+use crate::vocabulary::UseLimits;
+
+/// The limits of agents, pipelines and the tenant, for whoever sets and shows them.
+#[derive(Debug, Clone)]
+pub struct ScopeLimits {
+    store: Store,
+    recorder: Recorder,
+}
+
+/// How one limit of a scope stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeUsage {
+    /// Whose.
+    pub scope: Scope,
+    /// How it stands.
+    #[serde(flatten)]
+    pub usage: Usage,
+}
+
+impl ScopeLimits {
+    /// The limits of a store, recorded.
+    #[must_use]
+    pub fn new(store: &Store, recorder: &Recorder) -> Self {
+        Self { store: store.clone(), recorder: recorder.clone() }
+    }
+
+    /// Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds. No agent sets
+    /// its own, nor that of what it is in.
+    pub async fn set(&self, by: &Actor, scope: &Scope, unit: Unit, limit: u64) -> Result<()> {
+        check_amount(limit)?;
+        let cell = scope.limit(self.store.keys(), unit);
+        self.change(by, scope, unit, Some(limit), |commit| Ok(commit.put(cell, to_json(&Limit { limit, closed: false })?))).await
+    }
+
+    /// Takes a limit away.
+    pub async fn unset(&self, by: &Actor, scope: &Scope, unit: Unit) -> Result<()> {
+        let cell = scope.limit(self.store.keys(), unit);
+        self.change(by, scope, unit, None, |commit| Ok(commit.write(Write::Delete(cell)))).await
+    }
+
+    async fn change(
+        &self,
+        by: &Actor,
+        scope: &Scope,
+        unit: Unit,
+        limit: Option<u64>,
+        changed: impl FnOnce(Commit) -> Result<Commit>,
+    ) -> Result<()> {
+        let keys = self.store.keys();
+        if by.pipeline.is_some() && keys.agent_epoch(&by.id) == by.admission.0.last().map_or_else(|| keys.epoch(), |(key, _)| key.clone()) {
+            return Err(Error::new(ErrorKind::Denied, "self_granted", format!("`{}` is an agent, and sets no limits", by.id)));
+        }
+        let mut commit = changed(by.commit())?.write(Write::Delete(scope.told_low(keys, unit)));
+        if let Scope::Agent(id) = scope {
+            // Whoever crashes holding a share of its budget is noticed.
+            commit = commit.write(Charge::budget(id).begin(keys, None));
+        }
+        let subject = match scope {
+            Scope::Agent(id) => (Some(id), None),
+            Scope::Pipeline(id) => (None, Some(id)),
+            Scope::Tenant => (None, None),
+        };
+        let payload = json!({"by": by.id, "scope": scope, "unit": unit, "limit": limit});
+        let done = self
+            .recorder
+            .record(&self.store, Action::Policy, subject, &payload, async |token| self.store.apply(commit.token(token)).await.map(drop));
+        done.await
+    }
+
+    /// How the limits stand that were set for these scopes.
+    pub async fn usage(&self, scopes: &[Scope]) -> Result<Vec<ScopeUsage>> {
+        let standing = Standing::of(&self.store, scopes, &UseLimits::default()).await?;
+        let usage = |term: super::terms::Term| ScopeUsage {
+            usage: Usage { unit: term.unit, limit: term.limit, used: term.used, closed: term.closed },
+            scope: term.scope,
+        };
+        Ok(standing.terms.into_iter().map(usage).collect())
+    }
+}
