@@ -4,6 +4,7 @@
 #[path = "health/room.rs"]
 mod room;
 #[path = "races/worker.rs"]
+#[allow(dead_code, reason = "nobody is frozen here")]
 mod worker;
 
 use std::time::{Duration, Instant};
@@ -98,7 +99,7 @@ fn a_server_that_never_answers_does_not_hold_health_up() {
 #[test]
 fn a_store_that_is_damaged_is_told() {
     let user = at_work(User::default());
-    std::fs::write(user.home().join("store.db"), "this is no database, whoever says so".repeat(100)).unwrap();
+    std::fs::write(user.home().join("state.db"), "this is no database, whoever says so".repeat(100)).unwrap();
     let (code, found) = health(&user);
     assert_eq!((code, part(&found, "store")["state"].as_str()), (Some(1), Some("unhealthy")), "{found}");
 }
@@ -110,9 +111,9 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 #[test]
 fn a_caretaker_that_was_killed_is_told_until_somebody_takes_over() {
     let user = at_work(User::default());
-    let url = format!("sqlite:{}", user.home().join("store.db").display());
+    let url = format!("sqlite:{}", user.home().join("state.db").display());
     let task = block_on(async {
-        let store = governance::Store::open(&url).await.unwrap();
+        let store = governance::store::Store::open(&url).await.unwrap();
         Task { store: url.clone(), home: user.home().into(), actor: Actor::system(&store, "person").await.unwrap(), number: 0, ttl_ms: 0 }
     });
     let mut caretaker = Worker::start("keep", &task);

@@ -48,14 +48,7 @@ pub struct GovernedModel {
 
 impl GovernedModel {
     /// A model for an agent. Tokens and cost are limited where they were granted; calls always are.
-    pub fn new(
-        store: &Store,
-        actor: &Actor,
-        role: AgentRole,
-        budget: &ErrorBudget,
-        recorder: &Recorder,
-        model: Arc<dyn Model>,
-    ) -> Self {
+    pub fn new(store: &Store, actor: &Actor, role: AgentRole, budget: &ErrorBudget, recorder: &Recorder, model: Arc<dyn Model>) -> Self {
         Self {
             breaker: Breaker::open(store, actor, model.name()),
             calls: budget.allowance(Unit::Calls, CALLS.0, CALLS.1),

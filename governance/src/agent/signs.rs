@@ -58,7 +58,14 @@ impl Signs {
         keys.push(store.keys().agent_errors(&actor.id));
         keys.extend(limits.counters());
         let mut watched = store.watch(&keys).await?;
-        let watcher = Watcher { store: store.clone(), actor: actor.clone(), budget: budget.clone(), limits: limits.clone(), said: BTreeSet::new(), tell };
+        let watcher = Watcher {
+            store: store.clone(),
+            actor: actor.clone(),
+            budget: budget.clone(),
+            limits: limits.clone(),
+            said: BTreeSet::new(),
+            tell,
+        };
         let (mut watcher, known) = (watcher, revoked.clone());
         let task = tokio::spawn(async move {
             loop {

@@ -62,17 +62,19 @@ impl Named {
 
 /// Whose limit of what is set to how much; none takes it away.
 fn wanted(whose: &Whose, words: &[String]) -> Result<(Named, Unit, Option<u64>)> {
+    let wrong = |what: String| Error::invalid("usage", format!("{what}; see `governance --help`"));
     let (named, unit, limit) = match (Named::of(whose), words) {
         (Some(named), [unit, limit]) => (named, unit, limit),
         (None, [agent, unit, limit]) => (Named::Agent(agent.clone()), unit, limit),
         _ => {
             let message = "say whose limit it is once, of what and how much, as in `governance budget set alpha-7f3k2q calls 100` or \
                            `governance budget set --tenant calls_per_minute 600`";
-            return Err(Error::invalid("usage", message));
+            return Err(wrong(message.to_owned()));
         }
     };
-    let number = || limit.parse().map_err(|_| Error::invalid("bad_value", format!("`{}` is neither a whole number nor `none`", limit.escape_debug())));
-    Ok((named, unit.parse()?, if limit == "none" { None } else { Some(number()?) }))
+    let unit = unit.parse::<Unit>().map_err(|error| wrong(error.to_string()))?;
+    let number = |_| wrong(format!("`{}` is neither a whole number nor `none`", limit.escape_debug()));
+    Ok((named, unit, if limit == "none" { None } else { Some(limit.parse().map_err(number)?) }))
 }
 
 async fn agent(governance: &Governance, id: &AgentId) -> Result<Agent> {

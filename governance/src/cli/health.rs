@@ -15,7 +15,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 pub async fn health(config: Config, args: args::Health, printer: &Printer) -> Result<ExitCode> {
     if !config.home.exists() {
-        let message = format!("there is nothing in `{}` yet: run `governance run \"…\"` first, or name another --home", config.home.display());
+        let message =
+            format!("there is nothing in `{}` yet: run `governance run \"…\"` first, or name another --home", config.home.display());
         return Err(Error::new(ErrorKind::NotFound, "no_home", message));
     }
     let mut opened = None;

@@ -63,7 +63,8 @@ impl Config {
         let file = File::read(&config.home)?;
         let store = StoreUrl::parse(&config.store_url()?)?.to_string();
         // Every field by its name: a new one is shown too.
-        let Self { home, store: _, tenant, durability, retention, auto_orchestrate, timeout, model, limits, grants, use_limits, agents } = config;
+        let Self { home, store: _, tenant, durability, retention, auto_orchestrate, timeout, model, limits, grants, use_limits, agents } =
+            config;
         let ModelSettings { mode, model, base_url, deadline, script: _ } = model;
         let from = |flag: Option<&'static str>, names: &[&'static str], in_file: bool| {
             let set = names.iter().find(|name| env(name).is_some_and(|value| !value.is_empty()));

@@ -57,9 +57,7 @@ impl Governance {
         let ports = Ports::default();
         let mut seen = Seen::default();
         let mut note = |component, found| seen.note(component, found, Duration::ZERO, ports.clock.now());
-        let opened = async {
-            Ledger::open(&config.home, Ports::default(), config.durability).await?.close().await
-        };
+        let opened = async { Ledger::open(&config.home, Ports::default(), config.durability).await?.close().await };
         let ledger = match timeout(LOOK, opened).await {
             Ok(Ok(())) => Finding::healthy("it opens"),
             Ok(Err(error)) => Finding::failed(&error),

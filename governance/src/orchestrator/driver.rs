@@ -120,7 +120,9 @@ impl Driver {
         let (key, fence) = (keys.pipeline_owner(pipeline), keys.pipeline_owner_fence(pipeline));
         let owner = Lease::claim(&parts.store, key, fence, governor, OWNED).await?;
         let owner = owner.ok_or_else(|| Error::internal("a new run belongs to somebody else"))?;
-        ScopeLimits::new(&parts.store, &parts.recorder).set_all(governor, &Scope::Pipeline(pipeline.clone()), &options.use_limits.run).await?;
+        ScopeLimits::new(&parts.store, &parts.recorder)
+            .set_all(governor, &Scope::Pipeline(pipeline.clone()), &options.use_limits.run)
+            .await?;
         let complexity = complexity(objective);
         let limits = options.limits;
         let complex = complexity.score > limits.complexity;

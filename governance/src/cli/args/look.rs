@@ -129,7 +129,9 @@ pub enum Bus {
 #[derive(Debug, Subcommand)]
 pub enum Budget {
     /// Spending and faults by agent, and the limits of the run and the tenant
-    #[command(after_help = "Examples:\n  governance budget show\n  governance budget show pipeline-mksufe23 --json\n  governance budget show --tenant")]
+    #[command(
+        after_help = "Examples:\n  governance budget show\n  governance budget show pipeline-mksufe23 --json\n  governance budget show --tenant"
+    )]
     Show {
         /// The run [default: the newest]
         #[arg(conflicts_with = "whose")]

@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn all_is_as_ill_as_the_worst_part() {
-        let with = |state| Health::new(Millis(9), vec![seen(&mut Seen::default(), HealthState::Healthy, 1), seen(&mut Seen::default(), state, 1)]);
+        let with =
+            |state| Health::new(Millis(9), vec![seen(&mut Seen::default(), HealthState::Healthy, 1), seen(&mut Seen::default(), state, 1)]);
         for state in HealthState::ALL {
             assert_eq!((with(*state).state, with(*state).is_healthy()), (*state, *state == HealthState::Healthy));
         }

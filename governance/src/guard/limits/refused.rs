@@ -25,7 +25,9 @@ impl Refusal {
             Unit::CallsPerMinute => format!("the {scope} may make {limit} calls a minute, and has made them{again}"),
             Unit::Concurrency => format!("the {scope} may make {limit} calls at the same time, and all are under way: again when one ends"),
             Unit::WallTime => format!("the {scope} had {limit} s, and they are over: see `governance budget show`"),
-            unit if self.closed => format!("the {scope} used more {unit} than it had, so nothing more is taken: see `governance budget show`"),
+            unit if self.closed => {
+                format!("the {scope} used more {unit} than it had, so nothing more is taken: see `governance budget show`")
+            }
             unit => format!("the {scope} has {remaining} of {limit} {unit} left, which is too little: see `governance budget show`"),
         }
     }

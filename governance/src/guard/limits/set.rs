@@ -89,9 +89,9 @@ impl ScopeLimits {
             Scope::Tenant => (None, None),
         };
         let payload = json!({"by": by.id, "scope": scope, "unit": unit, "limit": limit});
-        let done = self.recorder.record(&self.store, Action::Policy, subject, &payload, async |token| {
-            self.store.apply(commit.token(token)).await.map(drop)
-        });
+        let done = self
+            .recorder
+            .record(&self.store, Action::Policy, subject, &payload, async |token| self.store.apply(commit.token(token)).await.map(drop));
         done.await
     }
 

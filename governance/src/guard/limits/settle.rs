@@ -23,9 +23,9 @@ impl Inner {
                 let cell = self.share_cell(share.id.as_str());
                 commit = commit.version(cell.clone(), 1).write(Write::Delete(cell));
             }
-            commit = rest.iter().fold(commit, |commit, (counter, delta)| {
-                commit.write(Write::Add { counter: counter.clone(), delta: *delta, ttl: None })
-            });
+            commit = rest
+                .iter()
+                .fold(commit, |commit, (counter, delta)| commit.write(Write::Add { counter: counter.clone(), delta: *delta, ttl: None }));
             if commit.writes.is_empty() {
                 return Ok(());
             }

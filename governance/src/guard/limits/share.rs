@@ -47,7 +47,11 @@ impl Share {
     }
 
     fn gives(&self, plain: bool, now: Duration) -> bool {
-        (plain || !self.metered) && now < self.until && self.used < self.plan.calls && self.running < self.plan.places && !(self.plan.single && self.used > 0)
+        (plain || !self.metered)
+            && now < self.until
+            && self.used < self.plan.calls
+            && self.running < self.plan.places
+            && !(self.plan.single && self.used > 0)
     }
 
     fn start(&mut self) -> Started {

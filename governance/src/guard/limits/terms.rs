@@ -116,7 +116,14 @@ impl Term {
         // What is less than a call in all is never free.
         let retry = frees.filter(|_| self.unit == Unit::CallsPerMinute && self.limit >= need);
         let retry_after_ms = retry.map(|(at, _)| at.0.saturating_sub(now.0).max(1));
-        Refusal { scope: self.scope.clone(), unit: self.unit, limit: self.limit, remaining: self.room(), closed: self.closed, retry_after_ms }
+        Refusal {
+            scope: self.scope.clone(),
+            unit: self.unit,
+            limit: self.limit,
+            remaining: self.room(),
+            closed: self.closed,
+            retry_after_ms,
+        }
     }
 }
 
