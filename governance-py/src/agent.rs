@@ -366,7 +366,7 @@ impl Answer for AgentEvent {
     fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
         let (event, reason, low) = match self {
             Self::Revoked { reason } => ("revoked", Some(reason), None),
-            Self::BudgetLow { unit, used, limit } => ("budget_low", None, Some((unit, used, limit))),
+            Self::BudgetLow { unit, used, limit, .. } => ("budget_low", None, Some((unit, used, limit))),
         };
         let (unit, used, limit) = low.map_or((None, None, None), |(unit, used, limit)| (Some(unit), Some(used), Some(limit)));
         let what = [event.into_bound_py_any(py), reason.answer(py, place)];

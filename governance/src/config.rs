@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::ledger::Durability;
 use crate::llm::{Mode, ModelSettings};
-use crate::orchestrator::{DEFAULT_TIMEOUT, Grants, Limits};
+use crate::orchestrator::{DEFAULT_TIMEOUT, Grants, Limits, RunLimits};
 use crate::vocabulary::{AgentRole, TenantId};
 pub use agents::AgentSettings;
 pub use limits::DEFAULT_RETENTION;
@@ -47,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// What each agent of a run may spend on its model.
     pub grants: Grants,
+    /// How much a run, and each of its agents, may use.
+    pub use_limits: RunLimits,
     /// What runs its agents, where that is not built in.
     pub agents: BTreeMap<AgentRole, AgentSettings>,
 }
@@ -64,6 +66,7 @@ impl Default for Config {
             model: ModelSettings::default(),
             limits: Limits::default(),
             grants: Grants::default(),
+            use_limits: RunLimits::default(),
             agents: BTreeMap::new(),
         }
     }
@@ -91,6 +94,7 @@ struct File {
     calls_per_agent: Option<u64>,
     tokens_per_agent: Option<u64>,
     dollars_per_agent: Option<f64>,
+    limits: RunLimits,
     agents: BTreeMap<AgentRole, AgentSettings>,
 }
 
@@ -156,6 +160,7 @@ impl Config {
         Ok(Self {
             limits,
             grants,
+            use_limits: file.limits,
             model,
             agents: agents::checked(file.agents)?,
             retention,

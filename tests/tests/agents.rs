@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use governance::agent::{AgentEvent, Stage};
 use governance::coordination::DecisionRule;
+use governance::guard::limits::Scope;
 use governance::guard::policy::Request;
 use governance::guard::{Fault, Unit};
 use governance::llm::{ChatMessage, ChatRole};
@@ -95,14 +96,23 @@ async fn an_agent_is_told_when_its_budget_runs_low() {
     let (_home, governance, pipeline) = open().await;
     let alpha = join(&governance, "alpha", &pipeline).await;
     let governor = Actor::system(governance.store(), "governor").await.unwrap();
+    let own = Scope::Agent(alpha.desk().actor().id.clone());
     alpha.desk().budget().grant(&governor, Unit::Tokens, 100).await.unwrap();
     alpha.desk().budget().spend(Unit::Tokens, 79).await.unwrap();
     alpha.desk().budget().spend(Unit::Tokens, 1).await.unwrap();
-    assert_eq!(event(&alpha).await, AgentEvent::BudgetLow { unit: "tokens".into(), used: 80, limit: 100 });
+    assert_eq!(event(&alpha).await, AgentEvent::BudgetLow { unit: "tokens".into(), scope: own.clone(), used: 80, limit: 100 });
     for number in 0..7 {
         alpha.desk().budget().fault(&Fault::Error { kind: format!("kind-{number}"), message: "x".into() }).await.unwrap();
     }
-    assert_eq!(event(&alpha).await, AgentEvent::BudgetLow { unit: "errors".into(), used: 7, limit: 8 });
+    assert_eq!(event(&alpha).await, AgentEvent::BudgetLow { unit: "errors".into(), scope: own.clone(), used: 7, limit: 8 });
+    // Of its run and of its tenant it hears too.
+    let run = Scope::Pipeline(pipeline.clone());
+    governance.limits().set(&governor, &run, Unit::Calls, 5).await.unwrap();
+    for _ in 0..4 {
+        let request = governance::guard::policy::Request::new("request_review");
+        let _ = alpha.govern(&request, &json!({}), async |_| Ok(())).await.unwrap();
+    }
+    assert_eq!(event(&alpha).await, AgentEvent::BudgetLow { unit: "calls".into(), scope: run, used: 4, limit: 5 });
     governance.close().await.unwrap();
 }
 

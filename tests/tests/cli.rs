@@ -3,6 +3,8 @@
 
 #[path = "cli/end.rs"]
 mod end;
+#[path = "cli/limits.rs"]
+mod limits;
 #[path = "cli/look.rs"]
 mod look;
 #[path = "cli/policy.rs"]

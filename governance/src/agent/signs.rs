@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::limits::{Limits, Scope, ScopeUsage};
 use crate::guard::{ErrorBudget, Faults, RevocationEngine, Unit};
 use crate::store::{Actor, Store};
 use crate::vocabulary::{Key, PipelineId};
@@ -31,6 +32,9 @@ pub enum AgentEvent {
     BudgetLow {
         /// Of what: a unit, `errors`, or `procedure_violations`.
         unit: String,
+        /// Whose it is; written only where it is not its own.
+        #[serde(skip_serializing_if = "Scope::is_agent")]
+        scope: Scope,
         /// How much of it is used.
         used: u64,
         /// How much of it there is.
@@ -47,14 +51,21 @@ pub(super) struct Signs {
 
 impl Signs {
     /// Begins to watch.
-    pub async fn watch(store: &Store, actor: &Actor, budget: &ErrorBudget) -> Result<Self> {
+    pub async fn watch(store: &Store, actor: &Actor, budget: &ErrorBudget, limits: &Limits) -> Result<Self> {
         let revoked = Arc::new(OnceLock::new());
         let (tell, events) = mpsc::channel(EVENTS);
         let mut keys: Vec<Key> = actor.admission.keys();
         keys.push(store.keys().agent_errors(&actor.id));
-        keys.extend(Unit::ALL.iter().map(|unit| store.keys().agent_spend(&actor.id, unit.as_str())));
+        keys.extend(limits.counters());
         let mut watched = store.watch(&keys).await?;
-        let watcher = Watcher { store: store.clone(), actor: actor.clone(), budget: budget.clone(), said: BTreeSet::new(), tell };
+        let watcher = Watcher {
+            store: store.clone(),
+            actor: actor.clone(),
+            budget: budget.clone(),
+            limits: limits.clone(),
+            said: BTreeSet::new(),
+            tell,
+        };
         let (mut watcher, known) = (watcher, revoked.clone());
         let task = tokio::spawn(async move {
             loop {
@@ -94,6 +105,7 @@ struct Watcher {
     store: Store,
     actor: Actor,
     budget: ErrorBudget,
+    limits: Limits,
     // What was said to run low.
     said: BTreeSet<String>,
     tell: mpsc::Sender<AgentEvent>,
@@ -107,24 +119,27 @@ impl Watcher {
             other => other?,
         }
         let (limits, Faults { total_errors, procedure_violations, .. }) = (self.budget.fault_limits(), self.budget.faults().await?);
-        self.warn("errors", total_errors.into(), limits.max_total_errors.into());
+        let own = Scope::Agent(self.actor.id.clone());
+        self.warn(&own, "errors", total_errors.into(), limits.max_total_errors.into());
         if procedure_violations > 0 {
-            self.warn("procedure_violations", procedure_violations.into(), limits.max_procedure_violations.into());
+            self.warn(&own, "procedure_violations", procedure_violations.into(), limits.max_procedure_violations.into());
         }
-        for unit in Unit::ALL {
-            if let Some(usage) = self.budget.usage(*unit).await? {
-                self.warn(unit.as_str(), usage.used, usage.limit);
+        for ScopeUsage { scope, usage } in self.limits.usage().await? {
+            // That every place is taken is no sign of an end.
+            if usage.unit != Unit::Concurrency {
+                self.warn(&scope, usage.unit.as_str(), usage.used, usage.limit);
             }
         }
         Ok(None)
     }
 
-    fn warn(&mut self, unit: &str, used: u64, limit: u64) {
+    fn warn(&mut self, scope: &Scope, unit: &str, used: u64, limit: u64) {
         let low = used.saturating_mul(5) >= limit.saturating_mul(4);
-        if low && self.said.insert(unit.to_owned()) {
-            self.tell(AgentEvent::BudgetLow { unit: unit.to_owned(), used, limit });
+        let name = format!("{} {unit}", scope.name());
+        if low && self.said.insert(name.clone()) {
+            self.tell(AgentEvent::BudgetLow { unit: unit.to_owned(), scope: scope.clone(), used, limit });
         } else if !low {
-            self.said.remove(unit);
+            self.said.remove(&name);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::ledger::Durability;
 use crate::llm::Mode;
 pub use end::{Revoke, Stop};
 pub use health::Health;
-pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun};
+pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun, Whose};
 pub use policy::{Explain, Policy};
 pub use record::{Checkpoint, Export, Format, Ledger, Retain, Store};
 pub use setup::{Completions, Configuration, Manual};

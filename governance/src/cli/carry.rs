@@ -51,6 +51,7 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
         timeout: config.timeout,
         limits: config.limits,
         grants: config.grants,
+        use_limits: config.use_limits,
         observer: Some(progress.observer()),
         interrupt: interrupt.clone(),
         ..RunOptions::new(model)

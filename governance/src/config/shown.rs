@@ -6,6 +6,7 @@ use super::limits::DAY;
 use super::{Config, File, Flags};
 use crate::error::Result;
 use crate::llm::ModelSettings;
+use crate::orchestrator::RunLimits;
 use crate::store::StoreUrl;
 
 /// Where a value came from.
@@ -62,7 +63,8 @@ impl Config {
         let file = File::read(&config.home)?;
         let store = StoreUrl::parse(&config.store_url()?)?.to_string();
         // Every field by its name: a new one is shown too.
-        let Self { home, store: _, tenant, durability, retention, auto_orchestrate, timeout, model, limits, grants, agents } = config;
+        let Self { home, store: _, tenant, durability, retention, auto_orchestrate, timeout, model, limits, grants, use_limits, agents } =
+            config;
         let ModelSettings { mode, model, base_url, deadline, script: _ } = model;
         let from = |flag: Option<&'static str>, names: &[&'static str], in_file: bool| {
             let set = names.iter().find(|name| env(name).is_some_and(|value| !value.is_empty()));
@@ -149,6 +151,7 @@ impl Config {
                 json!(grants.cost.map(|millionths| millionths as f64 / 1e6)),
                 from(None, &["GOVERNANCE_DOLLARS_PER_AGENT"], file.dollars_per_agent.is_some()),
             ),
+            setting("limits", json!(use_limits), from(None, &[], file.limits != RunLimits::default())),
             setting("api_key", json!(key), from(None, &["OPENROUTER_API_KEY"], false)),
         ])
     }

@@ -20,6 +20,7 @@ use super::runtime::Crew;
 use crate::agent::{GOVERNOR, Report, Said};
 use crate::coordination::{Blackboard, BusMessage, Consensus, Lease, MailboxOptions, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::limits::{Scope, ScopeLimits};
 use crate::store::{Actor, Signals};
 use crate::vocabulary::{AgentId, PipelineId, PipelineStatus, Section};
 
@@ -119,6 +120,9 @@ impl Driver {
         let (key, fence) = (keys.pipeline_owner(pipeline), keys.pipeline_owner_fence(pipeline));
         let owner = Lease::claim(&parts.store, key, fence, governor, OWNED).await?;
         let owner = owner.ok_or_else(|| Error::internal("a new run belongs to somebody else"))?;
+        ScopeLimits::new(&parts.store, &parts.recorder)
+            .set_all(governor, &Scope::Pipeline(pipeline.clone()), &options.use_limits.run)
+            .await?;
         let complexity = complexity(objective);
         let limits = options.limits;
         let complex = complexity.score > limits.complexity;

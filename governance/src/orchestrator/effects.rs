@@ -15,6 +15,7 @@ use super::telling::Voice;
 use crate::agent::{FAILURE, Instruction, Said};
 use crate::coordination::{DecisionRule, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::limits::{Scope, ScopeLimits};
 use crate::guard::{Role, Unit, free_execution_lock};
 use crate::ledger::Action;
 use crate::store::{Commit, from_json, to_json};
@@ -102,6 +103,8 @@ impl Driver {
                 self.parts.budget(&actor).grant(&self.governor, unit, limit).await?;
             }
         }
+        let limits = ScopeLimits::new(&self.parts.store, &self.parts.recorder);
+        limits.set_all(&self.governor, &Scope::Agent(id.clone()), &self.options.use_limits.agent).await?;
         let pipeline_id = self.pipeline.clone();
         self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id.clone(), role, runtime }).await?;
         self.pulse.touch(&id);

@@ -41,7 +41,7 @@ pub use diagnosis::{Diagnosis, Failure, diagnose};
 pub use driver::{MAX_OBJECTIVE, Orchestrator, objective};
 pub use journal::{Line, replay};
 pub use metrics::{MetricsCollector, RunMetrics};
-pub use options::{DEFAULT_TIMEOUT, Grants, Limits, Observer, RunContext, RunOptions, Wish};
+pub use options::{DEFAULT_TIMEOUT, Grants, Limits, Observer, RunContext, RunLimits, RunOptions, Wish};
 pub use outcome::{AgentSummary, Decision, ProposalSummary, RunOutcome};
 pub use parts::{Address, Parts};
 pub use process::Seat;

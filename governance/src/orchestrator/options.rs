@@ -10,7 +10,7 @@ use super::broadcast::Broadcast;
 use super::pulse::Patience;
 use super::runtime::Runtimes;
 use crate::llm::{DEFAULT_DEADLINE, Model, ModelSettings};
-use crate::vocabulary::{FallbackAction, TaskId};
+use crate::vocabulary::{FallbackAction, TaskId, UseLimits};
 
 /// Who watches a run.
 pub type Observer = Arc<dyn Fn(&Broadcast) + Send + Sync>;
@@ -32,6 +32,8 @@ pub struct RunOptions {
     pub limits: Limits,
     /// What each agent may spend on its model.
     pub grants: Grants,
+    /// How much the run, and each of its agents, may use.
+    pub use_limits: RunLimits,
     /// Who watches.
     pub observer: Option<Observer>,
     /// Stops the run when cancelled.
@@ -50,10 +52,21 @@ impl RunOptions {
             timeout: DEFAULT_TIMEOUT,
             limits: Limits::default(),
             grants: Grants::default(),
+            use_limits: RunLimits::default(),
             observer: None,
             interrupt: CancellationToken::new(),
         }
     }
+}
+
+/// How much a run, and each of its agents, may use: `[limits.run]` and `[limits.agent]` in `config.toml`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunLimits {
+    /// The run, with all of its agents.
+    pub run: UseLimits,
+    /// Each of its agents.
+    pub agent: UseLimits,
 }
 
 /// How long a run may take, unless told otherwise.

@@ -9,7 +9,7 @@ use governance::guard::policy::{Policy, Request};
 use governance::guard::{Guard, Recorder, Triggers, Unit};
 use governance::ledger::{Action, OutcomeResult};
 use governance::store::{Actor, Store};
-use governance::vocabulary::{PipelineId, Tier, UseLimits};
+use governance::vocabulary::{BreakerBy, BreakerRules, PipelineId, Tier, UseLimits};
 use governance::{Error, ErrorKind, RevocationEngine};
 use governance_tests::world::{Backend, World};
 use proptest::prelude::*;
@@ -29,6 +29,7 @@ governance_tests::on_every_backend! {
     four_fifths_raise_one_alert_a_limit
     an_agent_sets_no_limit
     a_limit_that_is_set_holds_for_shares_taken_after_it
+    a_tool_that_keeps_failing_is_called_by_nobody_and_its_refusals_are_no_failures
 }
 
 const CALL: Asked = Asked { tokens: 0, cost: 0 };
@@ -351,5 +352,36 @@ fn a_limit_that_is_set_holds_for_shares_taken_after_it(on: Backend) {
         let (store, operator) = world.actor("operator").await;
         ScopeLimits::new(&store, &Recorder::default()).unset(&operator, &Scope::Tenant, Unit::Calls).await.unwrap();
         alpha.call().await.unwrap();
+    });
+}
+
+fn a_tool_that_keeps_failing_is_called_by_nobody_and_its_refusals_are_no_failures(on: Backend) {
+    on.story(async |world| {
+        let (alpha, beta) = (process(&world, "alpha", free()).await, process(&world, "beta", free()).await);
+        let rules = BreakerRules { by: BreakerBy::Target, failures: 3, pause: 1, successes: 1 };
+        let guard = |process: &Process| {
+            let policy = Policy::shipped(Tier::T1).unwrap();
+            Guard::open(&process.store, &process.actor, &process.recorder, policy).limited(process.limits.clone()).breaking(rules)
+        };
+        let (one, two) = (guard(&alpha), guard(&beta));
+        let call = async |guard: &Guard, target: &str, ends: Option<Error>| {
+            let tool = async |_| ends.map_or(Ok(()), Err);
+            guard.govern(&Request::new("write_file").on(target), &json!({}), tool).await.err().map(|error| error.code())
+        };
+        // Wrong arguments, and what is not there, are answers; so is what the policy denies.
+        for _ in 0..4 {
+            for kind in [ErrorKind::Invalid, ErrorKind::NotFound, ErrorKind::Denied, ErrorKind::Exhausted] {
+                assert_eq!(call(&one, "sandbox-1", Some(Error::new(kind, "answered", "no"))).await, Some("answered"));
+            }
+        }
+        let ill = || Some(Error::unavailable("away", "it does not answer"));
+        for guard in [&one, &two, &one] {
+            assert_eq!(call(guard, "sandbox-1", ill()).await, Some("away"));
+        }
+        governance_tests::world::until("all know it", async || call(&two, "sandbox-1", None).await == Some("breaker_open")).await;
+        assert_eq!(call(&one, "sandbox-1", None).await, Some("breaker_open"));
+        assert_eq!(call(&one, "sandbox-2", None).await, None, "another target works");
+        governance_tests::world::until("it is tried, and works", async || call(&two, "sandbox-1", None).await.is_none()).await;
+        governance_tests::world::until("for all", async || call(&one, "sandbox-1", None).await.is_none()).await;
     });
 }

@@ -3,7 +3,6 @@
 use clap::{Args as Arguments, Subcommand};
 
 use super::How;
-use crate::guard::Unit;
 use crate::vocabulary::{FallbackAction, RevocationType};
 
 #[derive(Debug, Subcommand)]
@@ -129,20 +128,50 @@ pub enum Bus {
 
 #[derive(Debug, Subcommand)]
 pub enum Budget {
-    /// Spending and faults by agent
-    #[command(after_help = "Examples:\n  governance budget show\n  governance budget show pipeline-mksufe23 --json")]
+    /// Spending and faults by agent, and the limits of the run and the tenant
+    #[command(
+        after_help = "Examples:\n  governance budget show\n  governance budget show pipeline-mksufe23 --json\n  governance budget show --tenant"
+    )]
     Show {
         /// The run [default: the newest]
+        #[arg(conflicts_with = "whose")]
         id: Option<String>,
+        #[command(flatten)]
+        whose: Whose,
     },
-    /// Say how much an agent may spend in all, what it has spent already included; opens a budget that an overrun closed
-    #[command(after_help = "Examples:\n  governance budget set alpha-7f3k2q calls 100\n  governance budget set alpha-7f3k2q tokens 500000")]
+    /// Every limit that was set, of the tenant, of runs that go on, and of their agents
+    #[command(after_help = "Examples:\n  governance budget list\n  governance budget list --json")]
+    List,
+    /// Say how much an agent, a run or the tenant may use, what is used already included; opens a limit that an overrun closed
+    #[command(
+        override_usage = "governance budget set [OPTIONS] <AGENT> <UNIT> <LIMIT>\n       \
+governance budget set [OPTIONS] <--agent <ID>|--pipeline <ID>|--tenant> <UNIT> <LIMIT>",
+        after_help = "Units:\n  calls             calls of models and tools in all; of an agent its model's\n  calls_per_minute  calls within any \
+minute\n  concurrency       calls at the same time\n  tokens            tokens of models\n  cost              millionths of a dollar\n  \
+errors            calls that failed\n  wall_time         seconds since it began\n\nExamples:\n  governance budget set alpha-7f3k2q calls \
+100\n  governance budget set --pipeline pipeline-mksufe23 tokens 500000\n  governance budget set --tenant calls_per_minute 600\n  \
+governance budget set --tenant calls_per_minute none"
+    )]
     Set {
-        /// The agent, as `alpha-7f3k2q`
-        agent: String,
-        /// Of what: calls, tokens, cost (millionths of a dollar) or concurrency
-        unit: Unit,
-        /// How much
-        limit: u64,
+        #[command(flatten)]
+        whose: Whose,
+        /// The agent, as `alpha-7f3k2q`, unless an option says whose it is; of what; and how much, or `none` to take the limit away
+        #[arg(required = true, num_args = 2..=3, value_name = "WORDS")]
+        words: Vec<String>,
     },
+}
+
+/// Whose limits.
+#[derive(Debug, Default, Arguments)]
+#[group(id = "whose", multiple = false)]
+pub struct Whose {
+    /// An agent's
+    #[arg(long, value_name = "ID")]
+    pub agent: Option<String>,
+    /// A run's, with all of its agents
+    #[arg(long, value_name = "ID")]
+    pub pipeline: Option<String>,
+    /// Everybody's
+    #[arg(long)]
+    pub tenant: bool,
 }

@@ -26,6 +26,12 @@ impl Scope {
         [Some(Self::Agent(actor.id.clone())), pipeline, Some(Self::Tenant)].into_iter().flatten().collect()
     }
 
+    /// Whether it is one agent's.
+    #[must_use]
+    pub fn is_agent(&self) -> bool {
+        matches!(self, Self::Agent(_))
+    }
+
     /// Its name: `agent`, `pipeline` or `tenant`.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -5,13 +5,14 @@ use serde_json::json;
 
 use super::scope::Scope;
 use super::standing::Standing;
+use super::{Inner, Limits};
 use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::budget::{Limit, Unit, Usage, check_amount};
 use crate::guard::recorder::Recorder;
 use crate::ledger::Action;
 use crate::store::{Actor, Commit, Store, Write, to_json};
-use crate::vocabulary::UseLimits;
+use crate::vocabulary::{Key, UseLimits};
 
 /// The limits of agents, pipelines and the tenant, for whoever sets and shows them.
 #[derive(Debug, Clone)]
@@ -43,6 +44,20 @@ impl ScopeLimits {
         check_amount(limit)?;
         let cell = scope.limit(self.store.keys(), unit);
         self.change(by, scope, unit, Some(limit), |commit| Ok(commit.put(cell, to_json(&Limit { limit, closed: false })?))).await
+    }
+
+    /// Sets every limit that is said, where none is set yet: who set one since meant it.
+    pub async fn set_all(&self, by: &Actor, scope: &Scope, said: &UseLimits) -> Result<()> {
+        if said.is_empty() {
+            return Ok(());
+        }
+        let set = self.usage(std::slice::from_ref(scope)).await?;
+        for unit in Unit::ALL {
+            if let Some(limit) = said.of(*unit).filter(|_| !set.iter().any(|found| found.usage.unit == *unit)) {
+                self.set(by, scope, *unit, limit).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a limit away.
@@ -82,11 +97,29 @@ impl ScopeLimits {
 
     /// How the limits stand that were set for these scopes.
     pub async fn usage(&self, scopes: &[Scope]) -> Result<Vec<ScopeUsage>> {
-        let standing = Standing::of(&self.store, scopes, &UseLimits::default()).await?;
-        let usage = |term: super::terms::Term| ScopeUsage {
-            usage: Usage { unit: term.unit, limit: term.limit, used: term.used, closed: term.closed },
-            scope: term.scope,
-        };
-        Ok(standing.terms.into_iter().map(usage).collect())
+        Ok(used(Standing::of(&self.store, scopes, &UseLimits::default()).await?))
     }
+}
+
+impl Limits {
+    /// How every limit stands that holds for the agent.
+    pub async fn usage(&self) -> Result<Vec<ScopeUsage>> {
+        let Inner { store, scopes, .. } = &*self.inner;
+        Ok(used(Standing::of(store, scopes, &self.inner.own()).await?))
+    }
+
+    /// What changes when something is used.
+    pub(crate) fn counters(&self) -> Vec<Key> {
+        let units = || Unit::ALL.iter().filter(|unit| !matches!(unit, Unit::CallsPerMinute | Unit::WallTime));
+        let keys = self.inner.store.keys();
+        self.inner.scopes.iter().flat_map(|scope| units().map(|unit| scope.used(keys, unit.as_str()))).collect()
+    }
+}
+
+fn used(standing: Standing) -> Vec<ScopeUsage> {
+    let usage = |term: super::terms::Term| ScopeUsage {
+        usage: Usage { unit: term.unit, limit: term.limit, used: term.used, closed: term.closed },
+        scope: term.scope,
+    };
+    standing.terms.into_iter().map(usage).collect()
 }

@@ -43,11 +43,7 @@ impl Standing {
         for (scope, answer) in scopes.iter().zip(store.read(&tables).await?) {
             let Answer::Table(fields) = answer else { return Err(Error::internal("a store answered another question")) };
             for unit in Unit::ALL.iter().copied() {
-                // Calls of an agent in all are its model's, and drawn with its model's allowance.
                 let own = matches!(scope, Scope::Agent(_));
-                if own && unit == Unit::Calls {
-                    continue;
-                }
                 let found = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, found)| found);
                 let set = found(unit.as_str()).map(|it| Ok::<_, Error>((it.version, from_json::<Limit>(unit.as_str(), &it.value)?)));
                 let (set, said) = (set.transpose()?, if own { profile.of(unit) } else { None });
