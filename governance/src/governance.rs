@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
 use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Retention, Sequencing};
+use crate::guard::policies::{self, Policies};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine, Standing};
 use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
@@ -51,6 +52,7 @@ struct Inner {
     store: Store,
     ledger: Ledger,
     recorder: Recorder,
+    policies: Policies,
     keeper: String,
     caretaker: Mutex<Option<Caretaker>>,
 }
@@ -87,7 +89,8 @@ impl Governance {
             governance.recorder().intent(governance.store(), crate::ledger::Action::Recover, None, None, &governance.inner.store_url)?;
         // Before anybody is let in: a stop that the store has lost is in force, and who was revoked is known to be.
         let standing = Standing::of(governance.ledger()).await?;
-        let again = standing.commits(governance.store(), witness.generation().await?).await?;
+        let mut again = standing.commits(governance.store(), witness.generation().await?).await?;
+        again.extend(policies::lost(governance.ledger(), governance.store()).await?);
         let generation = governance.store().recover_with(again).await?;
         governance.ledger().recovered(governance.store_name(), generation).await?;
         governance.recorder().outcome(&recorded, crate::ledger::OutcomeResult::Ok, &serde_json::json!({"generation": generation}))?;
@@ -111,9 +114,10 @@ impl Governance {
         Ok(Self {
             inner: Arc::new(Inner {
                 address: Address { store_url, home: config.home.clone() },
-                config,
                 store_url: url.to_string(),
                 store_name,
+                policies: Policies::new(&store, &recorder).refreshed_every(config.policy_refresh),
+                config,
                 store,
                 ledger,
                 recorder,
@@ -216,6 +220,12 @@ impl Governance {
         RevocationEngine::open(self.store()).recorded(self.recorder())
     }
 
+    /// Which profiles are in force, and changing them.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.inner.policies
+    }
+
     /// Beginning pipelines and agents.
     #[must_use]
     pub fn admissions(&self) -> Admissions {
@@ -226,7 +236,7 @@ impl Governance {
     #[must_use]
     pub fn orchestrator(&self) -> Orchestrator {
         let (store, ledger, recorder) = (self.store().clone(), self.ledger().clone(), self.recorder().clone());
-        Orchestrator::new(Parts { store, ledger, recorder, address: self.inner.address.clone() })
+        Orchestrator::new(Parts { store, ledger, recorder, policies: self.policies().clone(), address: self.inner.address.clone() })
     }
 
     /// Waits until everything that is written, also by processes that died, is in the record. False if it was not in time.

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::GovernedModel;
 use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::policies::Policies;
 use crate::guard::policy::Policy;
 use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
 use crate::ledger::Action;
@@ -121,7 +122,7 @@ impl Desk {
         self
     }
 
-    /// What stands between this agent and its tools: by the shipped profile of its tier, unless it was given another.
+    /// What stands between this agent and its tools: by what is in force for its profile, else the shipped profile of its tier, unless it was given another.
     #[must_use]
     pub fn guard(&self) -> &Guard {
         &self.guard
@@ -132,6 +133,12 @@ impl Desk {
     pub fn with_guard(mut self, change: impl FnOnce(Guard) -> Guard) -> Self {
         self.guard = change(self.guard);
         self
+    }
+
+    /// The same desk, with a guard that decides by what is in force for this agent, also when that changes.
+    pub async fn following(self, policies: &Policies) -> Result<Self> {
+        let source = policies.source(&self.actor.id, self.tier).await?;
+        Ok(self.with_guard(|guard| guard.with_policy(source)))
     }
 
     /// The blackboard.

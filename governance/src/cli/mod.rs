@@ -14,6 +14,7 @@ mod export;
 mod ledger;
 mod logs;
 mod pipeline;
+mod policies;
 mod policy;
 mod polyglot;
 mod printer;
@@ -106,7 +107,6 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Completions(shell) => return reference::completions(shell, printer),
         Command::Man(manual) => return reference::manual(manual, printer),
         Command::Config { command } => return config::config(&args.flags(), command, printer),
-        Command::Policy { command } => return policy::policy(command, printer),
         _ => {}
     }
     let config = Config::load(args.flags(), |name| std::env::var(name).ok())?;
@@ -120,10 +120,9 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,
+        Command::Policy { command } => policy::policy(config, command, printer).await,
         Command::Store { command } => store::store(config, command, printer).await,
-        Command::Agent | Command::Completions(_) | Command::Man(_) | Command::Config { .. } | Command::Policy { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Agent | Command::Completions(_) | Command::Man(_) | Command::Config { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 

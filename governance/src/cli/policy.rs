@@ -1,4 +1,4 @@
-//! `governance policy`. Reads files only, neither the store nor the ledger.
+//! `governance policy`: checking and explaining, which reads files only, neither the store nor the ledger.
 
 use std::io::Read;
 use std::path::Path;
@@ -6,19 +6,22 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
+use super::policies;
 use super::args::{Explain, Policy as Command};
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN};
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::policy::{Decision, Finding, MAX_PROFILE, Policy, Request, Step, Verdict};
 use crate::vocabulary::Tier;
 
-pub fn policy(command: &Command, printer: &Printer) -> Result<ExitCode> {
+pub async fn policy(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
     match command {
         Command::Check { files } => {
             files.iter().try_for_each(|file| check(file, printer))?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Explain(asked) => explain(asked, printer),
+        Command::Explain(asked) => explain(&asked, printer),
+        in_force => policies::policies(config, in_force, printer).await,
     }
 }
 

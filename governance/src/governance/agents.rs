@@ -57,6 +57,7 @@ impl Governance {
         let above = store.admission().await?.and(epoch.clone(), store.number(epoch).await?);
         let id = AgentId::instance(profile, &*store.ports().chance)?;
         let role = Role { role, tier: joining.tier.unwrap_or(Tier::T0) };
+        self.policies().may_join(&AgentId::new(profile)?, role.tier).await?;
         let actor = self.admissions().admit(&above, pipeline, &id, role).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
@@ -77,6 +78,7 @@ impl Governance {
     async fn sit_down(&self, actor: Actor, model: &crate::llm::ModelSettings) -> Result<Agent> {
         let thinks = model.open(&Ports::default(), |name| std::env::var(name).ok())?;
         let desk = Desk::new(self.store(), actor, self.recorder(), thinks).await?;
+        let desk = desk.following(self.policies()).await?;
         Agent::begin(desk.with_model(|governed| governed.within(model.deadline))).await
     }
 }

@@ -16,6 +16,76 @@ governance policy check profiles/deployer.yaml\n  governance policy check profil
     },
     /// What a profile decides, step by step
     Explain(Explain),
+    /// Put profiles in force, in every process within a second
+    #[command(after_help = "A profile that is not good changes nothing. One that is in force already, as it is, stays so.\n\nExamples:\n  \
+governance policy apply profiles/deployer.yaml --note \"staging too\"\n  governance policy apply profiles/ --by ann\n  \
+governance policy apply profiles/deployer.yaml --over 3")]
+    Apply {
+        /// Profiles, as YAML or JSON, or directories of them
+        #[arg(required = true, value_name = "FILE|DIR")]
+        files: Vec<PathBuf>,
+        /// Only over this version; 0 where none may be in force
+        #[arg(long, value_name = "VERSION")]
+        over: Option<u64>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// The profiles in force
+    List,
+    /// A profile in force, as it was written
+    Show {
+        /// The profile's name
+        name: String,
+        /// An earlier version
+        #[arg(long)]
+        version: Option<u64>,
+    },
+    /// What is different between two versions, or between a file and what is in force
+    #[command(after_help = "Without versions: the last two. With one: that one and what is in force.\n\nExamples:\n  governance policy diff deployer\n  \
+governance policy diff deployer 2 5\n  governance policy diff deployer profiles/deployer.yaml")]
+    Diff {
+        /// The profile's name
+        name: String,
+        /// A version or a file
+        #[arg(value_name = "FROM")]
+        from: Option<String>,
+        /// A version or a file
+        #[arg(value_name = "TO")]
+        to: Option<String>,
+    },
+    /// A profile's versions: who, when, why
+    History {
+        /// The profile's name
+        name: String,
+    },
+    /// Put an earlier version in force again, as a new one
+    Rollback {
+        /// The profile's name
+        name: String,
+        /// Which version [default: the one before]
+        #[arg(long, value_name = "VERSION")]
+        to: Option<u64>,
+        #[command(flatten)]
+        change: Change,
+    },
+    /// Take a profile out of force: its agents are denied everything; a shipped one is itself again
+    Withdraw {
+        /// The profile's name
+        name: String,
+        #[command(flatten)]
+        change: Change,
+    },
+}
+
+/// Who changes something, and why.
+#[derive(Debug, Arguments)]
+pub struct Change {
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// Who [default: the name of the user]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
 }
 
 #[derive(Debug, Arguments)]

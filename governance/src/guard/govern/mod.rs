@@ -25,6 +25,7 @@ use super::allowance::Allowance;
 use super::budget::{ErrorBudget, Spend};
 use super::canonical::digest;
 use super::path::{Place, Root};
+use super::policies::PolicySource;
 use super::policy::{Decision, Policy, Request, Verdict};
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
@@ -48,7 +49,7 @@ pub struct Guard {
     epochs: Arc<Admission>,
     recorder: Recorder,
     engine: RevocationEngine,
-    policy: Policy,
+    policy: PolicySource,
     root: Option<Root>,
     allowance: Option<Arc<Allowance>>,
     believed: Duration,
@@ -83,14 +84,14 @@ struct Told<'a> {
 impl Guard {
     /// The guard of an admitted agent.
     #[must_use]
-    pub fn open(store: &Store, actor: &Actor, recorder: &Recorder, policy: Policy) -> Self {
+    pub fn open(store: &Store, actor: &Actor, recorder: &Recorder, policy: impl Into<PolicySource>) -> Self {
         Self {
             store: store.clone(),
             epochs: Arc::new(actor.admission.clone()),
             actor: Arc::new(actor.clone()),
             recorder: recorder.clone(),
             engine: RevocationEngine::open(store).recorded(recorder),
-            policy,
+            policy: policy.into(),
             root: None,
             allowance: None,
             believed: BELIEVED,
@@ -101,8 +102,8 @@ impl Guard {
 
     /// The same, with another policy.
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+    pub fn with_policy(mut self, policy: impl Into<PolicySource>) -> Self {
+        self.policy = policy.into();
         self
     }
 
@@ -134,10 +135,10 @@ impl Guard {
         self
     }
 
-    /// What it decides by.
+    /// What it decides by now.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    pub fn policy(&self) -> Policy {
+        self.policy.now()
     }
 
     /// What would come of a request now. Only asks: nothing is recorded, and nothing is held against the agent. A `revoked` error where its
@@ -192,19 +193,25 @@ impl Guard {
         guarded(async {
             let mut request = *request;
             let mut place = None;
+            // One policy for the whole call: one that comes meanwhile is for the next.
+            let known = self.policy.fresh(self.believed).await;
+            let policy = self.policy.now();
+            if let Err(error) = known {
+                return if error.may_retry() { Ok((policy.defer(&error.to_string()).under(&self.epochs), None)) } else { Err(error) };
+            }
             // Who may not do this at all does not learn what is there.
-            let decision = self.policy.decide(&Request { path: None, ..request });
+            let decision = policy.decide(&Request { path: None, ..request });
             if let (true, Some(asked)) = (decision.verdict() != Verdict::Deny, request.path) {
                 let root = self.root.as_ref().ok_or_else(no_root)?;
                 match root.resolve(asked) {
                     Ok(Ok(found)) => place = Some(found),
                     // Nor whether something is there that it could not touch anyway.
                     Err(error) => {
-                        let decision = self.policy.decide(&request).under(&self.epochs);
+                        let decision = policy.decide(&request).under(&self.epochs);
                         let hidden = decision.violation() == Some(ViolationType::PathOutOfScope);
                         return if hidden { Ok((decision, None)) } else { Err(error) };
                     }
-                    Ok(Err(refused)) => return Ok((self.policy.refuse_path(&refused).under(&self.epochs), None)),
+                    Ok(Err(refused)) => return Ok((policy.refuse_path(&refused).under(&self.epochs), None)),
                 }
             }
             if let Some(place) = &place {
@@ -212,10 +219,10 @@ impl Guard {
             }
             match self.live.check(&self.store, &self.actor, self.believed).await {
                 Ok(()) => {}
-                Err(error) if error.may_retry() => return Ok((self.policy.defer(&error.to_string()).under(&self.epochs), None)),
+                Err(error) if error.may_retry() => return Ok((policy.defer(&error.to_string()).under(&self.epochs), None)),
                 Err(error) => return Err(error),
             }
-            let decision = if place.is_some() { self.policy.decide(&request) } else { decision };
+            let decision = if place.is_some() { policy.decide(&request) } else { decision };
             let decision = match &place {
                 Some(place) if !place.is_as_asked() => decision.resolved(place.relative()),
                 _ => decision,
@@ -264,7 +271,7 @@ impl Guard {
     }
 
     fn budget(&self) -> ErrorBudget {
-        let limits = self.policy.profile().governance.error_budget;
+        let limits = self.policy.now().profile().governance.error_budget;
         ErrorBudget::open(&self.store, &self.actor).recorded(&self.recorder).with_fault_limits(limits)
     }
 }
@@ -285,6 +292,6 @@ fn told_of(error: &Error) -> Value {
 
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("agent", &self.actor.id).field("policy", &self.policy).finish_non_exhaustive()
+        f.debug_struct("Guard").field("agent", &self.actor.id).field("policy", &self.policy.now()).finish_non_exhaustive()
     }
 }

@@ -65,6 +65,8 @@ pub(super) enum Cause {
     Resolved(Box<str>),
     /// It cannot be known now whether it may be done.
     Later(Box<str>),
+    /// What is in force cannot be gone by.
+    Closed(Box<str>),
 }
 
 impl List {
@@ -163,6 +165,7 @@ impl Decision {
             Cause::Path(why) => format!("the path is refused: {why}"),
             Cause::Resolved(path) => format!("allowed by the profile `{name}` at the path that it really leads to, `{path}`"),
             Cause::Later(why) => why.to_string(),
+            Cause::Closed(why) => format!("everything is denied: {why}"),
         }
     }
 

@@ -29,7 +29,7 @@ pub use request::{MAX_NAME, MAX_PATH, Request};
 
 use super::canonical::digest;
 use crate::error::{Error, Result};
-use crate::vocabulary::{AgentProfile, ViolationType};
+use crate::vocabulary::{AgentId, AgentProfile, Constraints, GovernanceRules, Tier, ViolationType};
 use decision::{Cause, violation};
 use index::{Index, List};
 use pattern::{Grammar, Pattern};
@@ -51,6 +51,8 @@ struct Inner {
     rules: [Index; 3],
     // What needs an approval each time, although it is allowed.
     approvals: Index,
+    // Why nothing at all is allowed, where that is so.
+    closed: Option<Box<str>>,
 }
 
 impl Policy {
@@ -62,12 +64,16 @@ impl Policy {
         let rules = [rules(Field::Action)?, rules(Field::Target)?, rules(Field::Path)?];
         let approvals = index(Field::Target, &[list(Field::Target, List::Approval)?])?;
         let hash = hash(&profile)?;
-        Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals }) })
+        Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals, closed: None }) })
     }
 
     /// Decides. What it costs does not depend on how many patterns there are.
     #[must_use]
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        if let Some(why) = self.is_closed() {
+            // Whoever asks has broken no rule: there is none that could be kept.
+            return self.decision(Verdict::Deny, Cause::Closed(why.into()), None);
+        }
         let (mut allowed, mut approval) = (None, None);
         for (field, text) in request.fields() {
             if malformed(field, text).is_some() {
@@ -106,6 +112,22 @@ impl Policy {
 }
 
 impl Policy {
+    /// One that denies everything, and holds it against nobody: where what is in force cannot be gone by.
+    pub(in crate::guard) fn closed(name: &AgentId, tier: Tier, why: &str) -> Self {
+        let (agent_version, constraints) = ("none".to_owned(), Constraints::default());
+        let governance = GovernanceRules::default();
+        let profile = AgentProfile { agent_id: name.clone(), agent_version, tier, capabilities: Vec::new(), constraints, vault: None, governance };
+        let hash = serde_json::to_value(&profile).map_or_else(|_| String::new(), |value| digest(&value));
+        let inner = Inner { profile, hash, rules: std::array::from_fn(|_| Index::empty()), approvals: Index::empty(), closed: Some(why.into()) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Why it denies everything, where it does.
+    #[must_use]
+    pub fn is_closed(&self) -> Option<&str> {
+        self.inner.closed.as_deref()
+    }
+
     fn decision(&self, verdict: Verdict, cause: Cause, violation: Option<ViolationType>) -> Decision {
         Decision { verdict, cause, violation, policy: self.clone(), epochs: None }
     }
@@ -121,7 +143,7 @@ impl Policy {
 
 impl PartialEq for Policy {
     fn eq(&self, other: &Self) -> bool {
-        self.profile() == other.profile()
+        self.profile() == other.profile() && self.is_closed() == other.is_closed()
     }
 }
 
