@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
 use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Retention, Sequencing};
-use crate::guard::policies::{self, Policies};
+use crate::guard::policies::{self, Directory, Policies};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine, Standing};
 use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
@@ -55,6 +55,7 @@ struct Inner {
     policies: Policies,
     keeper: String,
     caretaker: Mutex<Option<Caretaker>>,
+    directory: Mutex<Option<Directory>>,
 }
 
 impl Governance {
@@ -123,6 +124,7 @@ impl Governance {
                 recorder,
                 keeper,
                 caretaker,
+                directory: Mutex::new(None),
             }),
         })
     }
@@ -130,6 +132,7 @@ impl Governance {
     async fn keep_house(&self) {
         let den = Den::new(self.ledger().home(), self.store().keys().prefix());
         *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, self.chores(), Some(den)));
+        *self.inner.directory.lock().await = self.config().policies.as_deref().map(|folder| self.policies().watch(folder));
     }
 
     fn chores(&self) -> Vec<Arc<dyn Chore>> {
@@ -257,6 +260,9 @@ impl Governance {
 
     /// Lets the next process keep house, and closes the ledger. What is not in the record yet waits for whoever keeps house next.
     pub async fn close(&self) -> Result<()> {
+        if let Some(directory) = self.inner.directory.lock().await.take() {
+            directory.close().await;
+        }
         if let Some(caretaker) = self.inner.caretaker.lock().await.take() {
             // Whoever keeps house next waits for the lease at most; a store that is down is not waited for.
             caretaker.stop(&self.store().within(LEAVE), &self.inner.keeper).await;

@@ -10,7 +10,7 @@ use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::policies::Policies;
 use crate::guard::policy::Policy;
-use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
+use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Role};
 use crate::ledger::Action;
 use crate::llm::Model;
 use crate::store::{Actor, Store};
@@ -49,12 +49,13 @@ impl Desk {
         failures.retain(|entry| entry.name.as_str().starts_with(FAILURE));
         let budget = ErrorBudget::open(store, &actor).recorded(recorder);
         let role = state.field("role").parse()?;
-        let policy = Policy::shipped(state.field("tier").parse()?)?;
+        let tier = state.field("tier").parse()?;
+        let policy = Policy::shipped(tier)?;
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).await?,
-            guard: Guard::open(store, &actor, recorder, policy),
+            guard: Guard::open(store, &actor, recorder, policy).as_a(Role { role, tier }),
             role,
-            tier: state.field("tier").parse()?,
+            tier,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
             tries: 1 + failures.len(),
             board,

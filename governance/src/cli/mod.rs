@@ -139,7 +139,12 @@ async fn existing(config: Config) -> Result<Governance> {
             format!("there is nothing in `{}` yet: run `governance run \"…\"` first, or name another --home", config.home.display());
         return Err(Error::new(ErrorKind::NotFound, "no_home", message));
     }
-    Governance::open(config).await
+    Governance::open(passing(config)).await
+}
+
+/// The same for a command that soon ends: it leaves a directory of policies to those that stay.
+fn passing(config: Config) -> Config {
+    Config { policies: None, ..config }
 }
 
 /// The runs of the tenant, oldest first, with their states.

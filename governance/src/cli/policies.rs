@@ -15,7 +15,10 @@ use crate::vocabulary::AgentId;
 pub async fn policies(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
     // Who may do what can be said before anything has run here.
     let changes = matches!(command, Command::Apply { .. });
-    let governance = if changes { Governance::open(config).await? } else { super::existing(config).await? };
+    if let Command::Watch { dir } = command {
+        return watch(Config { policies: Some(dir), ..config }, printer).await;
+    }
+    let governance = if changes { Governance::open(super::passing(config)).await? } else { super::existing(config).await? };
     let done = act(governance.policies(), command, printer).await;
     governance.close().await?;
     done
@@ -50,8 +53,17 @@ async fn act(policies: &Policies, command: Command, printer: &Printer) -> Result
                 printer.either(&told(&version), || line(&version))?;
             }
         }
-        Command::Check { .. } | Command::Explain(_) => {}
+        Command::Check { .. } | Command::Explain(_) | Command::Schema | Command::Watch { .. } => {}
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Watches a directory until somebody ends it.
+async fn watch(config: Config, printer: &Printer) -> Result<ExitCode> {
+    let governance = Governance::open(config).await?;
+    printer.note("watching; press Ctrl-C to end")?;
+    super::interrupted().await;
+    governance.close().await?;
     Ok(ExitCode::SUCCESS)
 }
 

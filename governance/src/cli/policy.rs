@@ -11,13 +11,17 @@ use super::args::{Explain, Policy as Command};
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::policy::{Decision, Finding, MAX_PROFILE, Policy, Request, Step, Verdict};
+use crate::guard::policy::{Decision, Finding, MAX_PROFILE, Policy, Request, SCHEMA, Step, Verdict};
 use crate::vocabulary::Tier;
 
 pub async fn policy(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
     match command {
         Command::Check { files } => {
             files.iter().try_for_each(|file| check(file, printer))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Schema => {
+            printer.either(&json!({"schema": SCHEMA}), || SCHEMA.trim_end().to_owned())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Explain(asked) => explain(&asked, printer),

@@ -16,6 +16,16 @@ governance policy check profiles/deployer.yaml\n  governance policy check profil
     },
     /// What a profile decides, step by step
     Explain(Explain),
+    /// What conditions may speak of: the Cedar schema
+    Schema,
+    /// Watch a directory of profiles: a change there comes into force, one that is not good is an alert
+    #[command(after_help = "Any process that stays does the same where `policies` is configured: GOVERNANCE_POLICIES, --policies, config.toml.\n\nExamples:\n  \
+governance policy watch /etc/governance/policies")]
+    Watch {
+        /// The directory
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
     /// Put profiles in force, in every process within a second
     #[command(after_help = "A profile that is not good changes nothing. One that is in force already, as it is, stays so.\n\nExamples:\n  \
 governance policy apply profiles/deployer.yaml --note \"staging too\"\n  governance policy apply profiles/ --by ann\n  \

@@ -11,6 +11,7 @@
 //!
 //! Whatever fails before the tool runs denies: an error, a panic, a store or a disk that does not answer.
 
+mod facts;
 mod live;
 mod open;
 mod refusal;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::allowance::Allowance;
+use super::admission::Role;
 use super::budget::{ErrorBudget, Spend};
 use super::canonical::digest;
 use super::path::{Place, Root};
@@ -50,6 +52,7 @@ pub struct Guard {
     recorder: Recorder,
     engine: RevocationEngine,
     policy: PolicySource,
+    role: Option<Role>,
     root: Option<Root>,
     allowance: Option<Arc<Allowance>>,
     believed: Duration,
@@ -92,6 +95,7 @@ impl Guard {
             recorder: recorder.clone(),
             engine: RevocationEngine::open(store).recorded(recorder),
             policy: policy.into(),
+            role: None,
             root: None,
             allowance: None,
             believed: BELIEVED,
@@ -144,7 +148,12 @@ impl Guard {
     /// What would come of a request now. Only asks: nothing is recorded, and nothing is held against the agent. A `revoked` error where its
     /// admission has ended.
     pub async fn decide(&self, request: &Request<'_>) -> Result<Decision> {
-        self.judge(request).await.map(|(decision, _)| decision)
+        self.decide_with(request, &Value::Null).await
+    }
+
+    /// The same, of a call with these arguments, which conditions may ask for.
+    pub async fn decide_with(&self, request: &Request<'_>, arguments: &Value) -> Result<Decision> {
+        self.judge(request, arguments).await.map(|(decision, _)| decision)
     }
 
     /// Runs a tool, if it may run. `arguments` are what it is called with; the ledger keeps their hash.
@@ -154,7 +163,7 @@ impl Guard {
     /// A tool that is late, cancelled (this future is dropped), or whose agent is revoked meanwhile is dropped where it stands, and its outcome
     /// is recorded as `unknown`: what it did outside cannot be called back.
     pub async fn govern<T>(&self, request: &Request<'_>, arguments: &Value, tool: impl AsyncFnOnce(Granted) -> Result<T>) -> Result<T> {
-        let (decision, place) = self.judge(request).await?;
+        let (decision, place) = self.judge(request, arguments).await?;
         let hash = digest(arguments);
         if !decision.is_allowed() {
             return Err(self.refuse(request, &hash, &decision).await);
@@ -189,7 +198,7 @@ impl Guard {
     }
 
     /// Everything that is decided before anything is written.
-    async fn judge(&self, request: &Request<'_>) -> Result<(Decision, Option<Place>)> {
+    async fn judge(&self, request: &Request<'_>, arguments: &Value) -> Result<(Decision, Option<Place>)> {
         guarded(async {
             let mut request = *request;
             let mut place = None;
@@ -200,14 +209,14 @@ impl Guard {
                 return if error.may_retry() { Ok((policy.defer(&error.to_string()).under(&self.epochs), None)) } else { Err(error) };
             }
             // Who may not do this at all does not learn what is there.
-            let decision = policy.decide(&Request { path: None, ..request });
+            let decision = policy.by_patterns(&Request { path: None, ..request });
             if let (true, Some(asked)) = (decision.verdict() != Verdict::Deny, request.path) {
                 let root = self.root.as_ref().ok_or_else(no_root)?;
                 match root.resolve(asked) {
                     Ok(Ok(found)) => place = Some(found),
                     // Nor whether something is there that it could not touch anyway.
                     Err(error) => {
-                        let decision = policy.decide(&request).under(&self.epochs);
+                        let decision = policy.by_patterns(&request).under(&self.epochs);
                         let hidden = decision.violation() == Some(ViolationType::PathOutOfScope);
                         return if hidden { Ok((decision, None)) } else { Err(error) };
                     }
@@ -222,7 +231,12 @@ impl Guard {
                 Err(error) if error.may_retry() => return Ok((policy.defer(&error.to_string()).under(&self.epochs), None)),
                 Err(error) => return Err(error),
             }
-            let decision = if place.is_some() { policy.decide(&request) } else { decision };
+            let decision = match (decision.verdict(), policy.has_conditions()) {
+                // What the patterns deny stays denied.
+                (Verdict::Deny, _) => decision,
+                (_, true) => self.decide_for(&policy, &request, arguments).await?,
+                (_, false) => policy.decide(&request),
+            };
             let decision = match &place {
                 Some(place) if !place.is_as_asked() => decision.resolved(place.relative()),
                 _ => decision,

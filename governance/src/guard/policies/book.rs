@@ -30,7 +30,7 @@ pub(super) struct Book {
     looking: tokio::sync::Mutex<HashMap<AgentId, Page>>,
     sources: Mutex<Vec<Weak<Followed>>>,
     follower: OnceLock<AbortHandle>,
-    pub(super) refresh: OnceLock<Duration>,
+    pub(super) every: OnceLock<Duration>,
 }
 
 /// What a name holds, and what came of compiling it.
@@ -48,7 +48,7 @@ impl Book {
             looking: tokio::sync::Mutex::default(),
             sources: Mutex::default(),
             follower: OnceLock::new(),
-            refresh: OnceLock::new(),
+            every: OnceLock::new(),
         }
     }
 
@@ -112,9 +112,14 @@ impl Book {
     pub fn follow(self: &Arc<Self>) {
         self.follower.get_or_init(|| {
             let (book, store) = (Arc::downgrade(self), self.store.clone());
-            let refresh = self.refresh.get().copied().unwrap_or(REFRESH);
+            let refresh = self.refresh();
             tokio::spawn(follow(book, store, refresh)).abort_handle()
         });
+    }
+
+    /// How often it is looked without a wake.
+    pub fn refresh(&self) -> Duration {
+        self.every.get().copied().unwrap_or(REFRESH)
     }
 
     fn sources(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Followed>>> {

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::{MAX_LIVE, MAX_PROFILES, Text};
+use super::{MAX_PROFILES, Text};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::policy::{MAX_CONDITIONS, MAX_PROFILE, Policy};
 
 /// How the names of profiles end.
 const ENDS: [&str; 3] = [".yaml", ".yml", ".json"];
@@ -41,11 +42,20 @@ fn is_profile(name: &str) -> bool {
 
 /// Reads a profile and the conditions that it names.
 pub(super) fn read(path: &Path) -> Result<Text> {
-    Ok(Text { profile: text(path)?, conditions: None })
+    let profile = text(path, MAX_PROFILE)?;
+    let conditions = match Policy::parse(&path.display().to_string().escape_debug().to_string(), &profile)?.conditions_file {
+        None => None,
+        Some(name) if name.ends_with(".cedar") && !name.contains('/') => Some(text(&path.with_file_name(name), MAX_CONDITIONS)?),
+        Some(name) => {
+            let message = format!("`{}`: `conditions_file` is `{}`: it takes the name of a file beside it that ends with `.cedar`", shown(path), name.escape_debug());
+            return Err(Error::invalid("bad_profile", message));
+        }
+    };
+    Ok(Text { profile, conditions })
 }
 
 /// A text file that is one: no pipe that nobody writes to, no device, not larger than what is read.
-fn text(path: &Path) -> Result<String> {
+fn text(path: &Path, most: usize) -> Result<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(path, &error.into()))?);
     let about = file.metadata().map_err(|error| unreadable(path, &error))?;
@@ -55,9 +65,9 @@ fn text(path: &Path) -> Result<String> {
     }
     let mut bytes = Vec::new();
     // One byte more than is read as a profile, so that what is too large is told as such.
-    file.by_ref().take(MAX_LIVE as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    if bytes.len() > MAX_LIVE {
-        return Err(bad(format!("has more than {MAX_LIVE} bytes, which is the most that can be in force")));
+    file.by_ref().take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() > most {
+        return Err(bad(format!("has more than {most} bytes, which is the most that is read")));
     }
     String::from_utf8(bytes).map_err(|_| bad("is not text: a profile is written in UTF-8".to_owned()))
 }

@@ -14,6 +14,7 @@
 
 mod book;
 mod difference;
+mod directory;
 mod files;
 mod source;
 mod standing;
@@ -27,6 +28,7 @@ use serde_json::json;
 
 pub use book::REFRESH;
 pub use difference::{Change, Difference};
+pub use directory::Directory;
 pub use files::profiles;
 pub use source::{Followed, PolicySource};
 pub(crate) use standing::lost;
@@ -64,7 +66,7 @@ impl Policies {
     /// The same, with another time for a look without a wake.
     #[must_use]
     pub fn refreshed_every(self, refresh: Duration) -> Self {
-        let _ = self.book.refresh.set(refresh);
+        let _ = self.book.every.set(refresh);
         self
     }
 

@@ -33,10 +33,31 @@ impl Text {
 
     /// The same, with the name that errors say: its file's.
     pub fn compile_as(&self, name: &str) -> Result<Policy> {
-        let size = self.profile.len() + self.conditions.as_ref().map_or(0, String::len);
+        let size = self.size();
         if size > MAX_LIVE {
-            return Err(Error::invalid("bad_profile", format!("`{}` has {size} bytes: at most {MAX_LIVE} can be in force", name.escape_debug())));
+            let name = name.escape_debug();
+            return Err(Error::invalid("bad_profile", format!("`{name}` has {size} bytes: at most {MAX_LIVE} can be in force")));
         }
-        Policy::read(name, &self.profile)
+        self.policy(name)
+    }
+
+    /// The same, also where it is too large to be in force.
+    pub fn policy(&self, name: &str) -> Result<Policy> {
+        let mut profile = Policy::parse(name, &self.profile)?;
+        let bad = |why: &str| Error::invalid("bad_profile", format!("`{}`: {why}", name.escape_debug()));
+        match (profile.conditions_file.take(), &self.conditions) {
+            (None, None) => {}
+            (Some(_), Some(_)) if profile.conditions.is_some() => return Err(bad("it has conditions, and a file of conditions: one of them")),
+            (Some(_), Some(text)) => profile.conditions = Some(text.clone()),
+            (Some(_), None) => return Err(bad("the file that `conditions_file` names was not read")),
+            (None, Some(_)) => return Err(bad("there are conditions that no `conditions_file` names")),
+        }
+        Policy::new(profile)
+    }
+
+    /// How large it is, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.profile.len() + self.conditions.as_ref().map_or(0, String::len)
     }
 }

@@ -65,6 +65,10 @@ pub(super) enum Cause {
     Resolved(Box<str>),
     /// It cannot be known now whether it may be done.
     Later(Box<str>),
+    /// Conditions forbid it, or none of them permits it.
+    Condition { by: Box<[Box<str>]>, why: Box<str> },
+    /// Conditions ask for an approval.
+    Asked(Box<[Box<str>]>),
     /// What is in force cannot be gone by.
     Closed(Box<str>),
 }
@@ -133,6 +137,7 @@ impl Decision {
                 let pattern = self.policy.pattern(*field, *list, *place).map(str::to_owned);
                 Some(Rule { profile, list: list.name(*field), pattern })
             }
+            Cause::Condition { by, .. } | Cause::Asked(by) => Some(Rule { profile, list: "conditions", pattern: by.first().map(|name| name.to_string()) }),
             Cause::Unsaid(field, _) => Some(Rule { profile, list: List::Allowed.name(*field), pattern: None }),
             _ => None,
         }
@@ -164,6 +169,12 @@ impl Decision {
             }
             Cause::Path(why) => format!("the path is refused: {why}"),
             Cause::Resolved(path) => format!("allowed by the profile `{name}` at the path that it really leads to, `{path}`"),
+            Cause::Condition { by, why } if by.is_empty() => format!("the conditions of the profile `{name}` do not permit it: {why}"),
+            Cause::Condition { by, why } => {
+                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+                format!("forbidden by the condition {} of the profile `{name}`{why}", listed(by))
+            }
+            Cause::Asked(by) => format!("needs an approval, by the condition {} of the profile `{name}`", listed(by)),
             Cause::Later(why) => why.to_string(),
             Cause::Closed(why) => format!("everything is denied: {why}"),
         }
@@ -228,6 +239,10 @@ impl Serialize for Decision {
         told.serialize_field("epochs", &self.epochs())?;
         told.end()
     }
+}
+
+fn listed(names: &[Box<str>]) -> String {
+    names.iter().map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
 }
 
 /// The violation that it is to ask for what this list denies.

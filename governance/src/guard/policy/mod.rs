@@ -11,8 +11,10 @@
 //!                                          allow
 //! ```
 
+mod conditions;
 mod decision;
 mod explain;
+mod facts;
 mod index;
 mod pattern;
 mod read;
@@ -20,8 +22,10 @@ mod request;
 
 use std::sync::Arc;
 
+pub use conditions::{MAX_CONDITIONS, SCHEMA};
 pub use decision::{Decision, Field, Rule, Verdict};
 pub use explain::{Explanation, Finding, Step};
+pub use facts::Facts;
 pub use pattern::MAX_PATTERN;
 pub use read::MAX_PROFILE;
 pub(in crate::guard) use request::ambiguous;
@@ -30,6 +34,7 @@ pub use request::{MAX_NAME, MAX_PATH, Request};
 use super::canonical::digest;
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentId, AgentProfile, Constraints, GovernanceRules, Tier, ViolationType};
+use conditions::{Conditions, Judgement};
 use decision::{Cause, violation};
 use index::{Index, List};
 use pattern::{Grammar, Pattern};
@@ -51,6 +56,8 @@ struct Inner {
     rules: [Index; 3],
     // What needs an approval each time, although it is allowed.
     approvals: Index,
+    // What narrows what the patterns allow.
+    conditions: Option<Conditions>,
     // Why nothing at all is allowed, where that is so.
     closed: Option<Box<str>>,
 }
@@ -58,18 +65,58 @@ struct Inner {
 impl Policy {
     /// Compiles a profile. Refuses one with a pattern that could mean something else than it seems to.
     pub fn new(profile: AgentProfile) -> Result<Self> {
+        if profile.conditions_file.is_some() {
+            return Err(bad(&profile, "its file of conditions was not read with it"));
+        }
         let list = |field, list| -> Result<_> { Ok((list, patterns(&profile, field, list)?)) };
         let index = |field, lists: &[_]| Index::new(lists).map_err(|why| bad(&profile, &format!("its {field} patterns: {why}")));
         let rules = |field| index(field, &[list(field, List::Forbidden)?, list(field, List::Allowed)?]);
         let rules = [rules(Field::Action)?, rules(Field::Target)?, rules(Field::Path)?];
         let approvals = index(Field::Target, &[list(Field::Target, List::Approval)?])?;
+        let conditions = profile.conditions.as_deref().map(|text| Conditions::compile(&profile, text)).transpose()?;
         let hash = hash(&profile)?;
-        Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals, closed: None }) })
+        Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals, conditions, closed: None }) })
     }
 
-    /// Decides. What it costs does not depend on how many patterns there are.
+    /// Decides by the patterns. What it costs does not depend on how many there are. Where there are conditions too, what the patterns allow is put off:
+    /// ask with [`decide_for`](Self::decide_for).
     #[must_use]
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let decision = self.by_patterns(request);
+        match &self.inner.conditions {
+            Some(_) if decision.verdict() != Verdict::Deny => self.defer("the profile has conditions, which ask who calls, and with what"),
+            _ => decision,
+        }
+    }
+
+    /// Decides by the patterns, and by the conditions where there are some.
+    #[must_use]
+    pub fn decide_for(&self, request: &Request<'_>, facts: &Facts<'_>) -> Decision {
+        let decision = self.by_patterns(request);
+        match &self.inner.conditions {
+            Some(conditions) if decision.verdict() != Verdict::Deny => match conditions.judge(request, facts) {
+                Judgement::Permit(_) => decision,
+                Judgement::StepUp(by) => self.decision(Verdict::StepUp, Cause::Asked(by), None),
+                Judgement::Forbid { by, why, violation } => self.decision(Verdict::Deny, Cause::Condition { by, why }, violation),
+            },
+            _ => decision,
+        }
+    }
+
+    /// Whether it has conditions that ask for the time.
+    #[must_use]
+    pub fn reads_time(&self) -> bool {
+        self.inner.conditions.as_ref().is_some_and(Conditions::reads_time)
+    }
+
+    /// Whether it has conditions beside its patterns.
+    #[must_use]
+    pub fn has_conditions(&self) -> bool {
+        self.inner.conditions.is_some()
+    }
+
+    /// What the patterns alone say.
+    pub(in crate::guard) fn by_patterns(&self, request: &Request<'_>) -> Decision {
         if let Some(why) = self.is_closed() {
             // Whoever asks has broken no rule: there is none that could be kept.
             return self.decision(Verdict::Deny, Cause::Closed(why.into()), None);
@@ -116,9 +163,10 @@ impl Policy {
     pub(in crate::guard) fn closed(name: &AgentId, tier: Tier, why: &str) -> Self {
         let (agent_version, constraints) = ("none".to_owned(), Constraints::default());
         let governance = GovernanceRules::default();
-        let profile = AgentProfile { agent_id: name.clone(), agent_version, tier, capabilities: Vec::new(), constraints, vault: None, governance };
+        let profile = AgentProfile { agent_id: name.clone(), agent_version, tier, capabilities: Vec::new(), constraints, conditions: None, conditions_file: None, vault: None, governance };
         let hash = serde_json::to_value(&profile).map_or_else(|_| String::new(), |value| digest(&value));
-        let inner = Inner { profile, hash, rules: std::array::from_fn(|_| Index::empty()), approvals: Index::empty(), closed: Some(why.into()) };
+        let (rules, approvals, conditions) = (std::array::from_fn(|_| Index::empty()), Index::empty(), None);
+        let inner = Inner { profile, hash, rules, approvals, conditions, closed: Some(why.into()) };
         Self { inner: Arc::new(inner) }
     }
 

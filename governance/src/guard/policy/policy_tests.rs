@@ -11,6 +11,8 @@ fn profile(constraints: Constraints) -> AgentProfile {
         tier: Tier::T1,
         capabilities: Vec::new(),
         constraints,
+        conditions: None,
+        conditions_file: None,
         vault: None,
         governance: crate::vocabulary::GovernanceRules::default(),
     }
