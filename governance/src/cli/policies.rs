@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
 use crate::guard::policies::{Applied, Difference, Policies, PolicyVersion, Text, Wish, profiles};
+use crate::guard::policy::visible;
 use crate::vocabulary::AgentId;
 
 pub async fn policies(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
@@ -113,8 +114,8 @@ async fn show(policies: &Policies, name: &AgentId, version: Option<u64>, printer
     }
     printer.line(line(&found))?;
     let Some(text) = &found.text else { return Ok(()) };
-    printer.line(visible(&text.profile))?;
-    text.conditions.iter().try_for_each(|conditions| printer.line(visible(conditions)))
+    printer.line(shown(&text.profile))?;
+    text.conditions.iter().try_for_each(|conditions| printer.line(shown(conditions)))
 }
 
 async fn found(policies: &Policies, name: &AgentId, version: Option<u64>) -> Result<PolicyVersion> {
@@ -164,17 +165,7 @@ async fn side(policies: &Policies, name: &AgentId, named: &str) -> Result<(Strin
     }
 }
 
-/// A text as it is, with what could steer a terminal made visible.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\t' => shown.push(c),
-            c if c.is_control() || ('\u{200b}'..='\u{200f}').contains(&c) || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c) => {
-                shown.extend(c.escape_default());
-            }
-            c => shown.push(c),
-        }
-    }
-    shown
+/// A text as it is, line by line, with what could steer a terminal made visible.
+fn shown(text: &str) -> String {
+    text.lines().map(|line| line.split('\t').map(visible).collect::<Vec<_>>().join("\t")).collect::<Vec<_>>().join("\n")
 }

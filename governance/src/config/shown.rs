@@ -62,8 +62,21 @@ impl Config {
         let file = File::read(&config.home)?;
         let store = StoreUrl::parse(&config.store_url()?)?.to_string();
         // Every field by its name: a new one is shown too.
-        let Self { home, store: _, tenant, durability, retention, auto_orchestrate, timeout, model, limits, grants, agents, policies, policy_refresh } =
-            config;
+        let Self {
+            home,
+            store: _,
+            tenant,
+            durability,
+            retention,
+            auto_orchestrate,
+            timeout,
+            model,
+            limits,
+            grants,
+            agents,
+            policies,
+            policy_refresh,
+        } = config;
         let ModelSettings { mode, model, base_url, deadline, script: _ } = model;
         let from = |flag: Option<&'static str>, names: &[&'static str], in_file: bool| {
             let set = names.iter().find(|name| env(name).is_some_and(|value| !value.is_empty()));

@@ -14,5 +14,6 @@ mod ending;
 mod faults;
 mod follower;
 mod guard;
+mod policies;
 mod revocation;
 mod sealed;

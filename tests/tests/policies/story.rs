@@ -15,7 +15,9 @@ const D: Duration = Duration::from_secs(1);
 
 /// A profile of the name that the agent joins by.
 pub fn profile(version: &str, allowed: &str) -> String {
-    format!("agent_id: alpha\nagent_version: '{version}'\ntier: T1\nconstraints:\n  allowed_actions: [write_file]\n  allowed_targets: [{allowed}]\n")
+    format!(
+        "agent_id: alpha\nagent_version: '{version}'\ntier: T1\nconstraints:\n  allowed_actions: [write_file]\n  allowed_targets: [{allowed}]\n"
+    )
 }
 
 pub fn written(user: &User, name: &str, text: &str) -> String {
@@ -67,7 +69,11 @@ fn tell(user: User) {
     let applied = user.object(&["policy", "apply", &again]);
     let at = Instant::now();
     let allowed = agent.line().unwrap();
-    assert!(at.elapsed() < D && allowed.contains(&format!("allow {}", applied["hash"].as_str().unwrap())), "{allowed} after {:?}", at.elapsed());
+    assert!(
+        at.elapsed() < D && allowed.contains(&format!("allow {}", applied["hash"].as_str().unwrap())),
+        "{allowed} after {:?}",
+        at.elapsed()
+    );
     assert_eq!(applied["version"], 2, "the bad one is no version");
     let back = user.object(&["policy", "rollback", "alpha"]);
     assert!(agent.line().unwrap().contains("deny"));

@@ -18,7 +18,8 @@ impl Guard {
     /// Decides by patterns and conditions. Conditions on the time ask the store for it: skewed clocks open no doors.
     pub(super) async fn decide_for(&self, policy: &Policy, request: &Request<'_>, arguments: &Value) -> Result<Decision> {
         let tier = self.role.map_or(policy.profile().tier, |role| role.tier);
-        let mut facts = Facts { role: self.role.map(|role| role.role), pipeline: self.actor.pipeline.as_ref(), ..Facts::of(&self.actor.id, tier) };
+        let mut facts =
+            Facts { role: self.role.map(|role| role.role), pipeline: self.actor.pipeline.as_ref(), ..Facts::of(&self.actor.id, tier) };
         if policy.reads_time() {
             match self.store.now().await {
                 Ok(now) => facts.now = Some(now),

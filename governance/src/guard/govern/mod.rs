@@ -22,8 +22,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::allowance::Allowance;
 use super::admission::Role;
+use super::allowance::Allowance;
 use super::budget::{ErrorBudget, Spend};
 use super::canonical::digest;
 use super::path::{Place, Root};

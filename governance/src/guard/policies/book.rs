@@ -87,10 +87,16 @@ impl Book {
         if epoch > known {
             // What comes between the two reads is read twice, not missed.
             let fields = self.store.table(keys.policies()).await?;
-            let held = fields.iter().map(|(name, found)| from_json(&format!("policies[{name}]"), &found.value)).collect::<Result<Vec<_>>>()?;
+            let held =
+                fields.iter().map(|(name, found)| from_json(&format!("policies[{name}]"), &found.value)).collect::<Result<Vec<_>>>()?;
             let before = std::mem::take(pages);
             *pages = compiled(before, held).await?;
-            self.sources().retain(|source| source.upgrade().is_some_and(|source| { source.now.store(Arc::new(of(pages, &source.name, source.tier, &source.shipped))); true }));
+            self.sources().retain(|source| {
+                source.upgrade().is_some_and(|source| {
+                    source.now.store(Arc::new(of(pages, &source.name, source.tier, &source.shipped)));
+                    true
+                })
+            });
             self.epoch.store(epoch, Ordering::Release);
             tracing::debug!(epoch, profiles = pages.len(), "policies changed");
         }

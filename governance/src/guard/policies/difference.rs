@@ -70,7 +70,10 @@ fn flatten(at: &str, value: &Value, fields: &mut BTreeMap<String, Vec<String>>) 
     match value {
         Value::Object(object) => object.iter().for_each(|(name, value)| flatten(&below(name), value, fields)),
         Value::Array(list) => {
-            fields.entry(at.to_owned()).or_default().extend(list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)));
+            fields
+                .entry(at.to_owned())
+                .or_default()
+                .extend(list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)));
         }
         Value::String(text) => fields.entry(at.to_owned()).or_default().extend(text.lines().map(str::to_owned)),
         other => fields.entry(at.to_owned()).or_default().push(other.to_string()),

@@ -28,7 +28,7 @@ use super::{Policies, Text, Wish};
 use crate::error::{Error, Result};
 use crate::guard::alerts::alert;
 use crate::guard::canonical::digest;
-use crate::guard::policy::Policy;
+use crate::guard::policy::{Policy, visible};
 use crate::ledger::Action;
 use crate::store::{Cell, Commit, Outcome, Refused};
 use crate::vocabulary::AgentId;
@@ -165,15 +165,15 @@ impl Looker {
                 return Ok(());
             }
             if self.seen.get(name).is_none_or(|seen| seen.content != *content) {
-                let policy = read.as_ref().map_err(Clone::clone).and_then(|(_, policy)| twice(name, policy, &contents).map_or(Ok(()), Err));
-                match (policy, read) {
-                    (Ok(()), Ok((text, policy))) => self.take(name, content, text, policy).await?,
-                    (Err(why), _) | (_, Err(why)) => {
+                match read {
+                    Ok((text, policy)) => match twice(name, policy, &contents) {
+                        None => self.take(name, content, text, policy).await?,
+                        // Good by itself, so it is looked at again: what is wrong with it stands in another file.
+                        Some(why) => self.refuse(name, content, &Error::invalid("bad_profile", why)).await?,
+                    },
+                    Err(why) => {
                         self.refuse(name, content, &Error::invalid("bad_profile", why)).await?;
-                        // Good by itself: it is looked at again, because what is wrong with it stands in another file.
-                        if read.is_err() {
-                            self.seen.insert(name.clone(), Seen { content: content.clone(), profile: self.known(name) });
-                        }
+                        self.seen.insert(name.clone(), Seen { content: content.clone(), profile: self.known(name) });
                     }
                 }
             }
@@ -198,7 +198,7 @@ impl Looker {
             before = Some(now.0);
             tokio::time::sleep(STILL).await;
         }
-        let why = format!("`{}` is written to again and again: it is read once it holds still", name.escape_debug());
+        let why = format!("`{}` is written to again and again: it is read once it holds still", visible(name));
         Ok((digest(&json!(before)), Err(why)))
     }
 
@@ -213,7 +213,7 @@ impl Looker {
             if history.iter().any(|kept| kept.version > known && kept.hash.as_deref() == Some(policy.hash())) {
                 break held;
             }
-            let note = format!("{}, in {}", name.escape_debug(), self.folder.display().to_string().escape_debug());
+            let note = format!("{}, in {}", visible(name), visible(&self.folder.display().to_string()));
             let wish = Wish { note: Some(note), over: Some(held), ..Wish::of("the directory of policies") };
             match self.policies.apply(text, &wish).await {
                 Ok(applied) => break applied.version.version,
@@ -270,7 +270,7 @@ impl Looker {
 type Content = Result<(Text, Policy), String>;
 
 fn content(path: &Path) -> (String, Content) {
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().escape_debug().to_string());
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     match read(path) {
         Ok(text) => {
             let policy = text.compile_as(&name).map_err(|error| error.to_string());
@@ -285,7 +285,7 @@ fn twice(name: &str, policy: &Policy, contents: &BTreeMap<String, (String, Conte
     let profile = &policy.profile().agent_id;
     let same = |other: &Content| other.as_ref().is_ok_and(|(_, other)| other.profile().agent_id == *profile);
     let other = contents.iter().find(|(other, (_, content))| *other != name && same(content))?.0;
-    Some(format!("`{}` holds the profile `{profile}`, as `{}` does: one of them is meant", name.escape_debug(), other.escape_debug()))
+    Some(format!("`{}` holds the profile `{profile}`, as `{}` does: one of them is meant", visible(name), visible(other)))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {

@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 
 use super::{MAX_PROFILES, Text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::policy::{MAX_CONDITIONS, MAX_PROFILE, Policy};
+use crate::guard::policy::{MAX_CONDITIONS, MAX_PROFILE, Policy, visible};
 
 /// How the names of profiles end.
 const ENDS: [&str; 3] = [".yaml", ".yml", ".json"];
@@ -43,11 +43,15 @@ fn is_profile(name: &str) -> bool {
 /// Reads a profile and the conditions that it names.
 pub(super) fn read(path: &Path) -> Result<Text> {
     let profile = text(path, MAX_PROFILE)?;
-    let conditions = match Policy::parse(&path.display().to_string().escape_debug().to_string(), &profile)?.conditions_file {
+    let conditions = match Policy::parse(&path.display().to_string(), &profile)?.conditions_file {
         None => None,
         Some(name) if name.ends_with(".cedar") && !name.contains('/') => Some(text(&path.with_file_name(name), MAX_CONDITIONS)?),
         Some(name) => {
-            let message = format!("`{}`: `conditions_file` is `{}`: it takes the name of a file beside it that ends with `.cedar`", shown(path), name.escape_debug());
+            let message = format!(
+                "`{}`: `conditions_file` is `{}`: it takes the name of a file beside it that ends with `.cedar`",
+                shown(path),
+                visible(&name)
+            );
             return Err(Error::invalid("bad_profile", message));
         }
     };
@@ -82,5 +86,5 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
 
 /// A path with what could steer a terminal made visible.
 fn shown(path: &Path) -> String {
-    path.display().to_string().escape_debug().to_string()
+    visible(&path.display().to_string())
 }

@@ -177,12 +177,17 @@ impl Policies {
     async fn put(&self, next: PolicyVersion, cell: u64) -> Result<Applied> {
         let keys = self.store.keys();
         if cell == 0 && self.store.table(keys.policies()).await?.len() >= MAX_PROFILES {
-            return Err(Error::new(ErrorKind::Exhausted, "too_many_policies", format!("there are {MAX_PROFILES} profiles, and no more are kept")));
+            return Err(Error::new(
+                ErrorKind::Exhausted,
+                "too_many_policies",
+                format!("there are {MAX_PROFILES} profiles, and no more are kept"),
+            ));
         }
         let conflict = |found: Option<u64>| version::conflict(&next.name, found);
         let says = |generation: &u64| json!({"version": next.version, "generation": generation});
         let carry_out = async |token| {
-            let commit = placing(&self.store, &next)?.raise(keys.generation()).version(Cell::field(keys.policies(), next.name.as_str()), cell);
+            let commit =
+                placing(&self.store, &next)?.raise(keys.generation()).version(Cell::field(keys.policies(), next.name.as_str()), cell);
             match self.store.commit(commit.token(token)).await? {
                 Outcome::Accepted(accepted) => {
                     let generation = accepted.results.last().copied().ok_or_else(|| Error::internal("a policy without a generation"))?;

@@ -11,7 +11,11 @@ use crate::vocabulary::AgentId;
 /// The commits that make a store hold the newest version that was acknowledged of each profile, where it holds an older one or none.
 pub(crate) async fn lost(ledger: &Ledger, store: &Store) -> Result<Vec<Commit>> {
     let entries = ledger.entries_about(&[Action::Policy]).await?;
-    let done: HashSet<_> = entries.iter().filter(|(_, entry)| entry.result == Some(OutcomeResult::Ok)).filter_map(|(_, entry)| entry.intent.as_ref()).collect();
+    let done: HashSet<_> = entries
+        .iter()
+        .filter(|(_, entry)| entry.result == Some(OutcomeResult::Ok))
+        .filter_map(|(_, entry)| entry.intent.as_ref())
+        .collect();
     let mut newest: BTreeMap<AgentId, PolicyVersion> = BTreeMap::new();
     for (token, entry) in entries.iter().filter(|(_, entry)| entry.kind == EntryKind::Intent) {
         let Ok(version) = serde_json::from_str::<PolicyVersion>(&entry.payload) else { continue };

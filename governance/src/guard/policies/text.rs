@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::guard::policy::Policy;
+use crate::guard::policy::{Policy, visible};
 
 /// The largest profile that can be in force, in bytes, conditions included: the ledger keeps each version whole.
 pub const MAX_LIVE: usize = 256 << 10;
@@ -35,7 +35,7 @@ impl Text {
     pub fn compile_as(&self, name: &str) -> Result<Policy> {
         let size = self.size();
         if size > MAX_LIVE {
-            let name = name.escape_debug();
+            let name = visible(name);
             return Err(Error::invalid("bad_profile", format!("`{name}` has {size} bytes: at most {MAX_LIVE} can be in force")));
         }
         self.policy(name)
@@ -44,10 +44,12 @@ impl Text {
     /// The same, also where it is too large to be in force.
     pub fn policy(&self, name: &str) -> Result<Policy> {
         let mut profile = Policy::parse(name, &self.profile)?;
-        let bad = |why: &str| Error::invalid("bad_profile", format!("`{}`: {why}", name.escape_debug()));
+        let bad = |why: &str| Error::invalid("bad_profile", format!("`{}`: {why}", visible(name)));
         match (profile.conditions_file.take(), &self.conditions) {
             (None, None) => {}
-            (Some(_), Some(_)) if profile.conditions.is_some() => return Err(bad("it has conditions, and a file of conditions: one of them")),
+            (Some(_), Some(_)) if profile.conditions.is_some() => {
+                return Err(bad("it has conditions, and a file of conditions: one of them"));
+            }
             (Some(_), Some(text)) => profile.conditions = Some(text.clone()),
             (Some(_), None) => return Err(bad("the file that `conditions_file` names was not read")),
             (None, Some(_)) => return Err(bad("there are conditions that no `conditions_file` names")),

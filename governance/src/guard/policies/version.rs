@@ -96,7 +96,9 @@ impl Wish {
 /// Somebody else was first.
 pub(super) fn conflict(name: &AgentId, found: Option<u64>) -> Error {
     let now = found.map_or_else(String::new, |found| format!(", version {found} is in force"));
-    let message = format!("somebody else changed `{name}` meanwhile{now}: see `governance policy diff {name}`, and apply yours again if it still holds");
+    let message = format!(
+        "somebody else changed `{name}` meanwhile{now}: see `governance policy diff {name}`, and apply yours again if it still holds"
+    );
     let error = Error::new(ErrorKind::Conflict, "policy_conflict", message);
     found.into_iter().fold(error, |error, found| error.with("found", found))
 }

@@ -6,8 +6,9 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::Policy;
+use super::conditions::{Judgement, Say};
 use super::index::List;
-use super::request::malformed;
+use super::request::{malformed, visible};
 use crate::guard::path::PathRefused;
 use crate::store::Admission;
 use crate::vocabulary::{AgentProfile, ViolationType, named};
@@ -65,10 +66,8 @@ pub(super) enum Cause {
     Resolved(Box<str>),
     /// It cannot be known now whether it may be done.
     Later(Box<str>),
-    /// Conditions forbid it, or none of them permits it.
-    Condition { by: Box<[Box<str>]>, why: Box<str> },
-    /// Conditions ask for an approval.
-    Asked(Box<[Box<str>]>),
+    /// Conditions forbid it, permit it not, or ask for an approval.
+    Judged(Arc<Judgement>),
     /// What is in force cannot be gone by.
     Closed(Box<str>),
 }
@@ -137,7 +136,7 @@ impl Decision {
                 let pattern = self.policy.pattern(*field, *list, *place).map(str::to_owned);
                 Some(Rule { profile, list: list.name(*field), pattern })
             }
-            Cause::Condition { by, .. } | Cause::Asked(by) => Some(Rule { profile, list: "conditions", pattern: by.first().map(|name| name.to_string()) }),
+            Cause::Judged(judgement) => Some(Rule { profile, list: "conditions", pattern: judgement.by.first().cloned() }),
             Cause::Unsaid(field, _) => Some(Rule { profile, list: List::Allowed.name(*field), pattern: None }),
             _ => None,
         }
@@ -169,12 +168,15 @@ impl Decision {
             }
             Cause::Path(why) => format!("the path is refused: {why}"),
             Cause::Resolved(path) => format!("allowed by the profile `{name}` at the path that it really leads to, `{path}`"),
-            Cause::Condition { by, why } if by.is_empty() => format!("the conditions of the profile `{name}` do not permit it: {why}"),
-            Cause::Condition { by, why } => {
-                let why = if why.is_empty() { String::new() } else { format!(": {why}") };
-                format!("forbidden by the condition {} of the profile `{name}`{why}", listed(by))
+            Cause::Judged(judgement) => {
+                let why = judgement.why.as_ref().map_or_else(String::new, |why| format!(": {}", visible(why)));
+                let by = listed(&judgement.by);
+                match judgement.says {
+                    _ if by.is_empty() => format!("the conditions of the profile `{name}` do not permit it{why}"),
+                    Say::StepUp => format!("needs an approval, by the condition {by} of the profile `{name}`{why}"),
+                    _ => format!("forbidden by the condition {by} of the profile `{name}`{why}"),
+                }
             }
-            Cause::Asked(by) => format!("needs an approval, by the condition {} of the profile `{name}`", listed(by)),
             Cause::Later(why) => why.to_string(),
             Cause::Closed(why) => format!("everything is denied: {why}"),
         }
@@ -241,8 +243,8 @@ impl Serialize for Decision {
     }
 }
 
-fn listed(names: &[Box<str>]) -> String {
-    names.iter().map(|name| format!("`{}`", name.escape_debug())).collect::<Vec<_>>().join(", ")
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{}`", visible(name))).collect::<Vec<_>>().join(", ")
 }
 
 /// The violation that it is to ask for what this list denies.

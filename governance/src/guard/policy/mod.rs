@@ -22,19 +22,20 @@ mod request;
 
 use std::sync::Arc;
 
-pub use conditions::{MAX_CONDITIONS, SCHEMA};
+pub use conditions::{Judgement, MAX_CONDITIONS, SCHEMA, Say};
 pub use decision::{Decision, Field, Rule, Verdict};
 pub use explain::{Explanation, Finding, Step};
 pub use facts::Facts;
 pub use pattern::MAX_PATTERN;
 pub use read::MAX_PROFILE;
 pub(in crate::guard) use request::ambiguous;
+pub(crate) use request::visible;
 pub use request::{MAX_NAME, MAX_PATH, Request};
 
 use super::canonical::digest;
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentId, AgentProfile, Constraints, GovernanceRules, Tier, ViolationType};
-use conditions::{Conditions, Judgement};
+use conditions::Conditions;
 use decision::{Cause, violation};
 use index::{Index, List};
 use pattern::{Grammar, Pattern};
@@ -94,11 +95,7 @@ impl Policy {
     pub fn decide_for(&self, request: &Request<'_>, facts: &Facts<'_>) -> Decision {
         let decision = self.by_patterns(request);
         match &self.inner.conditions {
-            Some(conditions) if decision.verdict() != Verdict::Deny => match conditions.judge(request, facts) {
-                Judgement::Permit(_) => decision,
-                Judgement::StepUp(by) => self.decision(Verdict::StepUp, Cause::Asked(by), None),
-                Judgement::Forbid { by, why, violation } => self.decision(Verdict::Deny, Cause::Condition { by, why }, violation),
-            },
+            Some(conditions) if decision.verdict() != Verdict::Deny => self.judged(decision, conditions.judge(request, facts)),
             _ => decision,
         }
     }
@@ -113,6 +110,16 @@ impl Policy {
     #[must_use]
     pub fn has_conditions(&self) -> bool {
         self.inner.conditions.is_some()
+    }
+
+    /// What the conditions leave of what the patterns allow.
+    fn judged(&self, decision: Decision, judgement: Arc<Judgement>) -> Decision {
+        let violation = judgement.violation;
+        match judgement.says {
+            Say::Permit => decision,
+            Say::StepUp => self.decision(Verdict::StepUp, Cause::Judged(judgement), None),
+            Say::Forbid => self.decision(Verdict::Deny, Cause::Judged(judgement), violation),
+        }
     }
 
     /// What the patterns alone say.
@@ -163,7 +170,17 @@ impl Policy {
     pub(in crate::guard) fn closed(name: &AgentId, tier: Tier, why: &str) -> Self {
         let (agent_version, constraints) = ("none".to_owned(), Constraints::default());
         let governance = GovernanceRules::default();
-        let profile = AgentProfile { agent_id: name.clone(), agent_version, tier, capabilities: Vec::new(), constraints, conditions: None, conditions_file: None, vault: None, governance };
+        let profile = AgentProfile {
+            agent_id: name.clone(),
+            agent_version,
+            tier,
+            capabilities: Vec::new(),
+            constraints,
+            conditions: None,
+            conditions_file: None,
+            vault: None,
+            governance,
+        };
         let hash = serde_json::to_value(&profile).map_or_else(|_| String::new(), |value| digest(&value));
         let (rules, approvals, conditions) = (std::array::from_fn(|_| Index::empty()), Index::empty(), None);
         let inner = Inner { profile, hash, rules, approvals, conditions, closed: Some(why.into()) };

@@ -1,6 +1,6 @@
 //! Profiles out of files: the shipped ones, one for each tier, and one's own.
 
-use super::Policy;
+use super::{Policy, visible};
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentProfile, Tier};
 
@@ -62,5 +62,6 @@ fn yaml(name: &str, _: &str) -> Result<AgentProfile> {
 }
 
 fn bad(name: &str, line: u64, why: &str) -> Error {
-    Error::invalid("bad_profile", format!("`{name}`, line {line}: {}", why.chars().take(300).collect::<String>()))
+    let why: String = why.chars().take(300).collect();
+    Error::invalid("bad_profile", format!("`{}`, line {line}: {}", visible(name), visible(&why)))
 }

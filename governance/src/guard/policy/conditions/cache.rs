@@ -1,7 +1,7 @@
 //! What was judged before. An answer is found by everything that it was made from.
 
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashTable;
 
@@ -17,16 +17,16 @@ const LONGEST: usize = 2_048;
 pub(super) struct Cache {
     // Seeded at random: an agent chooses its arguments, and shall not choose what collides.
     state: RandomState,
-    known: Mutex<HashTable<(Box<[u8]>, Judgement)>>,
+    known: Mutex<HashTable<(Box<[u8]>, Arc<Judgement>)>>,
 }
 
 impl Cache {
-    pub fn get(&self, key: &[u8]) -> Option<Judgement> {
+    pub fn get(&self, key: &[u8]) -> Option<Arc<Judgement>> {
         let hash = self.state.hash_one(key);
         self.lock().find(hash, |(known, _)| **known == *key).map(|(_, judgement)| judgement.clone())
     }
 
-    pub fn put(&self, key: &[u8], judgement: &Judgement) {
+    pub fn put(&self, key: &[u8], judgement: &Arc<Judgement>) {
         if key.len() > LONGEST {
             return;
         }
@@ -39,7 +39,7 @@ impl Cache {
         entry.or_insert_with(|| (key.into(), judgement.clone()));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashTable<(Box<[u8]>, Judgement)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashTable<(Box<[u8]>, Arc<Judgement>)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
+use std::sync::Arc;
 
-use cedar_policy::{Authorizer, Decision, Effect, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{Authorizer, Decision, Effect, Policy, PolicyId, PolicySet, Response, Schema, ValidationMode, Validator};
 
 use super::cache::Cache;
 use super::given::{Given, Names};
 use super::reads::Reads;
-use super::{Judgement, MAX_CONDITIONS, SCHEMA};
+use super::{Judgement, MAX_CONDITIONS, SCHEMA, Say};
 use crate::error::{Error, Result};
 use crate::guard::policy::pattern::{Grammar, Pattern};
-use crate::guard::policy::{Facts, Request};
+use crate::guard::policy::{Facts, Request, visible};
 use crate::vocabulary::{AgentProfile, ViolationType};
 
 /// The annotations that mean something. Others are refused: a misspelt one would mean nothing.
@@ -46,7 +47,7 @@ impl Conditions {
     pub fn compile(profile: &AgentProfile, text: &str) -> Result<Self> {
         let bad = |why: &str| {
             let why: String = why.chars().take(300).collect();
-            Error::invalid("bad_conditions", format!("the conditions of the profile `{}`: {}", profile.agent_id, why.escape_debug()))
+            Error::invalid("bad_conditions", format!("the conditions of the profile `{}`: {}", profile.agent_id, visible(&why)))
         };
         if text.len() > MAX_CONDITIONS {
             return Err(bad(&format!("they have {} bytes, at most {MAX_CONDITIONS} are read", text.len())));
@@ -85,24 +86,21 @@ impl Conditions {
     }
 
     /// What they say of a request that the patterns allow.
-    pub fn judge(&self, request: &Request<'_>, facts: &Facts<'_>) -> Judgement {
+    pub fn judge(&self, request: &Request<'_>, facts: &Facts<'_>) -> Arc<Judgement> {
         let given = match Given::new(request, facts, &self.reads) {
             Ok(given) => given,
-            Err(why) => return unclear(&why),
+            Err(why) => return Arc::new(unclear(&why)),
         };
+        if self.reads.the_moment() {
+            return Arc::new(self.ask(&given));
+        }
         let mut key = Vec::with_capacity(256);
-        let keeps = !self.reads.the_moment();
-        if keeps {
-            given.key(&mut key);
-            if let Some(known) = self.known.get(&key) {
-                return known;
-            }
-        }
-        let judgement = self.ask(&given);
-        if keeps {
+        given.key(&mut key);
+        self.known.get(&key).unwrap_or_else(|| {
+            let judgement = Arc::new(self.ask(&given));
             self.known.put(&key, &judgement);
-        }
-        judgement
+            judgement
+        })
     }
 
     /// Whether they ask for the time.
@@ -120,44 +118,52 @@ impl Conditions {
         if let Some(error) = hard.diagnostics().errors().next() {
             return unclear(&error.to_string());
         }
-        let mut by: Vec<_> = hard.diagnostics().reason().filter_map(|id| self.said.get(id)).collect();
-        by.sort_by(|one, other| one.name.cmp(&other.name));
+        let by = self.named(&hard);
         if hard.decision() == Decision::Deny {
-            let why = by.iter().find_map(|said| said.reason.clone());
-            let why = why.unwrap_or_else(|| if by.is_empty() { "none of them permits it".into() } else { "".into() });
+            if by.is_empty() {
+                let why = Some("none of them permits it".to_owned());
+                return Judgement { says: Say::Forbid, by: Vec::new(), why, violation: Some(ViolationType::ProcedureViolation) };
+            }
             // Whatever one of them counts as a violation is one, and the gravest counts.
             let violation = by.iter().filter_map(|said| said.violation).max_by_key(|violation| violation.severity());
-            let violation = if by.is_empty() { Some(ViolationType::ProcedureViolation) } else { violation };
-            return Judgement::Forbid { by: names(&by), why, violation };
+            return Judgement { violation, ..judgement(Say::Forbid, &by) };
         }
         if self.soft.policies().next().is_some() {
             let soft = self.authorizer.is_authorized(&asked, &self.soft, &entities);
             if let Some(error) = soft.diagnostics().errors().next() {
                 return unclear(&error.to_string());
             }
-            let mut asking: Vec<_> = soft.diagnostics().reason().filter_map(|id| self.said.get(id)).collect();
-            asking.sort_by(|one, other| one.name.cmp(&other.name));
+            let asking = self.named(&soft);
             if !asking.is_empty() {
-                return Judgement::StepUp(names(&asking));
+                return judgement(Say::StepUp, &asking);
             }
         }
-        Judgement::Permit(names(&by))
+        judgement(Say::Permit, &by)
+    }
+
+    /// What determined an answer, by name.
+    fn named(&self, response: &Response) -> Vec<&Said> {
+        let mut by: Vec<_> = response.diagnostics().reason().filter_map(|id| self.said.get(id)).collect();
+        by.sort_by(|one, other| one.name.cmp(&other.name));
+        by
     }
 }
 
-fn names(of: &[&Said]) -> Box<[Box<str>]> {
-    of.iter().map(|said| said.name.clone()).collect()
+fn judgement(says: Say, by: &[&Said]) -> Judgement {
+    let why = by.iter().find_map(|said| said.reason.as_deref().map(str::to_owned));
+    Judgement { says, by: by.iter().map(|said| said.name.to_string()).collect(), why, violation: None }
 }
 
 /// What cannot be judged is denied, and held against nobody.
 fn unclear(why: &str) -> Judgement {
-    Judgement::Forbid { by: Box::default(), why: why.chars().take(300).collect::<String>().into(), violation: None }
+    Judgement { says: Say::Forbid, by: Vec::new(), why: Some(why.chars().take(300).collect()), violation: None }
 }
 
 /// The annotations of a policy.
 fn said(policy: &Policy) -> std::result::Result<Said, String> {
     let place = policy.id().to_string();
-    let place = place.strip_prefix("policy").and_then(|number| number.parse::<usize>().ok()).map_or(place, |number| format!("#{}", number + 1));
+    let place =
+        place.strip_prefix("policy").and_then(|number| number.parse::<usize>().ok()).map_or(place, |number| format!("#{}", number + 1));
     let name: Box<str> = policy.annotation("id").unwrap_or(&place).into();
     if let Some((unknown, _)) = policy.annotations().find(|(name, _)| !ANNOTATIONS.contains(name)) {
         return Err(format!("`{name}`: `@{unknown}` means nothing: there are @id, @decision, @reason, @violation"));
@@ -166,7 +172,9 @@ fn said(policy: &Policy) -> std::result::Result<Said, String> {
     match policy.annotation("decision") {
         None => {}
         Some("step_up") if forbids => {}
-        Some("step_up") => return Err(format!("`{name}`: @decision(\"step_up\") stands on what is forbidden: it then needs an approval instead")),
+        Some("step_up") => {
+            return Err(format!("`{name}`: @decision(\"step_up\") stands on what is forbidden: it then needs an approval instead"));
+        }
         Some(other) => return Err(format!("`{name}`: @decision is \"step_up\", not `{other}`")),
     }
     let violation = match policy.annotation("violation") {
@@ -193,7 +201,11 @@ fn check(profile: &AgentProfile, policies: &PolicySet) -> std::result::Result<()
         }
     }
     for action in actions {
-        let _ = writeln!(schema, "action {} appliesTo {{ principal: Agent, resource: Resource, context: Call }};", serde_json::Value::from(action));
+        let _ = writeln!(
+            schema,
+            "action {} appliesTo {{ principal: Agent, resource: Resource, context: Call }};",
+            serde_json::Value::from(action)
+        );
     }
     let (schema, _) = Schema::from_cedarschema_str(&schema).map_err(|error| error.to_string())?;
     let result = Validator::new(schema).validate(policies, ValidationMode::Strict);

@@ -41,7 +41,9 @@ fn told(decision: &Decision) -> (Verdict, String) {
 fn office_hours_hold_for_production_and_for_nothing_else() {
     let policy = compile(OFFICE).unwrap();
     let id = agent();
-    let ask = |target, day, hour| told(&policy.decide_for(&Request::new("write_file").on(target), &Facts::of(&id, Tier::T2).at(moment(day, hour))));
+    let ask = |target, day, hour| {
+        told(&policy.decide_for(&Request::new("write_file").on(target), &Facts::of(&id, Tier::T2).at(moment(day, hour))))
+    };
     // The patterns alone ask for an approval there; the conditions take nothing of that away.
     assert_eq!(ask("prod-db", 20, 9).0, Verdict::StepUp);
     for (day, hour) in [(20, 8), (20, 17), (21, 12), (22, 12)] {
@@ -186,7 +188,8 @@ impl Test {
         match self {
             Self::TierAtLeast(tier) => call.tier as i64 >= *tier,
             Self::Role(role) => call.role == Some(*role),
-            Self::Pipeline(name) => call.pipeline == Some(*name),
+            // Of whom nobody says where it is, the text is empty.
+            Self::Pipeline(name) => call.pipeline.unwrap_or_default() == *name,
             Self::TargetBegins(text) => call.target.is_some_and(|target| target.starts_with(text)),
             Self::HasPath => call.path,
             Self::Action(name) => call.action == *name,
@@ -194,7 +197,7 @@ impl Test {
             Self::DecimalBelow(most) => call.x.as_ref().and_then(Value::as_f64).is_some_and(|x| x < *most as f64),
             Self::Text(text) => call.x.as_ref().and_then(Value::as_str) == Some(text),
             Self::Flag => call.x == Some(json!(true)),
-            Self::HourBelow(hour) => (call.now.0 / 3_600_000 % 24) as i64 * 1 < *hour,
+            Self::HourBelow(hour) => i64::try_from(call.now.0 / 3_600_000 % 24).unwrap() < *hour,
             // The first of November 2026 is a Sunday.
             Self::Weekend => matches!((call.now.0 - moment(1, 0).0) / 86_400_000 % 7, 0 | 6),
             Self::Risky => call.risky,
@@ -240,7 +243,9 @@ impl Condition {
     }
 
     fn holds(&self, call: &Call) -> bool {
-        self.action.is_none_or(|name| name == call.action) && self.when.holds(call) && !self.unless.as_ref().is_some_and(|test| test.holds(call))
+        self.action.is_none_or(|name| name == call.action)
+            && self.when.holds(call)
+            && !self.unless.as_ref().is_some_and(|test| test.holds(call))
     }
 }
 
@@ -272,7 +277,8 @@ fn reference(conditions: &[Condition], by_patterns: Verdict, call: &Call) -> Ver
     };
     let unreadable = call.x.as_ref().is_some_and(|x| !kinds.is_empty() && !kinds.iter().any(|kind| is_a(x, kind)));
     let permitted = conditions.iter().any(|condition| !condition.forbids && condition.holds(call));
-    let forbidden = |soft: bool| conditions.iter().any(|condition| condition.forbids && condition.steps_up == soft && condition.holds(call));
+    let forbidden =
+        |soft: bool| conditions.iter().any(|condition| condition.forbids && condition.steps_up == soft && condition.holds(call));
     match by_patterns {
         Verdict::Deny => Verdict::Deny,
         _ if unreadable || !permitted || forbidden(false) => Verdict::Deny,
@@ -310,7 +316,12 @@ fn conditions() -> impl Strategy<Value = Vec<Condition>> {
     let action = proptest::option::of(select(vec!["write_file", "buy", "terraform_plan"]));
     let condition = (any::<bool>(), any::<bool>(), action, tests(), proptest::option::of(tests()));
     let condition = condition.prop_map(|(forbids, steps_up, action, when, unless)| Condition { forbids, steps_up, action, when, unless });
-    proptest::collection::vec(condition, 1..6)
+    // Where nothing is permitted there is nothing to decide, and the text is refused.
+    let permit = |mut conditions: Vec<Condition>| {
+        conditions[0].forbids = false;
+        conditions
+    };
+    proptest::collection::vec(condition, 1..6).prop_map(permit)
 }
 
 fn calls() -> impl Strategy<Value = Call> {
@@ -329,23 +340,19 @@ fn calls() -> impl Strategy<Value = Call> {
         Some(json!([100])),
         Some(json!({"y": 1})),
     ];
-    let who = (select(Tier::ALL.to_vec()), proptest::option::of(select(AgentRole::ALL.to_vec())), select(vec![None, Some("pipe-1"), Some("pipe-2")]));
+    let who = (
+        select(Tier::ALL.to_vec()),
+        proptest::option::of(select(AgentRole::ALL.to_vec())),
+        select(vec![None, Some("pipe-1"), Some("pipe-2")]),
+    );
     let what = (
         select(vec!["write_file", "buy", "terraform_plan", "unheard_of"]),
         select(vec![None, Some("prod-1"), Some("sandbox-1"), Some("vault-1")]),
         any::<bool>(),
         select(x),
     );
-    (who, what, 1..30_u64, 0..24_u64, any::<bool>()).prop_map(|((tier, role, pipeline), (action, target, path, x), day, hour, risky)| Call {
-        tier,
-        role,
-        pipeline,
-        action,
-        target,
-        path,
-        x,
-        now: moment(day, hour),
-        risky,
+    (who, what, 1..30_u64, 0..24_u64, any::<bool>()).prop_map(|((tier, role, pipeline), (action, target, path, x), day, hour, risky)| {
+        Call { tier, role, pipeline, action, target, path, x, now: moment(day, hour), risky }
     })
 }
 
@@ -365,7 +372,6 @@ proptest! {
     #[test]
     fn conditions_decide_as_the_simplest_evaluator_does(conditions in conditions(), calls in proptest::collection::vec(calls(), 1..12)) {
         let text: String = conditions.iter().map(Condition::cedar).collect();
-        prop_assume!(conditions.iter().any(|condition| !condition.forbids));
         let policy = compile(&text).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
         for call in calls.iter().chain(&calls).chain(calls.iter().rev()) {
             let request = Request { action: call.action, target: call.target, path: call.path.then_some("a/b") };

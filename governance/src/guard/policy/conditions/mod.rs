@@ -34,23 +34,39 @@ pub(super) use compile::Conditions;
 #[cfg(not(feature = "cedar"))]
 pub(super) use without::Conditions;
 
-use crate::vocabulary::ViolationType;
+use serde::Serialize;
+
+use crate::vocabulary::{ViolationType, named};
 
 /// The schema that conditions are checked against, without a profile's own actions.
 pub const SCHEMA: &str = include_str!("schema.cedarschema");
 /// The largest conditions that are read, in bytes.
 pub const MAX_CONDITIONS: usize = 128 << 10;
 
-/// What conditions say of a request that the patterns allow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[cfg_attr(not(feature = "cedar"), expect(dead_code, reason = "said by Cedar"))]
-pub(super) enum Judgement {
-    /// They have nothing against it: which of them permit it.
-    Permit(Box<[Box<str>]>),
-    /// A person decides: which of them ask for that.
-    StepUp(Box<[Box<str>]>),
-    /// They forbid it: which of them, where one does.
-    Forbid { by: Box<[Box<str>]>, why: Box<str>, violation: Option<ViolationType> },
+named! {
+    /// What conditions say of a request that the patterns allow.
+    pub enum Say {
+        /// They have nothing against it.
+        Permit = "permit",
+        /// A person decides.
+        StepUp = "step_up",
+        /// They forbid it, or none of them permits it.
+        Forbid = "forbid",
+    }
+}
+
+/// What conditions say of a request that the patterns allow, and which of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judgement {
+    /// What.
+    pub says: Say,
+    /// The conditions that determined it, by their `@id` or their place; none where it was not permitted, or could not be judged.
+    pub by: Vec<String>,
+    /// Why, in the conditions' own words or in ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    #[serde(skip)]
+    pub(super) violation: Option<ViolationType>,
 }
 
 #[cfg(all(test, feature = "cedar"))]
