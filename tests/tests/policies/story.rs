@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use governance::vocabulary::PipelineId;
 use governance::{Config, Governance};
-use governance_tests::program::{Living, User};
+use governance_tests::program::{Living, PATIENCE, User};
 use governance_tests::servers::{Product, Server};
 use governance_tests::task::Task;
+use serde_json::Value;
 
 /// Within this a change is seen in every process.
 const D: Duration = Duration::from_secs(1);
@@ -50,6 +51,25 @@ fn agent(user: &User) -> (Living, std::process::ChildStdin) {
     (living, input)
 }
 
+/// The alert that tells of what was refused.
+fn alert(user: &User) -> Value {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let governance = Governance::visit(user.config()).await.unwrap();
+        let store = governance.store();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let alerts = store.list(store.keys().alerts_queue(), 100).await.unwrap();
+            let mut alerts = alerts.iter().map(|alert| serde_json::from_slice::<Value>(alert).unwrap());
+            if let Some(found) = alerts.find(|alert| alert["type"] == "policy_refused") {
+                return found;
+            }
+            assert!(Instant::now() < end, "no alert in time");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+}
+
 fn tell(user: User) {
     user.object(&["stop", "--lift"]);
     let (mut agent, input) = agent(&user);
@@ -84,12 +104,25 @@ fn tell(user: User) {
     let back = user.object(&["policy", "rollback", "alpha", "--to", "2"]);
     assert!(agent.line().unwrap().contains("allow"));
     assert_eq!(back["version"], 5);
+    // A directory that another process watches: what is good comes into force, what is not changes nothing and is an alert.
+    let folder = user.path("policies");
+    std::fs::create_dir(&folder).unwrap();
+    let watching = user.start(&["policy", "watch", folder.to_str().unwrap()]);
+    std::fs::write(folder.join("alpha.yaml"), profile("5", "localhost")).unwrap();
+    let denied = agent.line().unwrap();
+    assert!(denied.contains("deny"), "{denied}");
+    std::fs::write(folder.join("alpha.yaml"), profile("6", "'sandbox-[ab]'")).unwrap();
+    assert_eq!(alert(&user)["data"]["file"], "alpha.yaml");
+    let held = user.object(&["policy", "show", "alpha"]);
+    assert_eq!((&held["version"], denied.ends_with(held["hash"].as_str().unwrap())), (&6.into(), true));
+    watching.interrupt();
+    assert_eq!(watching.end().calm().code, Some(0));
     let calls = |line: &str| line.split(' ').next().unwrap().parse::<u64>().unwrap();
     drop(input);
     let called = agent.until("called");
     assert!(called.strip_prefix("called ").unwrap().parse::<u64>().unwrap() > calls(&allowed), "its work went on: {called}");
     let history = user.objects(&["policy", "history", "alpha"]);
-    assert_eq!(history.iter().map(|version| version["version"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(history.iter().map(|version| version["version"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
     assert_eq!(user.verified()["intact"], true);
 }
 

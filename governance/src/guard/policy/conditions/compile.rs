@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use cedar_policy::{Authorizer, Decision, Effect, Policy, PolicyId, PolicySet, Response, Schema, ValidationMode, Validator};
 
+use super::bounds::bounded;
 use super::cache::Cache;
 use super::given::{Given, Names};
 use super::reads::Reads;
@@ -15,6 +16,8 @@ use crate::guard::policy::pattern::{Grammar, Pattern};
 use crate::guard::policy::{Facts, Request, visible};
 use crate::vocabulary::{AgentProfile, ViolationType};
 
+/// The stack that a text is compiled on, in bytes: enough for whatever the bounds leave.
+const STACK: usize = 64 << 20;
 /// The annotations that mean something. Others are refused: a misspelt one would mean nothing.
 const ANNOTATIONS: [&str; 4] = ["id", "decision", "reason", "violation"];
 
@@ -45,6 +48,17 @@ struct Said {
 impl Conditions {
     /// Reads, checks and compiles. Refuses what could mean something else than it seems to.
     pub fn compile(profile: &AgentProfile, text: &str) -> Result<Self> {
+        // On a stack of its own: how much of one is left here nobody knows.
+        let work = std::thread::Builder::new().name("governance-conditions".into()).stack_size(STACK);
+        let failed = |_| Error::internal("the conditions could not be compiled");
+        std::thread::scope(|scope| {
+            let work = work.spawn_scoped(scope, || Self::compiled(profile, text));
+            let work = work.map_err(|error| Error::unavailable("no_thread", "no thread can be started").because(error))?;
+            work.join().map_err(failed)?
+        })
+    }
+
+    fn compiled(profile: &AgentProfile, text: &str) -> Result<Self> {
         let bad = |why: &str| {
             let why: String = why.chars().take(300).collect();
             Error::invalid("bad_conditions", format!("the conditions of the profile `{}`: {}", profile.agent_id, visible(&why)))
@@ -52,6 +66,7 @@ impl Conditions {
         if text.len() > MAX_CONDITIONS {
             return Err(bad(&format!("they have {} bytes, at most {MAX_CONDITIONS} are read", text.len())));
         }
+        bounded(text).map_err(|why| bad(&why))?;
         let policies: PolicySet = text.parse().map_err(|error: cedar_policy::ParseErrors| bad(&located(text, &error)))?;
         if policies.num_of_templates() > 0 {
             return Err(bad("templates, with `?principal` or `?resource`, are not filled in by anybody"));

@@ -17,6 +17,8 @@
 //! ```
 
 #[cfg(feature = "cedar")]
+mod bounds;
+#[cfg(feature = "cedar")]
 mod cache;
 #[cfg(feature = "cedar")]
 mod compile;

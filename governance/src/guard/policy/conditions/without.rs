@@ -26,3 +26,15 @@ impl Conditions {
         match *self {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::guard::policy::Policy;
+
+    #[test]
+    fn a_profile_with_conditions_is_refused_and_never_decides_without_them() {
+        let profile = r#"{"agent_id":"a","agent_version":"1","tier":"T1","constraints":{"allowed_actions":["*"]},"conditions":"forbid (principal, action, resource);"}"#;
+        let refused = Policy::read("a", profile).unwrap_err();
+        assert!(refused.code() == "no_cedar" && refused.to_string().contains("feature `cedar`"), "{refused}");
+    }
+}
