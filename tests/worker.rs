@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use governance::coordination::{Blackboard, CaretakerStatus, Written};
 use governance::guard::limits::{Asked, Limits};
+use governance::guard::policy::Request;
 use governance::guard::{Admissions, Breaker, CircuitLimits, Heartbeat, Pass, Recorder, Role, Spend, Triggers, Unit};
 use governance::ledger::{Action, Durability, Ledger, OutcomeResult};
 use governance::store::{Actor, Store};
 use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Section, TaskId, Tier, UseLimits};
-use governance::{Config, ErrorBudget, ErrorKind, Governance};
+use governance::{Config, ErrorBudget, ErrorKind, Governance, Joining};
 use governance_tests::task::Task;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -29,6 +30,7 @@ async fn main() {
         Some("spawn") => spawn(&store, &task).await,
         Some("keep") => keep(&store, &task).await,
         Some("agent") => agent(&store, &task).await,
+        Some("govern") => govern(&store, &task).await,
         role => panic!("no such role: {role:?}"),
     }
 }
@@ -247,4 +249,27 @@ async fn agent(store: &Store, task: &Task) {
     }
     tell!("lives");
     line();
+}
+
+/// Asks for one thing over and over as an agent that joined; tells each time that the answer is another one than before, and how many calls were made.
+async fn govern(_: &Store, task: &Task) {
+    let config = Config { home: task.home.clone(), store: Some(task.store.clone()), ..Config::default() };
+    let governance = Governance::open(config).await.unwrap();
+    let pipeline = task.actor.pipeline.clone().unwrap();
+    let alpha = governance.agent("alpha", &pipeline, Joining { tier: Some(Tier::T1), ..Joining::default() }).await.unwrap();
+    let stop = tokio::task::spawn_blocking(line);
+    let (mut calls, mut before) = (0_u64, String::new());
+    while !stop.is_finished() {
+        // Asked for without being called: a denial would be held against the agent.
+        let decision = alpha.desk().guard().decide(&Request::new("write_file").on("sandbox-1")).await.unwrap();
+        calls += 1;
+        let now = format!("{} {}", decision.verdict(), decision.policy_hash());
+        if now != before {
+            tell!("{calls} {now}");
+            before = now;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tell!("called {calls}");
+    governance.close().await.unwrap();
 }

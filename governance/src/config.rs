@@ -2,6 +2,7 @@
 
 mod agents;
 mod limits;
+mod policies;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::guard::policies::REFRESH;
 use crate::ledger::Durability;
 use crate::llm::{Mode, ModelSettings};
 use crate::orchestrator::{DEFAULT_TIMEOUT, Grants, Limits, RunLimits};
@@ -51,6 +53,10 @@ pub struct Config {
     pub use_limits: RunLimits,
     /// What runs its agents, where that is not built in.
     pub agents: BTreeMap<AgentRole, AgentSettings>,
+    /// A directory of profiles that is watched: what is changed there comes into force.
+    pub policies: Option<PathBuf>,
+    /// How often policies are looked at where nothing tells of a change.
+    pub policy_refresh: Duration,
 }
 
 impl Default for Config {
@@ -68,6 +74,8 @@ impl Default for Config {
             grants: Grants::default(),
             use_limits: RunLimits::default(),
             agents: BTreeMap::new(),
+            policies: None,
+            policy_refresh: REFRESH,
         }
     }
 }
@@ -96,6 +104,8 @@ struct File {
     dollars_per_agent: Option<f64>,
     limits: RunLimits,
     agents: BTreeMap<AgentRole, AgentSettings>,
+    policies: Option<PathBuf>,
+    policy_refresh_seconds: Option<u64>,
 }
 
 /// What a command line says; everything else is looked up.
@@ -121,6 +131,8 @@ pub struct Flags {
     pub base_url: Option<String>,
     /// `--call-timeout`.
     pub call_timeout: Option<Duration>,
+    /// `--policies`.
+    pub policies: Option<PathBuf>,
 }
 
 impl Config {
@@ -147,6 +159,7 @@ impl Config {
         let mode = flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode);
         let grants = limits::grants(&set, &file, mode)?;
         let retention = limits::retention(&set, &file)?;
+        let policy_refresh = policies::refresh(&set, &file)?;
         let model = ModelSettings {
             mode,
             model: flags.model.or_else(|| set("OPENROUTER_MODEL")).or(file.model).unwrap_or(default.model.model),
@@ -158,6 +171,8 @@ impl Config {
             return Err(Error::invalid("bad_value", format!("a call of the model may take 1 to {} seconds", MAX_CALL.as_secs())));
         }
         Ok(Self {
+            policies: flags.policies.or_else(|| set("GOVERNANCE_POLICIES").map(PathBuf::from)).or_else(|| file.policies.clone()),
+            policy_refresh,
             limits,
             grants,
             use_limits: file.limits,

@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Retention, Sequencing};
 use crate::guard::health::Seen;
 use crate::guard::limits::ScopeLimits;
+use crate::guard::policies::{self, Directory, Policies};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine, Standing};
 use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
@@ -54,10 +55,12 @@ struct Inner {
     store: Store,
     ledger: Ledger,
     recorder: Recorder,
+    policies: Policies,
     keeper: String,
     caretaker: Mutex<Option<Caretaker>>,
     // How the parts were when they were looked at last.
     seen: Mutex<Seen>,
+    directory: Mutex<Option<Directory>>,
 }
 
 impl Governance {
@@ -92,7 +95,8 @@ impl Governance {
             governance.recorder().intent(governance.store(), crate::ledger::Action::Recover, None, None, &governance.inner.store_url)?;
         // Before anybody is let in: a stop that the store has lost is in force, and who was revoked is known to be.
         let standing = Standing::of(governance.ledger()).await?;
-        let again = standing.commits(governance.store(), witness.generation().await?).await?;
+        let mut again = standing.commits(governance.store(), witness.generation().await?).await?;
+        again.extend(policies::lost(governance.ledger(), governance.store()).await?);
         let generation = governance.store().recover_with(again).await?;
         governance.ledger().recovered(governance.store_name(), generation).await?;
         governance.recorder().outcome(&recorded, crate::ledger::OutcomeResult::Ok, &serde_json::json!({"generation": generation}))?;
@@ -116,15 +120,17 @@ impl Governance {
         Ok(Self {
             inner: Arc::new(Inner {
                 address: Address { store_url, home: config.home.clone() },
-                config,
                 store_url: url.to_string(),
                 store_name,
+                policies: Policies::new(&store, &recorder).refreshed_every(config.policy_refresh),
+                config,
                 store,
                 ledger,
                 recorder,
                 keeper,
                 caretaker,
                 seen: Mutex::default(),
+                directory: Mutex::new(None),
             }),
         })
     }
@@ -132,6 +138,7 @@ impl Governance {
     async fn keep_house(&self) {
         let den = Den::new(self.ledger().home(), self.store().keys().prefix());
         *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, self.chores(), Some(den)));
+        *self.inner.directory.lock().await = self.config().policies.as_deref().map(|folder| self.policies().watch(folder));
     }
 
     fn chores(&self) -> Vec<Arc<dyn Chore>> {
@@ -228,6 +235,12 @@ impl Governance {
         RevocationEngine::open(self.store()).recorded(self.recorder())
     }
 
+    /// Which profiles are in force, and changing them.
+    #[must_use]
+    pub fn policies(&self) -> &Policies {
+        &self.inner.policies
+    }
+
     /// Beginning pipelines and agents.
     #[must_use]
     pub fn admissions(&self) -> Admissions {
@@ -238,7 +251,7 @@ impl Governance {
     #[must_use]
     pub fn orchestrator(&self) -> Orchestrator {
         let (store, ledger, recorder) = (self.store().clone(), self.ledger().clone(), self.recorder().clone());
-        Orchestrator::new(Parts { store, ledger, recorder, address: self.inner.address.clone() })
+        Orchestrator::new(Parts { store, ledger, recorder, policies: self.policies().clone(), address: self.inner.address.clone() })
     }
 
     /// Waits until everything that is written, also by processes that died, is in the record. False if it was not in time.
@@ -259,6 +272,9 @@ impl Governance {
 
     /// Lets the next process keep house, and closes the ledger. What is not in the record yet waits for whoever keeps house next.
     pub async fn close(&self) -> Result<()> {
+        if let Some(directory) = self.inner.directory.lock().await.take() {
+            directory.close().await;
+        }
         if let Some(caretaker) = self.inner.caretaker.lock().await.take() {
             // Whoever keeps house next waits for the lease at most; a store that is down is not waited for.
             caretaker.stop(&self.store().within(LEAVE), &self.inner.keeper).await;

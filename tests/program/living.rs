@@ -49,6 +49,14 @@ impl Living {
         living
     }
 
+    /// Starts a command, and hands out what it reads from: closed when that is dropped.
+    pub fn led(mut command: Command) -> (Self, std::process::ChildStdin) {
+        command.stdin(Stdio::piped());
+        let mut living = Self::spawn(command);
+        let input = living.child.stdin.take().unwrap();
+        (living, input)
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()

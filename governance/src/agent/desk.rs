@@ -9,8 +9,9 @@ use super::GovernedModel;
 use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::Limits;
+use crate::guard::policies::Policies;
 use crate::guard::policy::Policy;
-use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Triggers};
+use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Role, Triggers};
 use crate::ledger::Action;
 use crate::llm::Model;
 use crate::store::{Actor, Store};
@@ -50,18 +51,19 @@ impl Desk {
         failures.retain(|entry| entry.name.as_str().starts_with(FAILURE));
         let budget = ErrorBudget::open(store, &actor).recorded(recorder);
         let role = state.field("role").parse()?;
-        let policy = Policy::shipped(state.field("tier").parse()?)?;
+        let tier = state.field("tier").parse()?;
+        let policy = Policy::shipped(tier)?;
         let limits = Limits::open(store, &actor, recorder, policy.profile().governance.limits, &Triggers::default());
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).limited(limits.clone()),
             guard: {
                 let breaker = policy.profile().governance.breaker;
-                let guard = Guard::open(store, &actor, recorder, policy).limited(limits.clone());
+                let guard = Guard::open(store, &actor, recorder, policy).as_a(Role { role, tier }).limited(limits.clone());
                 breaker.into_iter().fold(guard, Guard::breaking)
             },
             limits,
             role,
-            tier: state.field("tier").parse()?,
+            tier,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
             tries: 1 + failures.len(),
             board,
@@ -129,7 +131,7 @@ impl Desk {
         self
     }
 
-    /// What stands between this agent and its tools: by the shipped profile of its tier, unless it was given another.
+    /// What stands between this agent and its tools: by what is in force for its profile, else the shipped profile of its tier, unless it was given another.
     #[must_use]
     pub fn guard(&self) -> &Guard {
         &self.guard
@@ -146,6 +148,12 @@ impl Desk {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The same desk, with a guard that decides by what is in force for this agent, also when that changes.
+    pub async fn following(self, policies: &Policies) -> Result<Self> {
+        let source = policies.source(&self.actor.id, self.tier).await?;
+        Ok(self.with_guard(|guard| guard.with_policy(source)))
     }
 
     /// The blackboard.

@@ -18,7 +18,7 @@ use crate::llm::Mode;
 pub use end::{Revoke, Stop};
 pub use health::Health;
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun, Whose};
-pub use policy::{Explain, Policy};
+pub use policy::{Change, Explain, Policy};
 pub use record::{Checkpoint, Export, Format, Ledger, Retain, Store};
 pub use setup::{Completions, Configuration, Manual};
 
@@ -32,7 +32,8 @@ Exit codes:
 Output: answers on standard output, errors and notes on standard error. With --json everything is one JSON object a line, an error
 as {\"error\": {kind, code, message, details}}.
 
-Configuration: flags first, then the environment (GOVERNANCE_HOME, GOVERNANCE_STORE, GOVERNANCE_DURABILITY, AUTO_ORCHESTRATE,
+Configuration: flags first, then the environment (GOVERNANCE_HOME, GOVERNANCE_STORE, GOVERNANCE_DURABILITY, GOVERNANCE_POLICIES,
+GUVNOR_POLICY_REFRESH_INTERVAL, AUTO_ORCHESTRATE,
 ORCHESTRATION_TIMEOUT, GUVNOR_AUDIT_RETENTION_DAYS, GOVERNANCE_MODE, OPENROUTER_MODEL, OPENROUTER_BASE_URL, GOVERNANCE_CALL_TIMEOUT; the model's key only there:
 OPENROUTER_API_KEY), then config.toml in the home directory. `governance config show` says which of them holds.
 
@@ -58,6 +59,9 @@ pub struct Args {
     /// What an acknowledged record survives: the death of the process, or of the machine
     #[arg(long, global = true, value_name = "process|disk", help_heading = "Common options")]
     durability: Option<Durability>,
+    /// A directory of profiles: a change there comes into force [default: none, or GOVERNANCE_POLICIES]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
+    policies: Option<PathBuf>,
     /// Print JSON, one object a line
     #[arg(long, global = true, help_heading = "Common options")]
     pub json: bool,
@@ -65,7 +69,8 @@ pub struct Args {
 
 impl Args {
     pub fn flags(&self) -> Flags {
-        let common = Flags { home: self.home.clone(), store: self.store.clone(), durability: self.durability, ..Flags::default() };
+        let (home, store, policies) = (self.home.clone(), self.store.clone(), self.policies.clone());
+        let common = Flags { home, store, durability: self.durability, policies, ..Flags::default() };
         let (how, auto_orchestrate, quorum) = match &self.command {
             Command::Run(run) => (&run.how, run.auto_orchestrate, run.quorum),
             Command::Pipeline { command: Pipeline::Continue { how, .. } | Pipeline::Fallback { how, .. } } => (how, None, None),

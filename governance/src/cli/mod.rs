@@ -15,6 +15,7 @@ mod health;
 mod ledger;
 mod logs;
 mod pipeline;
+mod policies;
 mod policy;
 mod polyglot;
 mod printer;
@@ -107,7 +108,6 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Completions(shell) => return reference::completions(shell, printer),
         Command::Man(manual) => return reference::manual(manual, printer),
         Command::Config { command } => return config::config(&args.flags(), command, printer),
-        Command::Policy { command } => return policy::policy(command, printer),
         _ => {}
     }
     let config = Config::load(args.flags(), |name| std::env::var(name).ok())?;
@@ -122,10 +122,9 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,
         Command::Health(args) => health::health(config, args, printer).await,
+        Command::Policy { command } => policy::policy(config, command, printer).await,
         Command::Store { command } => store::store(config, command, printer).await,
-        Command::Agent | Command::Completions(_) | Command::Man(_) | Command::Config { .. } | Command::Policy { .. } => {
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Agent | Command::Completions(_) | Command::Man(_) | Command::Config { .. } => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -142,7 +141,12 @@ async fn existing(config: Config) -> Result<Governance> {
             format!("there is nothing in `{}` yet: run `governance run \"…\"` first, or name another --home", config.home.display());
         return Err(Error::new(ErrorKind::NotFound, "no_home", message));
     }
-    Governance::open(config).await
+    Governance::open(passing(config)).await
+}
+
+/// The same for a command that soon ends: it leaves a directory of policies to those that stay.
+fn passing(config: Config) -> Config {
+    Config { policies: None, ..config }
 }
 
 /// The runs of the tenant, oldest first, with their states.

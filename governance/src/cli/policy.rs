@@ -1,29 +1,38 @@
-//! `governance policy`. Reads files only, neither the store nor the ledger.
+//! `governance policy`: checking and explaining, which reads files only, neither the store nor the ledger.
 
-use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::args::{Explain, Policy as Command};
+use super::policies;
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN};
+use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::policy::{Decision, Finding, MAX_PROFILE, Policy, Request, Step, Verdict};
-use crate::vocabulary::Tier;
+use crate::guard::policies::{MAX_LIVE, Text, profiles};
+use crate::guard::policy::{Decision, Facts, Finding, Judgement, Policy, Request, SCHEMA, Say, Step, Verdict, visible};
+use crate::vocabulary::{AgentId, Ports, Tier};
 
-pub fn policy(command: &Command, printer: &Printer) -> Result<ExitCode> {
+pub async fn policy(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
     match command {
         Command::Check { files } => {
-            files.iter().try_for_each(|file| check(file, printer))?;
+            for file in &files {
+                profiles(file)?.iter().try_for_each(|(name, text)| check(name, text, printer))?;
+            }
             Ok(ExitCode::SUCCESS)
         }
-        Command::Explain(asked) => explain(asked, printer),
+        Command::Schema => {
+            printer.either(&json!({"schema": SCHEMA}), || SCHEMA.trim_end().to_owned())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Explain(asked) => explain(&asked, printer),
+        in_force => policies::policies(config, in_force, printer).await,
     }
 }
 
-fn check(file: &Path, printer: &Printer) -> Result<()> {
-    let policy = read(file)?;
+fn check(file: &str, text: &Text, printer: &Printer) -> Result<()> {
+    let policy = text.policy(file)?;
     let profile = policy.profile();
     let said = &profile.constraints;
     let counts = [
@@ -35,35 +44,76 @@ fn check(file: &Path, printer: &Printer) -> Result<()> {
         ("allowed_paths", said.allowed_paths.len()),
         ("forbidden_paths", said.forbidden_paths.len()),
     ];
+    let warnings = warnings(text, &policy);
     let told = json!({
         "file": file, "profile": profile.agent_id, "version": profile.agent_version, "tier": profile.tier, "hash": policy.hash(),
         "patterns": serde_json::Map::from_iter(counts.map(|(name, count)| (name.to_owned(), count.into()))),
+        "conditions": policy.has_conditions(), "warnings": warnings,
     });
     printer.either(&told, || {
-        let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>();
+        let counts = counts.iter().filter(|(_, count)| *count > 0).map(|(name, count)| format!("{count} {name}"));
+        let counts = counts.chain(policy.has_conditions().then(|| "conditions".to_owned())).collect::<Vec<_>>();
         let holds = if counts.is_empty() { "it allows nothing".to_owned() } else { counts.join(", ") };
-        let (name, tier, version) = (&profile.agent_id, profile.tier, &profile.agent_version);
-        format!("{GOOD}good{GOOD:#}  {BOLD}{name}{BOLD:#} {version}, {tier}: {holds}\n      {DIM}{}{DIM:#}", policy.hash())
+        let (name, tier, version) = (&profile.agent_id, profile.tier, profile.agent_version.escape_debug());
+        let warned: String = warnings.iter().map(|warning| format!("\n      {WARN}warning{WARN:#}: {warning}")).collect();
+        format!("{GOOD}good{GOOD:#}  {BOLD}{name}{BOLD:#} {version}, {tier}: {holds}\n      {DIM}{}{DIM:#}{warned}", policy.hash())
     })
+}
+
+/// What is accepted, and may not have been meant.
+fn warnings(text: &Text, policy: &Policy) -> Vec<String> {
+    let said = &policy.profile().constraints;
+    let all = |patterns: &[String], all: &str| patterns.iter().any(|pattern| pattern == all);
+    let mut warnings = Vec::new();
+    if all(&said.allowed_actions, "*") {
+        let on = if all(&said.allowed_targets, "*") { " on every target" } else { "" };
+        warnings.push(format!("it allows every action{on} that it does not forbid, also those that come into being later: prefer a list"));
+    }
+    if said.allowed_actions.is_empty() {
+        warnings.push("it allows no action, so nothing at all".to_owned());
+    }
+    if text.size() > MAX_LIVE {
+        warnings.push(format!("it has {} bytes: at most {MAX_LIVE} can be in force", text.size()));
+    }
+    warnings
 }
 
 fn explain(asked: &Explain, printer: &Printer) -> Result<ExitCode> {
     let tier = Tier::ALL.iter().find(|tier| tier.as_str().eq_ignore_ascii_case(&asked.profile) || tier.rules().policy == asked.profile);
     let policy = tier.map_or_else(|| read(Path::new(&asked.profile)), |tier| Policy::shipped(*tier))?;
     let request = Request { action: &asked.action, target: asked.target.as_deref(), path: asked.path.as_deref() };
-    let explained = policy.explain(&request);
+    let agent = AgentId::new(asked.agent.clone().unwrap_or_else(|| format!("{}-asked", policy.profile().agent_id)))?;
+    let arguments: Value =
+        asked.argument.iter().map(|argument| (argument.name.clone(), argument.value.clone())).collect::<Map<_, _>>().into();
+    let risks: Vec<&str> = asked.risk.iter().map(String::as_str).collect();
+    let mut facts = Facts::of(&agent, asked.tier.unwrap_or(policy.profile().tier)).with(&arguments).risking(&risks);
+    facts.role = asked.role;
+    facts.now = Some(asked.at.unwrap_or_else(|| Ports::default().clock.now()));
+    let explained = policy.explain_for(&request, &facts);
     let decision = &explained.decision;
     if printer.json {
-        let (profile, hash) = (&policy.profile().agent_id, policy.hash());
-        printer.object(
-            &json!({"profile": profile, "policy_hash": hash, "request": request, "steps": explained.steps, "decision": decision}),
-        )?;
+        let (profile, hash, conditions) = (&policy.profile().agent_id, policy.hash(), &explained.conditions);
+        printer.object(&json!({
+            "profile": profile, "policy_hash": hash, "request": request, "steps": explained.steps, "conditions": conditions, "decision": decision
+        }))?;
     } else {
         printer.line(format!("{DIM}profile{DIM:#} {} {DIM}{}{DIM:#}", policy.profile().agent_id, policy.hash()))?;
         explained.steps.iter().try_for_each(|step| printer.line(line(step)))?;
+        explained.conditions.iter().try_for_each(|judgement| printer.line(judged(judgement)))?;
         printer.line(conclusion(decision))?;
     }
     Ok(if decision.verdict() == Verdict::Allow { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn judged(judgement: &Judgement) -> String {
+    let by = judgement.by.iter().map(|name| format!("`{}`", visible(name))).collect::<Vec<_>>().join(", ");
+    let why = judgement.why.as_ref().map_or_else(String::new, |why| format!(": {}", visible(why)));
+    match judgement.says {
+        Say::Permit => format!("  conditions  permitted by {by}"),
+        Say::StepUp => format!("  conditions  {WARN}an approval is asked for{WARN:#} by {by}{why}"),
+        Say::Forbid if by.is_empty() => format!("  conditions  {BAD}not permitted{BAD:#}{why}"),
+        Say::Forbid => format!("  conditions  {BAD}forbidden{BAD:#} by {by}{why}"),
+    }
 }
 
 fn line(step: &Step) -> String {
@@ -90,16 +140,16 @@ fn conclusion(decision: &Decision) -> String {
 }
 
 fn read(file: &Path) -> Result<Policy> {
-    let shown = file.display();
-    let unreadable = |error: std::io::Error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            let message = format!("there is no profile `{shown}`: name a file, or a shipped one, t0 to t4");
+    let shown = file.display().to_string();
+    let mut texts = profiles(file).map_err(|error| match error.code() {
+        "file_missing" => {
+            let message = format!("there is no profile `{}`: name a file, or a shipped one, t0 to t4", visible(&shown));
             Error::new(ErrorKind::NotFound, "file_missing", message).because(error)
         }
-        _ => Error::invalid("bad_profile", format!("`{shown}` cannot be read: name a text file")).because(error),
-    };
-    let mut text = String::new();
-    // One byte more than is read as a profile, so that what is too large is told as such.
-    std::fs::File::open(file).and_then(|open| open.take(MAX_PROFILE as u64 + 1).read_to_string(&mut text)).map_err(unreadable)?;
-    Policy::read(&shown.to_string(), &text)
+        _ => error,
+    })?;
+    match (texts.pop(), texts.is_empty()) {
+        (Some((name, text)), true) => text.policy(&name),
+        _ => Err(Error::invalid("bad_profile", format!("`{}` is a directory: name one profile", visible(&shown)))),
+    }
 }

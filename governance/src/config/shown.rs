@@ -63,8 +63,22 @@ impl Config {
         let file = File::read(&config.home)?;
         let store = StoreUrl::parse(&config.store_url()?)?.to_string();
         // Every field by its name: a new one is shown too.
-        let Self { home, store: _, tenant, durability, retention, auto_orchestrate, timeout, model, limits, grants, use_limits, agents } =
-            config;
+        let Self {
+            home,
+            store: _,
+            tenant,
+            durability,
+            retention,
+            auto_orchestrate,
+            timeout,
+            model,
+            limits,
+            grants,
+            use_limits,
+            agents,
+            policies,
+            policy_refresh,
+        } = config;
         let ModelSettings { mode, model, base_url, deadline, script: _ } = model;
         let from = |flag: Option<&'static str>, names: &[&'static str], in_file: bool| {
             let set = names.iter().find(|name| env(name).is_some_and(|value| !value.is_empty()));
@@ -152,6 +166,16 @@ impl Config {
                 from(None, &["GOVERNANCE_DOLLARS_PER_AGENT"], file.dollars_per_agent.is_some()),
             ),
             setting("limits", json!(use_limits), from(None, &[], file.limits != RunLimits::default())),
+            setting(
+                "policies",
+                json!(policies),
+                from(given(flags.policies.is_some(), "--policies"), &["GOVERNANCE_POLICIES"], file.policies.is_some()),
+            ),
+            setting(
+                "policy_refresh_seconds",
+                json!(policy_refresh.as_secs()),
+                from(None, &["GUVNOR_POLICY_REFRESH_INTERVAL"], file.policy_refresh_seconds.is_some()),
+            ),
             setting("api_key", json!(key), from(None, &["OPENROUTER_API_KEY"], false)),
         ])
     }

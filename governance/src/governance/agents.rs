@@ -74,6 +74,7 @@ impl Governance {
         let above = store.admission().await?.and(epoch.clone(), store.number(epoch).await?);
         let id = AgentId::instance(profile, &*store.ports().chance)?;
         let role = Role { role, tier };
+        self.policies().may_join(&AgentId::new(profile)?, role.tier).await?;
         let actor = self.admissions().admit(&above, pipeline, &id, role).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
@@ -99,15 +100,16 @@ impl Governance {
 
     async fn sit_down(&self, actor: Actor, model: &ModelSettings, policy: Option<Policy>, root: Option<Root>) -> Result<Agent> {
         let thinks = model.open(&Ports::default(), |name| std::env::var(name).ok())?;
-        let desk = Desk::new(self.store(), actor, self.recorder(), thinks).await?.with_guard(|mut guard| {
-            if let Some(policy) = policy {
-                guard = guard.with_policy(policy);
-            }
-            if let Some(root) = root {
-                guard = guard.rooted(root);
-            }
-            guard
-        });
+        let desk = Desk::new(self.store(), actor, self.recorder(), thinks).await?;
+        // A profile of one's own holds for this agent as it is; any other is what is in force.
+        let desk = match policy {
+            Some(policy) => desk.with_guard(|guard| guard.with_policy(policy)),
+            None => desk.following(self.policies()).await?,
+        };
+        let desk = match root {
+            Some(root) => desk.with_guard(|guard| guard.rooted(root)),
+            None => desk,
+        };
         Agent::begin(desk.with_model(|governed| governed.within(model.deadline))).await
     }
 }

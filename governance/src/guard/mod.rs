@@ -10,6 +10,7 @@
 //!   Guard             a governed call: decided, recorded, checked again, run
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
 //!   policy            who may do what: a profile, compiled and asked
+//!   policies          which profiles are in force: kept in the store, followed by every process
 //!   path              where a path really leads, before a rule is asked about it
 //!   care              what the caretaker does here
 //! ```
@@ -30,6 +31,7 @@ pub mod health;
 mod heartbeat;
 pub mod limits;
 pub mod path;
+pub mod policies;
 pub mod policy;
 mod recorder;
 mod reservation;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::coordination::{Blackboard, Consensus, MessageBus};
+use crate::guard::policies::Policies;
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine};
 use crate::ledger::Ledger;
 use crate::store::{Actor, Store};
@@ -19,6 +20,8 @@ pub struct Parts {
     pub ledger: Ledger,
     /// What writes intents and outcomes into it.
     pub recorder: Recorder,
+    /// Which profiles are in force.
+    pub policies: Policies,
     /// Where another process finds the same two.
     pub address: Address,
 }

@@ -115,7 +115,7 @@ impl Crew {
                 let worker = built_in(role)?;
                 let (parts, model, deadline) = (self.parts.clone(), self.model.clone(), self.deadline);
                 let task = self.tasks.spawn(async move {
-                    let desk = Desk::new(&parts.store, actor, &parts.recorder, model).await?;
+                    let desk = Desk::new(&parts.store, actor, &parts.recorder, model).await?.following(&parts.policies).await?;
                     live(&desk.with_model(|model| model.within(deadline)), &*worker).await
                 });
                 (task, None)

@@ -120,6 +120,12 @@ impl AgentId {
     pub fn instance(profile: &str, chance: &dyn Chance) -> Result<Self> {
         Self::new(format!("{profile}-{}", letters(chance, 6)))
     }
+
+    /// The profile that this is an instance of: what stands before the last hyphen.
+    #[must_use]
+    pub fn profile(&self) -> Self {
+        self.0.rsplit_once('-').filter(|(name, _)| !name.is_empty()).map_or_else(|| self.clone(), |(name, _)| Self(name.into()))
+    }
 }
 
 impl PipelineId {

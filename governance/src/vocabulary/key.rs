@@ -318,6 +318,14 @@ keys! {
     ws_broadcast() -> Channel "ws:broadcast";
     /// Revocations, for readers.
     revocations_ledger() -> List "revocations:ledger";
+    /// What may be done, by the name of a profile: the version in force of each.
+    policies() -> Table "policies";
+    /// Rises with each change of them.
+    policies_epoch() -> Epoch "policies:epoch";
+    /// A profile's versions.
+    policies_log(name: AgentId) -> Log "policies:{}:log";
+    /// What was last refused of each file of a directory of profiles.
+    policies_refused() -> Table "policies:refused";
     /// Alerts, for readers.
     alerts_queue() -> List "alerts:queue";
     /// The agents of a handoff.

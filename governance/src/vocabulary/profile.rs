@@ -20,6 +20,12 @@ pub struct AgentProfile {
     /// What it may do.
     #[serde(default)]
     pub constraints: Constraints,
+    /// What else must hold, in Cedar: see docs/policies.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<String>,
+    /// The same in a file beside the profile's, as `deployer.cedar`. Read with it, so that a profile that is asked has its conditions in itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions_file: Option<String>,
     /// How it gets its credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultRole>,

@@ -24,7 +24,7 @@ fn a_profile_is_checked_and_a_mistake_is_named_with_its_line() {
     let (user, file) = with(&PROFILE.replace("staging-*", "'staging-[ab]'"));
     user.does(&["policy", "check", &file]).explains("`staging-[ab]` in `allowed_targets`");
     user.does(&["policy", "check", "none.yaml"]).explains("none.yaml");
-    user.does(&["policy", "check", "/dev/zero"]).explains("most");
+    user.does(&["policy", "check", "/dev/zero"]).explains("not a file");
     user.does(&["policy", "check"]).explains("");
     assert!(!user.home().exists(), "who only looks makes nothing");
 }
@@ -51,4 +51,127 @@ fn a_decision_is_explained_and_the_exit_code_says_whether_it_may_be_done() {
     let own = user.does(&["policy", "explain", "--profile", &file, "--action", "terraform_apply", "--target", "staging-db-1", "--json"]);
     assert_eq!((own.code, &own.last_object()["decision"]["rule"]["list"]), (Some(1), &"forbidden_targets".into()));
     user.does(&["policy", "explain", "--profile", "t9", "--action", "x"]).explains("t9");
+}
+
+const CONDITIONS: &str = "permit (principal, action, resource);\n@id(\"office-hours\") @reason(\"only in office hours\")\n\
+forbid (principal, action, resource) unless { context.hour >= 9 && context.hour < 17 };\n\
+@id(\"large\") @decision(\"step_up\")\nforbid (principal, action, resource)\n\
+when { context.numbers.hasTag(\"amount\") && context.numbers.getTag(\"amount\") > 100 };\n";
+
+#[test]
+fn the_conditions_that_determined_a_decision_are_shown() {
+    let (user, file) = with(&PROFILE.replace("tier: T1", "tier: T1\nconditions_file: deployer.cedar"));
+    user.does(&["policy", "check", &file]).explains("deployer.cedar");
+    std::fs::write(user.path("deployer.cedar"), CONDITIONS).unwrap();
+    assert_eq!(user.object(&["policy", "check", &file])["conditions"], true);
+    let ask = |rest: &[&str]| {
+        let base = ["policy", "explain", "--profile", &file, "--action", "terraform_plan", "--target", "staging-1"];
+        user.does(&[&base, rest].concat())
+    };
+    let allowed = ask(&["--at", "2026-11-23T09:30"]);
+    assert!(allowed.code == Some(0) && allowed.out.contains("permitted by `#1`"), "{allowed:?}");
+    let denied = ask(&["--at", "2026-11-23T17:00"]);
+    assert!(denied.code == Some(1) && denied.out.contains("forbidden by `office-hours`: only in office hours"), "{denied:?}");
+    let asked = ask(&["--at", "2026-11-23T09:30", "--argument", "amount=101", "--json"]).last_object();
+    assert_eq!((&asked["decision"]["verdict"], &asked["conditions"]["by"][0]), (&"step_up".into(), &"large".into()));
+    let unread = ask(&["--at", "2026-11-23T09:30", "--argument", "amount=many"]);
+    assert!(unread.code == Some(1) && unread.out.contains("`amount` cannot be read"), "{unread:?}");
+    for bad in ["2026-02", "2026-13-01T00:00", "soon"] {
+        assert_eq!(ask(&["--at", bad]).code, Some(1), "{bad}");
+    }
+    std::fs::write(user.path("deployer.cedar"), CONDITIONS.replace("context.hour", "context.hours")).unwrap();
+    user.does(&["policy", "check", &file]).explains("hours");
+    for name in ["../deployer.cedar", "/etc/passwd", "deployer.txt"] {
+        let (user, file) = with(&PROFILE.replace("tier: T1", &format!("tier: T1\nconditions_file: {name}")));
+        user.does(&["policy", "check", &file]).explains("beside it");
+    }
+    assert!(user.does(&["policy", "schema"]).out.contains("entity Agent"));
+}
+
+#[test]
+fn bad_profiles_are_told_in_time_and_none_comes_into_force() {
+    let user = super::begun();
+    let laughs: String = (1..12).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 12].join(", "))).collect();
+    let bombs = [
+        ("empty", String::new()),
+        ("blank", "\n# nothing\n---\n".to_owned()),
+        ("laughs", format!("agent_id: x\nagent_version: '1'\ntier: T1\na0: &a0 [lol]\n{laughs}")),
+        ("deep-yaml", format!("agent_id: {}x{}", "[".repeat(100_000), "]".repeat(100_000))),
+        ("deep-json", format!("{{\"agent_id\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000))),
+        ("unknown", format!("{PROFILE}alowed: []\n")),
+        ("twice", format!("{PROFILE}tier: T4\n")),
+        ("twice-json", r#"{"agent_id":"deployer","agent_version":"1","tier":"T1","tier":"T4"}"#.to_owned()),
+        ("escapes", "agent_id: \"\\e[31mdeployer\"\nagent_version: '1'\ntier: T1\n".to_owned()),
+        ("two-documents", format!("{PROFILE}---\n{PROFILE}")),
+        ("half", PROFILE[..PROFILE.len() / 3].to_owned()),
+        ("huge", format!("{PROFILE}{}", "# \n".repeat(200_000))),
+    ];
+    for (name, text) in bombs {
+        let file = user.path(&format!("{name}.yaml"));
+        std::fs::write(&file, text).unwrap();
+        let began = std::time::Instant::now();
+        let answer = user.does(&["policy", "apply", file.to_str().unwrap()]);
+        answer.explains(name);
+        assert!(!answer.err.contains('\u{1b}'), "{name}: {answer:?}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(10), "{name}");
+    }
+    assert!(user.objects(&["policy", "list"]).is_empty());
+    // Allows everything: accepted, and said.
+    let all = user.path("all.yaml");
+    std::fs::write(&all, "agent_id: all\nagent_version: '1'\ntier: T4\nconstraints:\n  allowed_actions: ['*']\n  allowed_targets: ['*']\n")
+        .unwrap();
+    let told = user.object(&["policy", "check", all.to_str().unwrap()]);
+    assert!(told["warnings"][0].as_str().unwrap().contains("every action on every target"), "{told}");
+    user.verified();
+}
+
+#[test]
+fn what_is_in_force_is_listed_shown_compared_and_rolled_back() {
+    let (user, file) = with(PROFILE);
+    user.does(&["policy", "list"]).explains("nothing");
+    let first = user.object(&["policy", "apply", &file, "--by", "\u{1b}[31mann", "--note", "\u{1b}]0;x\u{7}first", "--over", "0"]);
+    assert_eq!((&first["version"], &first["changed"]), (&1.into(), &true.into()));
+    assert_eq!(user.object(&["policy", "apply", &file])["changed"], false);
+    std::fs::write(&file, PROFILE.replace("[staging-*]", "[staging-*, prod-1]").replace("'1.2'", "\"1.2\" # \u{1b}[31m"))
+        .unwrap_or_default();
+    // A comment cannot hold what YAML forbids in a text.
+    user.does(&["policy", "apply", &file]).explains("deployer.yaml");
+    std::fs::write(&file, PROFILE.replace("[staging-*]", "[staging-*, prod-1]")).unwrap();
+    let diff = user.does(&["policy", "diff", "deployer", &file]).out;
+    assert!(diff.contains("- constraints.allowed_targets: prod-1"), "what is in force lacks it: {diff}");
+    user.does(&["policy", "apply", &file, "--over", "0"]).explains("version 1 is in force");
+    user.object(&["policy", "apply", &file, "--over", "1"]);
+    let diff = user.object(&["policy", "diff", "deployer"]);
+    assert_eq!(diff["changes"], serde_json::json!([{"field": "constraints.allowed_targets", "removed": [], "added": ["prod-1"]}]));
+    for shown in [
+        user.does(&["policy", "list"]),
+        user.does(&["policy", "history", "deployer"]),
+        user.does(&["policy", "show", "deployer", "--version", "1"]),
+    ] {
+        assert!(shown.code == Some(0) && !shown.out.contains('\u{1b}') && !shown.out.contains('\u{7}'), "{shown:?}");
+    }
+    assert!(user.does(&["policy", "show", "deployer"]).out.contains("[staging-*, prod-1]"));
+    assert_eq!(user.object(&["policy", "rollback", "deployer"])["of"], 1);
+    assert_eq!(user.object(&["policy", "diff", "deployer", "1", "3"])["changes"], serde_json::json!([]));
+    user.does(&["policy", "show", "deployer", "--version", "9"]).explains("no version 9");
+    user.does(&["policy", "rollback", "nobody"]).explains("no profile `nobody`");
+    assert_eq!(user.object(&["policy", "withdraw", "deployer"])["withdrawn"], true);
+    user.verified();
+}
+
+#[test]
+fn what_was_in_force_is_so_again_after_a_store_has_lost_it() {
+    let (_folder, server, user) = super::redis();
+    let file = user.path("deployer.yaml");
+    std::fs::write(&file, PROFILE).unwrap();
+    user.object(&["policy", "apply", file.to_str().unwrap()]);
+    std::fs::write(&file, PROFILE.replace("staging-*", "test-*")).unwrap();
+    let applied = user.object(&["policy", "apply", file.to_str().unwrap()]);
+    server.ask(&["FLUSHALL"]);
+    user.does(&["policy", "list"]).explains("store recover");
+    user.object(&["store", "recover"]);
+    let listed = user.objects(&["policy", "list"]);
+    assert_eq!((&listed[0]["version"], &listed[0]["hash"]), (&2.into(), &applied["hash"]));
+    assert_eq!(user.object(&["policy", "apply", file.to_str().unwrap()])["changed"], false);
+    user.verified();
 }

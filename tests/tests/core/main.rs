@@ -15,5 +15,6 @@ mod faults;
 mod follower;
 mod guard;
 mod limits;
+mod policies;
 mod revocation;
 mod sealed;

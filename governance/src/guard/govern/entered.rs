@@ -23,6 +23,7 @@ impl Own {
             entered.admitted = breakers.ask(request, self.within).await?;
         }
         if let Some(limits) = &self.limits {
+            limits.adopt(self.policy.now().profile().governance.limits);
             match limits.take(Asked::default(), self.within).await {
                 Ok(taken) => entered.taken = Some(taken),
                 Err(refused) => {

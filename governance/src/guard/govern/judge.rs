@@ -3,74 +3,104 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::call::caught;
-use super::{Guard, Own};
+use super::{Arguments, Guard, Own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::path::Place;
-use crate::guard::policy::{Decision, Request, Verdict};
+use crate::guard::policy::{Decision, Policy, Request, Verdict};
 use crate::vocabulary::ViolationType;
 
 /// What there is to say before the admission is looked at.
 enum Considered {
     /// It is decided.
     Decided(Decision),
-    /// It depends on the admission.
+    /// It depends on the admission, and may depend on conditions.
     Open(Decision, Option<Place>),
 }
 
 impl Guard {
     /// Decides, and finds the place that the path leads to.
-    pub(super) async fn judge(&self, request: &Request<'_>) -> Result<(Decision, Option<Place>)> {
+    pub(super) async fn judge(&self, request: &Request<'_>, arguments: &Arguments) -> Result<(Decision, Option<Place>)> {
         let own = &self.own;
         guarded(async {
-            let (decision, place) = match own.consider(request)? {
+            // One policy for the whole call: one that comes meanwhile is for the next.
+            let known = own.policy.fresh(own.believed).await;
+            let policy = own.policy.now();
+            let later = |error: Error| match error.may_retry() {
+                true => Ok((policy.defer(&error.to_string()).under(&own.epochs), None)),
+                false => Err(error),
+            };
+            if let Err(error) = known {
+                return later(error);
+            }
+            let (decision, place) = match own.consider(&policy, request)? {
                 Considered::Decided(decision) => return Ok((decision, None)),
                 Considered::Open(decision, place) => (decision, place),
             };
-            match own.live.check(&own.store, &own.actor, own.believed).await {
-                Ok(()) => Ok(own.conclude(request, decision, place)),
-                Err(error) if error.may_retry() => Ok((own.policy.defer(&error.to_string()).under(&own.epochs), None)),
-                Err(error) => Err(error),
+            if let Err(error) = own.live.check(&own.store, &own.actor, own.believed).await {
+                return later(error);
             }
+            let resolved = at(request, place.as_ref());
+            let decision = match (decision.verdict(), policy.has_conditions()) {
+                // What the patterns deny stays denied.
+                (Verdict::Deny, _) => decision,
+                (_, true) => own.decide_for(&policy, &resolved, arguments).await?,
+                (_, false) => policy.decide(&resolved),
+            };
+            Ok((own.conclude(decision, place.as_ref()), place))
         })
         .await
     }
 
-    /// The same without waiting; nothing where the store has to be asked.
+    /// The same without waiting; nothing where the store has to be asked, or conditions.
     pub(super) fn judge_now(&self, request: &Request<'_>) -> Result<Option<(Decision, Option<Place>)>> {
         let own = &self.own;
-        guarded_now(|| match own.consider(request)? {
-            Considered::Decided(decision) => Ok(Some((decision, None))),
-            Considered::Open(decision, place) => {
-                let believed = own.live.is_believed(&own.store, &own.actor, own.believed)?;
-                Ok(believed.then(|| own.conclude(request, decision, place)))
+        guarded_now(|| {
+            let policy = own.policy.now();
+            if !own.policy.is_fresh(own.believed) || policy.has_conditions() {
+                return Ok(None);
             }
+            let (decision, place) = match own.consider(&policy, request)? {
+                Considered::Decided(decision) => return Ok(Some((decision, None))),
+                Considered::Open(decision, place) => (decision, place),
+            };
+            if !own.live.is_believed(&own.store, &own.actor, own.believed)? {
+                return Ok(None);
+            }
+            let decision = if place.is_some() { policy.decide(&at(request, place.as_ref())) } else { decision };
+            Ok(Some((own.conclude(decision, place.as_ref()), place)))
         })
     }
 }
 
+/// The request, at the place where its path leads.
+fn at<'a>(request: &Request<'a>, place: Option<&'a Place>) -> Request<'a> {
+    Request { path: place.map(Place::relative).or(request.path), ..*request }
+}
+
 impl Own {
-    fn consider(&self, request: &Request<'_>) -> Result<Considered> {
+    fn consider(&self, policy: &Policy, request: &Request<'_>) -> Result<Considered> {
         // Who may not do this at all does not learn what is there.
-        let decision = self.policy.decide(&Request { path: None, ..*request });
+        let decision = policy.by_patterns(&Request { path: None, ..*request });
         let Some(asked) = request.path.filter(|_| decision.verdict() != Verdict::Deny) else { return Ok(Considered::Open(decision, None)) };
         let root = self.root.as_ref().ok_or_else(no_root)?;
         match root.resolve(asked) {
             Ok(Ok(found)) => Ok(Considered::Open(decision, Some(found))),
-            Ok(Err(refused)) => Ok(Considered::Decided(self.policy.refuse_path(&refused).under(&self.epochs))),
+            Ok(Err(refused)) => Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.epochs))),
             // Nor whether something is there that it could not touch anyway.
             Err(error) => {
-                let decision = self.policy.decide(request).under(&self.epochs);
+                let decision = policy.by_patterns(request).under(&self.epochs);
                 let hidden = decision.violation() == Some(ViolationType::PathOutOfScope);
                 if hidden { Ok(Considered::Decided(decision)) } else { Err(error) }
             }
         }
     }
 
-    fn conclude(&self, request: &Request<'_>, decision: Decision, place: Option<Place>) -> (Decision, Option<Place>) {
-        let Some(place) = place else { return (decision.under(&self.epochs), None) };
-        let decision = self.policy.decide(&Request { path: Some(place.relative()), ..*request });
-        let decision = if place.is_as_asked() { decision } else { decision.resolved(place.relative()) };
-        (decision.under(&self.epochs), Some(place))
+    fn conclude(&self, decision: Decision, place: Option<&Place>) -> Decision {
+        let decision = match place {
+            Some(place) if !place.is_as_asked() => decision.resolved(place.relative()),
+            _ => decision,
+        };
+        decision.under(&self.epochs)
     }
 }
 

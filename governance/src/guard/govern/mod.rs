@@ -14,6 +14,7 @@
 mod arguments;
 mod call;
 mod entered;
+mod facts;
 mod judge;
 mod layer;
 mod live;
@@ -26,11 +27,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::admission::Role;
 use super::allowance::Allowance;
 use super::breakers::Breakers;
 use super::budget::{ErrorBudget, Spend};
 use super::limits::Limits;
 use super::path::{Place, Root};
+use super::policies::PolicySource;
 use super::policy::{Decision, Policy, Request};
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
@@ -65,7 +68,8 @@ struct Own {
     epochs: Arc<Admission>,
     recorder: Recorder,
     engine: RevocationEngine,
-    policy: Policy,
+    policy: PolicySource,
+    role: Option<Role>,
     root: Option<Root>,
     allowance: Option<Arc<Allowance>>,
     limits: Option<Limits>,
@@ -106,7 +110,7 @@ struct Told<'a> {
 impl Guard {
     /// The guard of an admitted agent.
     #[must_use]
-    pub fn open(store: &Store, actor: &Actor, recorder: &Recorder, policy: Policy) -> Self {
+    pub fn open(store: &Store, actor: &Actor, recorder: &Recorder, policy: impl Into<PolicySource>) -> Self {
         Self {
             own: Arc::new(Own {
                 store: store.clone(),
@@ -114,7 +118,8 @@ impl Guard {
                 actor: actor.clone(),
                 recorder: recorder.clone(),
                 engine: RevocationEngine::open(store).recorded(recorder),
-                policy,
+                policy: policy.into(),
+                role: None,
                 root: None,
                 allowance: None,
                 limits: None,
@@ -133,7 +138,9 @@ impl Guard {
 
     /// The same, with another policy.
     #[must_use]
-    pub fn with_policy(self, policy: Policy) -> Self {
+    pub fn with_policy(self, policy: impl Into<PolicySource>) -> Self {
+        let source = policy.into();
+        let policy = source.now();
         self.with(|own| {
             let rules = &policy.profile().governance;
             if let Some(limits) = &own.limits {
@@ -142,7 +149,7 @@ impl Guard {
             if let Some(rules) = rules.breaker {
                 own.breakers = Some(Breakers::new(&own.store, &own.actor, rules));
             }
-            own.policy = policy;
+            own.policy = source;
         })
     }
 
@@ -188,16 +195,21 @@ impl Guard {
         self.own.root.as_ref()
     }
 
-    /// What it decides by.
+    /// What it decides by now.
     #[must_use]
-    pub fn policy(&self) -> &Policy {
-        &self.own.policy
+    pub fn policy(&self) -> Policy {
+        self.own.policy.now()
     }
 
     /// What would come of a request now. Only asks: nothing is recorded, and nothing is held against the agent. A `revoked` error where its
     /// admission has ended.
     pub async fn decide(&self, request: &Request<'_>) -> Result<Decision> {
-        self.judge(request).await.map(|(decision, _)| decision)
+        self.decide_with(request, &Arguments::of(&Value::Null)).await
+    }
+
+    /// The same, of a call with these arguments, which conditions may ask for.
+    pub async fn decide_with(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Decision> {
+        self.judge(request, arguments).await.map(|(decision, _)| decision)
     }
 
     /// Begins a call: decides, records the intent, checks again, draws. What is answered may run, and is to be ended.
@@ -205,7 +217,7 @@ impl Guard {
     /// A denial is an error: `not_allowed`, `approval_required`, `undecided` (the store did not answer in time), `revoked`, `budget_exhausted`; the
     /// first three carry the decision in their details. It is recorded with its reason, and has the consequence of the violation that it is.
     pub async fn begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
-        let (decision, place) = self.judge(request).await?;
+        let (decision, place) = self.judge(request, arguments).await?;
         if !decision.is_allowed() {
             return Err(self.refuse(request, arguments.digest(), &decision).await);
         }
@@ -306,13 +318,13 @@ impl Own {
     }
 
     fn budget(&self) -> ErrorBudget {
-        let limits = self.policy.profile().governance.error_budget;
+        let limits = self.policy.now().profile().governance.error_budget;
         ErrorBudget::open(&self.store, &self.actor).recorded(&self.recorder).with_fault_limits(limits)
     }
 }
 
 impl std::fmt::Debug for Guard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("agent", &self.own.actor.id).field("policy", &self.own.policy).finish_non_exhaustive()
+        f.debug_struct("Guard").field("agent", &self.own.actor.id).field("policy", &self.own.policy.now()).finish_non_exhaustive()
     }
 }

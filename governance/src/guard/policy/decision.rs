@@ -6,8 +6,9 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::Policy;
+use super::conditions::{Judgement, Say};
 use super::index::List;
-use super::request::malformed;
+use super::request::{malformed, visible};
 use crate::guard::path::PathRefused;
 use crate::store::Admission;
 use crate::vocabulary::{AgentProfile, ViolationType, named};
@@ -65,6 +66,10 @@ pub(super) enum Cause {
     Resolved(Box<str>),
     /// It cannot be known now whether it may be done.
     Later(Box<str>),
+    /// Conditions forbid it, permit it not, or ask for an approval.
+    Judged(Arc<Judgement>),
+    /// What is in force cannot be gone by.
+    Closed(Box<str>),
 }
 
 impl List {
@@ -131,6 +136,7 @@ impl Decision {
                 let pattern = self.policy.pattern(*field, *list, *place).map(str::to_owned);
                 Some(Rule { profile, list: list.name(*field), pattern })
             }
+            Cause::Judged(judgement) => Some(Rule { profile, list: "conditions", pattern: judgement.by.first().cloned() }),
             Cause::Unsaid(field, _) => Some(Rule { profile, list: List::Allowed.name(*field), pattern: None }),
             _ => None,
         }
@@ -162,7 +168,17 @@ impl Decision {
             }
             Cause::Path(why) => format!("the path is refused: {why}"),
             Cause::Resolved(path) => format!("allowed by the profile `{name}` at the path that it really leads to, `{path}`"),
+            Cause::Judged(judgement) => {
+                let why = judgement.why.as_ref().map_or_else(String::new, |why| format!(": {}", visible(why)));
+                let by = listed(&judgement.by);
+                match judgement.says {
+                    _ if by.is_empty() => format!("the conditions of the profile `{name}` do not permit it{why}"),
+                    Say::StepUp => format!("needs an approval, by the condition {by} of the profile `{name}`{why}"),
+                    _ => format!("forbidden by the condition {by} of the profile `{name}`{why}"),
+                }
+            }
             Cause::Later(why) => why.to_string(),
+            Cause::Closed(why) => format!("everything is denied: {why}"),
         }
     }
 
@@ -225,6 +241,10 @@ impl Serialize for Decision {
         told.serialize_field("epochs", &self.epochs())?;
         told.end()
     }
+}
+
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{}`", visible(name))).collect::<Vec<_>>().join(", ")
 }
 
 /// The violation that it is to ask for what this list denies.

@@ -1,11 +1,13 @@
 //! A decision, step by step: which pattern of which list was looked at, and what it said.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::index::List;
 use super::pattern::{Grammar, Pattern, fold};
 use super::request::malformed;
-use super::{Decision, Field, Policy, Request};
+use super::{Decision, Facts, Field, Judgement, Policy, Request, Verdict};
 use crate::vocabulary::named;
 
 named! {
@@ -47,6 +49,9 @@ pub struct Step {
 pub struct Explanation {
     /// Every step, in order. All of them are taken, also those after the one that decided.
     pub steps: Vec<Step>,
+    /// What the conditions said, where there are some and the patterns did not deny.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Arc<Judgement>>,
     /// What was decided.
     pub decision: Decision,
 }
@@ -55,6 +60,18 @@ impl Policy {
     /// Decides, and shows how: pattern by pattern, without what makes [`decide`](Self::decide) fast. So it also shows that nothing was lost there.
     #[must_use]
     pub fn explain(&self, request: &Request<'_>) -> Explanation {
+        Explanation { steps: self.steps(request), conditions: None, decision: self.decide(request) }
+    }
+
+    /// The same for [`decide_for`](Self::decide_for): with the conditions that determined the decision.
+    #[must_use]
+    pub fn explain_for(&self, request: &Request<'_>, facts: &Facts<'_>) -> Explanation {
+        let asked = self.inner.conditions.as_ref().filter(|_| self.by_patterns(request).verdict() != Verdict::Deny);
+        let conditions = asked.map(|conditions| conditions.judge(request, facts));
+        Explanation { steps: self.steps(request), conditions, decision: self.decide_for(request, facts) }
+    }
+
+    fn steps(&self, request: &Request<'_>) -> Vec<Step> {
         let mut steps = Vec::new();
         for (field, text) in request.fields() {
             let wrong = malformed(field, text);
@@ -74,7 +91,7 @@ impl Policy {
                 steps.push(Step { list: Some(list.name(field)), patterns: Some(patterns.len()), finding, by, ..step.clone() });
             }
         }
-        Explanation { steps, decision: self.decide(request) }
+        steps
     }
 }
 

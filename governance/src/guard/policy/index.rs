@@ -99,6 +99,12 @@ impl Index {
         Ok(Self { entries, heads, lengths, needles, holders, always })
     }
 
+    /// No patterns.
+    pub fn empty() -> Self {
+        let (heads, always) = (HashTable::new(), Vec::new());
+        Self { entries: Vec::new(), heads, lengths: Vec::new(), needles: None, holders: Vec::new(), always }
+    }
+
     /// The first pattern that matches, in the order in which they decide.
     pub fn find(&self, text: &str) -> Option<Found> {
         let folded = fold(text);

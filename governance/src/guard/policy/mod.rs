@@ -11,8 +11,10 @@
 //!                                          allow
 //! ```
 
+mod conditions;
 mod decision;
 mod explain;
+mod facts;
 mod index;
 mod load;
 mod pattern;
@@ -21,16 +23,20 @@ mod request;
 
 use std::sync::Arc;
 
+pub use conditions::{Judgement, MAX_CONDITIONS, SCHEMA, Say};
 pub use decision::{Decision, Field, Rule, Verdict};
 pub use explain::{Explanation, Finding, Step};
+pub use facts::Facts;
 pub use pattern::MAX_PATTERN;
 pub use read::MAX_PROFILE;
 pub(in crate::guard) use request::ambiguous;
+pub(crate) use request::visible;
 pub use request::{MAX_NAME, MAX_PATH, Request};
 
 use super::canonical::digest;
 use crate::error::{Error, Result};
-use crate::vocabulary::{AgentProfile, ViolationType};
+use crate::vocabulary::{AgentId, AgentProfile, Constraints, GovernanceRules, Tier, ViolationType};
+use conditions::Conditions;
 use decision::{Cause, violation};
 use index::{Index, List};
 use pattern::{Grammar, Pattern};
@@ -52,23 +58,77 @@ struct Inner {
     rules: [Index; 3],
     // What needs an approval each time, although it is allowed.
     approvals: Index,
+    // What narrows what the patterns allow.
+    conditions: Option<Conditions>,
+    // Why nothing at all is allowed, where that is so.
+    closed: Option<Box<str>>,
 }
 
 impl Policy {
     /// Compiles a profile. Refuses one with a pattern that could mean something else than it seems to.
     pub fn new(profile: AgentProfile) -> Result<Self> {
+        if profile.conditions_file.is_some() {
+            return Err(bad(&profile, "its file of conditions was not read with it"));
+        }
         let list = |field, list| -> Result<_> { Ok((list, patterns(&profile, field, list)?)) };
         let index = |field, lists: &[_]| Index::new(lists).map_err(|why| bad(&profile, &format!("its {field} patterns: {why}")));
         let rules = |field| index(field, &[list(field, List::Forbidden)?, list(field, List::Allowed)?]);
         let rules = [rules(Field::Action)?, rules(Field::Target)?, rules(Field::Path)?];
         let approvals = index(Field::Target, &[list(Field::Target, List::Approval)?])?;
+        let conditions = profile.conditions.as_deref().map(|text| Conditions::compile(&profile, text)).transpose()?;
         let hash = hash(&profile)?;
-        Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals }) })
+        Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals, conditions, closed: None }) })
     }
 
-    /// Decides. What it costs does not depend on how many patterns there are.
+    /// Decides by the patterns. What it costs does not depend on how many there are. Where there are conditions too, what the patterns allow is put off:
+    /// ask with [`decide_for`](Self::decide_for).
     #[must_use]
     pub fn decide(&self, request: &Request<'_>) -> Decision {
+        let decision = self.by_patterns(request);
+        match &self.inner.conditions {
+            Some(_) if decision.verdict() != Verdict::Deny => self.defer("the profile has conditions, which ask who calls, and with what"),
+            _ => decision,
+        }
+    }
+
+    /// Decides by the patterns, and by the conditions where there are some.
+    #[must_use]
+    pub fn decide_for(&self, request: &Request<'_>, facts: &Facts<'_>) -> Decision {
+        let decision = self.by_patterns(request);
+        match &self.inner.conditions {
+            Some(conditions) if decision.verdict() != Verdict::Deny => self.judged(decision, conditions.judge(request, facts)),
+            _ => decision,
+        }
+    }
+
+    /// Whether it has conditions that ask for the time.
+    #[must_use]
+    pub fn reads_time(&self) -> bool {
+        self.inner.conditions.as_ref().is_some_and(Conditions::reads_time)
+    }
+
+    /// Whether it has conditions beside its patterns.
+    #[must_use]
+    pub fn has_conditions(&self) -> bool {
+        self.inner.conditions.is_some()
+    }
+
+    /// What the conditions leave of what the patterns allow.
+    fn judged(&self, decision: Decision, judgement: Arc<Judgement>) -> Decision {
+        let violation = judgement.violation;
+        match judgement.says {
+            Say::Permit => decision,
+            Say::StepUp => self.decision(Verdict::StepUp, Cause::Judged(judgement), None),
+            Say::Forbid => self.decision(Verdict::Deny, Cause::Judged(judgement), violation),
+        }
+    }
+
+    /// What the patterns alone say.
+    pub(in crate::guard) fn by_patterns(&self, request: &Request<'_>) -> Decision {
+        if let Some(why) = self.is_closed() {
+            // Whoever asks has broken no rule: there is none that could be kept.
+            return self.decision(Verdict::Deny, Cause::Closed(why.into()), None);
+        }
         let (mut allowed, mut approval) = (None, None);
         for (field, text) in request.fields() {
             if malformed(field, text).is_some() {
@@ -107,6 +167,33 @@ impl Policy {
 }
 
 impl Policy {
+    /// One that denies everything, and holds it against nobody: where what is in force cannot be gone by.
+    pub(in crate::guard) fn closed(name: &AgentId, tier: Tier, why: &str) -> Self {
+        let (agent_version, constraints) = ("none".to_owned(), Constraints::default());
+        let governance = GovernanceRules::default();
+        let profile = AgentProfile {
+            agent_id: name.clone(),
+            agent_version,
+            tier,
+            capabilities: Vec::new(),
+            constraints,
+            conditions: None,
+            conditions_file: None,
+            vault: None,
+            governance,
+        };
+        let hash = serde_json::to_value(&profile).map_or_else(|_| String::new(), |value| digest(&value));
+        let (rules, approvals, conditions) = (std::array::from_fn(|_| Index::empty()), Index::empty(), None);
+        let inner = Inner { profile, hash, rules, approvals, conditions, closed: Some(why.into()) };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Why it denies everything, where it does.
+    #[must_use]
+    pub fn is_closed(&self) -> Option<&str> {
+        self.inner.closed.as_deref()
+    }
+
     fn decision(&self, verdict: Verdict, cause: Cause, violation: Option<ViolationType>) -> Decision {
         Decision { verdict, cause, violation, policy: self.clone(), epochs: None }
     }
@@ -122,7 +209,7 @@ impl Policy {
 
 impl PartialEq for Policy {
     fn eq(&self, other: &Self) -> bool {
-        self.profile() == other.profile()
+        self.profile() == other.profile() && self.is_closed() == other.is_closed()
     }
 }
 

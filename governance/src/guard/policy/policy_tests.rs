@@ -11,6 +11,8 @@ fn profile(constraints: Constraints) -> AgentProfile {
         tier: Tier::T1,
         capabilities: Vec::new(),
         constraints,
+        conditions: None,
+        conditions_file: None,
         vault: None,
         governance: crate::vocabulary::GovernanceRules::default(),
     }
@@ -119,7 +121,7 @@ proptest! {
     #[test]
     fn an_explanation_comes_to_what_was_decided(said in constraints(), action in name(false), target in name(false), path in path(false)) {
         let policy = Policy::new(profile(said)).unwrap();
-        let Explanation { steps, decision } = policy.explain(&Request::new(&action).on(&target).at(&path));
+        let Explanation { steps, decision, .. } = policy.explain(&Request::new(&action).on(&target).at(&path));
         let found = |list: &str| steps.iter().find(|step| step.list.is_some_and(|of| of == list)).and_then(|step| step.by.clone());
         let forbidden = [Field::Action, Field::Target, Field::Path].iter().any(|field| found(&format!("forbidden_{field}s")).is_some());
         let allowed = [Field::Action, Field::Target, Field::Path].iter().all(|field| found(&format!("allowed_{field}s")).is_some());

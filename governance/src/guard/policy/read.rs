@@ -1,6 +1,6 @@
 //! Profiles out of files: the shipped ones, one for each tier, and one's own.
 
-use super::Policy;
+use super::{Policy, visible};
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentProfile, Tier};
 
@@ -24,11 +24,15 @@ impl Policy {
 
     /// Reads a profile: JSON, or YAML where the feature `llm` is on. `name` is its file's, for errors, which say the line.
     pub fn read(name: &str, text: &str) -> Result<Self> {
+        Self::new(Self::parse(name, text)?)
+    }
+
+    /// The same, not compiled.
+    pub(in crate::guard) fn parse(name: &str, text: &str) -> Result<AgentProfile> {
         if text.len() > MAX_PROFILE {
             return Err(bad(name, 1, &format!("it has more than {MAX_PROFILE} bytes, which is the most")));
         }
-        let profile = if text.trim_start().starts_with('{') { json(name, text)? } else { yaml(name, text)? };
-        Self::new(profile)
+        if text.trim_start().starts_with('{') { json(name, text) } else { yaml(name, text) }
     }
 }
 
@@ -58,5 +62,6 @@ fn yaml(name: &str, _: &str) -> Result<AgentProfile> {
 }
 
 fn bad(name: &str, line: u64, why: &str) -> Error {
-    Error::invalid("bad_profile", format!("`{name}`, line {line}: {}", why.chars().take(300).collect::<String>()))
+    let why: String = why.chars().take(300).collect();
+    Error::invalid("bad_profile", format!("`{}`, line {line}: {}", visible(name), visible(&why)))
 }

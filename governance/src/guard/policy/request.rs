@@ -117,6 +117,15 @@ pub(in crate::guard) fn ambiguous(component: &str) -> Option<&'static str> {
     None
 }
 
+/// A text on one line, with what is not seen or could steer a terminal spelled out.
+pub(crate) fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_invisible(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
 /// Format characters, of which the bidirectional ones are the best known, and blanks that are not U+0020.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'

@@ -1,0 +1,35 @@
+//! What the conditions of a policy are told of a call.
+
+use serde_json::Value;
+
+use super::{Arguments, Guard, Own};
+use crate::error::{Error, Result};
+use crate::guard::admission::Role;
+use crate::guard::policy::{Decision, Facts, Policy, Request};
+
+impl Guard {
+    /// The same, of an agent of this role and tier, which conditions may ask for. Where nobody says it, the tier is that of the profile.
+    #[must_use]
+    pub fn as_a(self, role: Role) -> Self {
+        self.with(|own| own.role = Some(role))
+    }
+}
+
+impl Own {
+    /// Decides by patterns and conditions. Conditions on the time ask the store for it: skewed clocks open no doors.
+    pub(super) async fn decide_for(&self, policy: &Policy, request: &Request<'_>, arguments: &Arguments) -> Result<Decision> {
+        let tier = self.role.map_or(policy.profile().tier, |role| role.tier);
+        let mut facts =
+            Facts { role: self.role.map(|role| role.role), pipeline: self.actor.pipeline.as_ref(), ..Facts::of(&self.actor.id, tier) };
+        if policy.reads_time() {
+            match self.store.now().await {
+                Ok(now) => facts.now = Some(now),
+                Err(error) if error.may_retry() => return Ok(policy.defer(&error.to_string())),
+                Err(error) => return Err(error),
+            }
+        }
+        let arguments: Value =
+            serde_json::from_str(arguments.text()).map_err(|e| Error::invalid("bad_arguments", "the arguments are not JSON").because(e))?;
+        Ok(policy.decide_for(request, &facts.with(&arguments)))
+    }
+}

@@ -1,0 +1,293 @@
+//! A directory of profiles that is watched: each change that is good comes into force, one that is not changes nothing and is told.
+//!
+//! ```text
+//!   a file event, or a slow look ──▶ still? read twice the same ──▶ seen before? ──▶ nothing
+//!                                                                     │ new
+//!                                                                     ▼
+//!                                               good? ──no──▶ alert, once for each content
+//!                                                 │ yes
+//!                                                 ▼
+//!                      a version since the last look had it already? ──▶ nothing: another process applied it, or somebody rolled it back
+//!                                                 │ no
+//!                                                 ▼
+//!                                               apply
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use notify::{EventKind, RecursiveMode, Watcher as _};
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+use super::files::{names, read};
+use super::{Policies, Text, Wish};
+use crate::error::{Error, Result};
+use crate::guard::alerts::alert;
+use crate::guard::canonical::digest;
+use crate::guard::policy::{Policy, visible};
+use crate::ledger::Action;
+use crate::store::{Cell, Commit, Outcome, Refused};
+use crate::vocabulary::AgentId;
+
+/// A file is read again after this, until it reads the same twice: editors and copies write in pieces.
+const STILL: Duration = Duration::from_millis(100);
+/// How often at most.
+const READS: usize = 10;
+/// After a look that failed, the store being down.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long closing waits for a change that is being applied.
+const LEAVE: Duration = Duration::from_secs(2);
+/// How often a change is tried again that somebody else's came before.
+const TRIES: usize = 5;
+
+/// Watches until it is closed or dropped.
+#[derive(Debug)]
+pub struct Directory {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// What was seen of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    content: String,
+    /// Of its profile, the version that was in force then.
+    profile: Option<(AgentId, u64)>,
+}
+
+struct Looker {
+    policies: Policies,
+    folder: PathBuf,
+    seen: HashMap<String, Seen>,
+    changed: Arc<Notify>,
+    /// Which folder is watched: another one may have been put in its place.
+    files: Option<((u64, u64), notify::RecommendedWatcher)>,
+}
+
+impl Policies {
+    /// Watches a directory of profiles from now on, also where it is not there yet.
+    #[must_use]
+    pub fn watch(&self, folder: &Path) -> Directory {
+        let (stop, stopped) = watch::channel(false);
+        let changed = Arc::new(Notify::new());
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let looker = Looker { policies: self.clone(), folder, seen: HashMap::new(), changed, files: None };
+        Directory { stop, task: tokio::spawn(looker.run(stopped)) }
+    }
+}
+
+impl Directory {
+    /// Stops watching. A change that is being applied is waited for, for a moment.
+    pub async fn close(mut self) {
+        let _ = self.stop.send(true);
+        let _ = tokio::time::timeout(LEAVE, &mut self.task).await;
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Looker {
+    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            self.listen();
+            let pause = match self.look(&stopped).await {
+                Ok(()) => self.policies.book.refresh(),
+                Err(error) => {
+                    tracing::warn!(folder = %self.folder.display(), %error, "the policies of a directory could not be looked at");
+                    AGAIN
+                }
+            };
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+                _ = stopped.changed() => return,
+            }
+        }
+    }
+
+    /// Begins to hear of changes, where that folder is not listened to already. Where there are no file events, the slow look is what there is.
+    fn listen(&mut self) {
+        use std::os::unix::fs::MetadataExt;
+        let Ok(about) = std::fs::metadata(&self.folder) else {
+            self.files = None;
+            return;
+        };
+        let which = (about.dev(), about.ino());
+        if self.files.as_ref().is_some_and(|(watched, _)| *watched == which) {
+            return;
+        }
+        let changed = self.changed.clone();
+        let heard = move |event: notify::Result<notify::Event>| {
+            // Reading is no change: otherwise each look would bring about the next.
+            if event.is_ok_and(|event| matches!(event.kind, EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_))) {
+                changed.notify_one();
+            }
+        };
+        let watcher = notify::recommended_watcher(heard).and_then(|mut watcher| {
+            watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        });
+        match watcher {
+            Ok(watcher) => self.files = Some((which, watcher)),
+            Err(error) => tracing::warn!(folder = %self.folder.display(), %error, "no file events: policies are looked at now and then"),
+        }
+    }
+
+    async fn look(&mut self, stopped: &watch::Receiver<bool>) -> Result<()> {
+        let folder = self.folder.clone();
+        let found = match blocking(move || names(&folder)).await? {
+            Ok(found) => found,
+            // What is in force stays so: an empty place says nothing about what somebody wants.
+            Err(error) => return self.refuse(".", &error.to_string(), &error).await,
+        };
+        self.clear(".").await?;
+        let mut contents = BTreeMap::new();
+        for name in &found {
+            let content = self.still(name).await?;
+            contents.insert(name.clone(), content);
+        }
+        let gone: Vec<String> = self.seen.keys().filter(|name| !contents.contains_key(*name)).cloned().collect();
+        for name in gone {
+            let message = "it is gone; what it put in force stays so until it is withdrawn".to_owned();
+            self.refuse(&name, "gone", &Error::invalid("policy_file_gone", message)).await?;
+            self.seen.remove(&name);
+        }
+        for (name, (content, read)) in &contents {
+            if *stopped.borrow() {
+                return Ok(());
+            }
+            if self.seen.get(name).is_none_or(|seen| seen.content != *content) {
+                match read {
+                    Ok((text, policy)) => match twice(name, policy, &contents) {
+                        None => self.take(name, content, text, policy).await?,
+                        // Good by itself, so it is looked at again: what is wrong with it stands in another file.
+                        Some(why) => self.refuse(name, content, &Error::invalid("bad_profile", why)).await?,
+                    },
+                    Err(why) => {
+                        self.refuse(name, content, &Error::invalid("bad_profile", why)).await?;
+                        self.seen.insert(name.clone(), Seen { content: content.clone(), profile: self.known(name) });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn known(&self, name: &str) -> Option<(AgentId, u64)> {
+        self.seen.get(name).and_then(|seen| seen.profile.clone())
+    }
+
+    /// What a file holds once it holds still: a digest of it, and what it says.
+    async fn still(&self, name: &str) -> Result<(String, Content)> {
+        let mut before = None;
+        for _ in 0..READS {
+            let path = self.folder.join(name);
+            let now = blocking(move || content(&path)).await?;
+            // Known already: it has held still.
+            if self.seen.get(name).is_some_and(|seen| seen.content == now.0) || before.as_ref() == Some(&now.0) {
+                return Ok(now);
+            }
+            before = Some(now.0);
+            tokio::time::sleep(STILL).await;
+        }
+        let why = format!("`{}` is written to again and again: it is read once it holds still", visible(name));
+        Ok((digest(&json!(before)), Err(why)))
+    }
+
+    /// Puts a good profile in force, unless it was already since this file was looked at last.
+    async fn take(&mut self, name: &str, content: &str, text: &Text, policy: &Policy) -> Result<()> {
+        let profile = &policy.profile().agent_id;
+        let known = self.known(name).filter(|(known, _)| known == profile).map_or(0, |(_, version)| version);
+        let mut tries = 0;
+        let version = loop {
+            let history = self.policies.history(profile).await?;
+            let held = history.last().map_or(0, |held| held.version);
+            if history.iter().any(|kept| kept.version > known && kept.hash.as_deref() == Some(policy.hash())) {
+                break held;
+            }
+            let note = format!("{}, in {}", visible(name), visible(&self.folder.display().to_string()));
+            let wish = Wish { note: Some(note), over: Some(held), ..Wish::of("the directory of policies") };
+            match self.policies.apply(text, &wish).await {
+                Ok(applied) => break applied.version.version,
+                Err(error) if error.code() == "policy_conflict" && tries < TRIES => tries += 1,
+                Err(error) if error.may_retry() => return Err(error),
+                Err(error) => {
+                    self.refuse(name, content, &error).await?;
+                    break held;
+                }
+            }
+        };
+        self.clear(name).await?;
+        self.seen.insert(name.to_owned(), Seen { content: content.to_owned(), profile: Some((profile.clone(), version)) });
+        Ok(())
+    }
+
+    /// Tells what was refused, once for each content, whoever else looks at the same directory.
+    async fn refuse(&self, name: &str, content: &str, why: &Error) -> Result<()> {
+        let store = &self.policies.store;
+        let (cell, said) = (self.cell(name), digest(&json!([content])));
+        let known = store.cell(cell.clone()).await?;
+        if known.as_ref().is_some_and(|known| *known.value == *said.as_bytes()) {
+            return Ok(());
+        }
+        let data = json!({"directory": self.folder, "file": name, "code": why.code(), "why": why.to_string()});
+        let commit = Commit::default().version(cell.clone(), known.map_or(0, |known| known.version)).put(cell, said);
+        match store.commit(commit.write(alert(store, "policy_refused", &data)?)).await? {
+            Outcome::Accepted(_) => self.policies.recorder.note(store, Action::Policy, (None, None), &json!({"refused": data})),
+            // Somebody else has told it.
+            Outcome::Refused(Refused::Conflict { .. }) => Ok(()),
+            Outcome::Refused(refused) => Err(refused.into()),
+        }
+    }
+
+    /// What was refused is good again: the same mistake would be told again.
+    async fn clear(&self, name: &str) -> Result<()> {
+        let (store, cell) = (&self.policies.store, self.cell(name));
+        match store.cell(cell.clone()).await? {
+            Some(known) if !known.value.is_empty() => {
+                let commit = Commit::default().version(cell.clone(), known.version).put(cell, bytes::Bytes::new());
+                store.commit(commit).await.map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// By directory and file, hashed: a name may be longer than a field's.
+    fn cell(&self, name: &str) -> Cell {
+        Cell::field(self.policies.store.keys().policies_refused(), digest(&json!([self.folder, name])))
+    }
+}
+
+/// What a file says, or why it says nothing.
+type Content = Result<(Text, Policy), String>;
+
+fn content(path: &Path) -> (String, Content) {
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    match read(path) {
+        Ok(text) => {
+            let policy = text.compile_as(&name).map_err(|error| error.to_string());
+            (digest(&json!(text)), policy.map(|policy| (text, policy)))
+        }
+        Err(error) => (digest(&json!({"error": error.to_string()})), Err(error.to_string())),
+    }
+}
+
+/// Why a profile in two files is in neither.
+fn twice(name: &str, policy: &Policy, contents: &BTreeMap<String, (String, Content)>) -> Option<String> {
+    let profile = &policy.profile().agent_id;
+    let same = |other: &Content| other.as_ref().is_ok_and(|(_, other)| other.profile().agent_id == *profile);
+    let other = contents.iter().find(|(other, (_, content))| *other != name && same(content))?.0;
+    Some(format!("`{}` holds the profile `{profile}`, as `{}` does: one of them is meant", visible(name), visible(other)))
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Error::internal("a directory could not be looked at").because(e))
+}

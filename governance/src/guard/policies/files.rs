@@ -1,0 +1,90 @@
+//! Profiles out of files, whatever somebody put there.
+
+use std::io::Read;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::{MAX_PROFILES, Text};
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::policy::{MAX_CONDITIONS, MAX_PROFILE, Policy, visible};
+
+/// How the names of profiles end.
+const ENDS: [&str; 3] = [".yaml", ".yml", ".json"];
+
+/// The profiles in a file or directly in a directory, by name of the file, sorted. One that cannot be read is an error.
+pub fn profiles(path: &Path) -> Result<Vec<(String, Text)>> {
+    if !path.is_dir() {
+        return Ok(vec![(path.display().to_string(), read(path)?)]);
+    }
+    names(path)?.into_iter().map(|name| Ok((path.join(&name).display().to_string(), read(&path.join(&name))?))).collect()
+}
+
+/// The names of the profiles in a directory, sorted. What editors keep beside, and other files, are none.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
+    let trouble = |error: std::io::Error| unreadable(folder, &error);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(trouble)? {
+        let name = entry.map_err(trouble)?.file_name();
+        let Some(name) = name.to_str().filter(|name| is_profile(name)) else { continue };
+        if names.len() == MAX_PROFILES {
+            return Err(Error::invalid("bad_profile", format!("`{}` holds more than {MAX_PROFILES} profiles", shown(folder))));
+        }
+        names.push(name.to_owned());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn is_profile(name: &str) -> bool {
+    !name.starts_with('.') && ENDS.iter().any(|end| name.ends_with(end))
+}
+
+/// Reads a profile and the conditions that it names.
+pub(super) fn read(path: &Path) -> Result<Text> {
+    let profile = text(path, MAX_PROFILE)?;
+    let conditions = match Policy::parse(&path.display().to_string(), &profile)?.conditions_file {
+        None => None,
+        Some(name) if name.ends_with(".cedar") && !name.contains('/') => Some(text(&path.with_file_name(name), MAX_CONDITIONS)?),
+        Some(name) => {
+            let message = format!(
+                "`{}`: `conditions_file` is `{}`: it takes the name of a file beside it that ends with `.cedar`",
+                shown(path),
+                visible(&name)
+            );
+            return Err(Error::invalid("bad_profile", message));
+        }
+    };
+    Ok(Text { profile, conditions })
+}
+
+/// A text file that is one: no pipe that nobody writes to, no device, not larger than what is read.
+fn text(path: &Path, most: usize) -> Result<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(path, &error.into()))?);
+    let about = file.metadata().map_err(|error| unreadable(path, &error))?;
+    let bad = |why: String| Error::invalid("bad_profile", format!("`{}` {why}", shown(path)));
+    if !about.is_file() {
+        return Err(bad("is not a file: a profile is a text file".to_owned()));
+    }
+    let mut bytes = Vec::new();
+    // One byte more than is read as a profile, so that what is too large is told as such.
+    file.by_ref().take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
+    if bytes.len() > most {
+        return Err(bad(format!("has more than {most} bytes, which is the most that is read")));
+    }
+    String::from_utf8(bytes).map_err(|_| bad("is not text: a profile is written in UTF-8".to_owned()))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    let (kind, code) = match error.kind() {
+        std::io::ErrorKind::NotFound => (ErrorKind::NotFound, "file_missing"),
+        _ => (ErrorKind::Invalid, "bad_profile"),
+    };
+    Error::new(kind, code, format!("`{}` cannot be read: {error}", shown(path)))
+}
+
+/// A path with what could steer a terminal made visible.
+fn shown(path: &Path) -> String {
+    visible(&path.display().to_string())
+}

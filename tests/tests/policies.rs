@@ -1,0 +1,7 @@
+//! Which profiles are in force: changed from the command line, followed by agents in other processes, kept by version, and brought back after a loss.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+#[path = "policies/directory.rs"]
+mod directory;
+#[path = "policies/story.rs"]
+mod story;
