@@ -16,7 +16,7 @@ use super::triggers::{Observation, Response, Triggers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Commit, Query, Store, Write, to_json};
-use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, RevocationType, ViolationType};
+use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType};
 
 /// How many items `revocations:ledger` keeps.
 pub(super) const LISTED: u64 = 10_000;
@@ -56,6 +56,17 @@ pub struct Stop {
     pub reason: String,
     /// When.
     pub at: Millis,
+}
+
+/// A stop that was lifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifted {
+    /// The lift, which store and ledger both hold.
+    pub receipt: Receipt,
+    /// The stop that was in force; none if none was.
+    pub stop: Option<Stop>,
+    /// The runs that it does not bring back: each must be continued by itself.
+    pub stays_stopped: Vec<PipelineId>,
 }
 
 /// A revocation that store and ledger both hold. Nothing admitted before lands any more.
@@ -120,22 +131,41 @@ impl RevocationEngine {
 
     /// Lifts a stop: what was stopped stays so, but new work may begin. Changes nothing where no stop is in force.
     pub async fn lift(&self) -> Result<Receipt> {
+        self.lift_because("lifted").await.map(|lifted| lifted.receipt)
+    }
+
+    /// Lifts a stop for a reason, which is recorded. Answers what was lifted, and what stays stopped.
+    pub async fn lift_because(&self, reason: &str) -> Result<Lifted> {
         let keys = self.store.keys();
         // Again and again, because another stop may come in between.
-        while let Some(stop) = self.store.cell(keys.stop()).await? {
-            let data = json!({});
+        while let Some((version, stop)) = self.store.json::<Stop>(keys.stop()).await? {
+            let data = json!({"reason": reason, "stop": stop});
             let commit = self
                 .raising(keys.epoch())
-                .version(keys.stop(), stop.version)
+                .version(keys.stop(), version)
                 .write(Write::Delete(keys.stop().into()))
                 .write(self.alert("stop_lifted", &data)?)
                 .write(self.broadcast("stop_lifted", &data)?);
             match self.carry_out(Action::Lift, (None, None), &data, commit).await {
                 Err(error) if error.code() == "version_conflict" => {}
-                other => return other,
+                other => return Ok(Lifted { receipt: other?, stop: Some(stop), stays_stopped: self.stopped_pipelines().await? }),
             }
         }
-        self.standing(keys.epoch()).await
+        Ok(Lifted { receipt: self.standing(keys.epoch()).await?, stop: None, stays_stopped: self.stopped_pipelines().await? })
+    }
+
+    /// The pipelines that are stopped, or that a stop ended in the middle of their work.
+    async fn stopped_pipelines(&self) -> Result<Vec<PipelineId>> {
+        let mut stopped = Vec::new();
+        for id in self.store.set(self.store.keys().pipelines()).await? {
+            let id = PipelineId::new(id)?;
+            let state = self.store.state(self.store.keys().pipeline(&id)).await?.unwrap_or_default();
+            let status = state.field("status").parse::<PipelineStatus>();
+            if status.is_ok_and(|status| status == PipelineStatus::Stopped || !status.is_final()) {
+                stopped.push(id);
+            }
+        }
+        Ok(stopped)
     }
 
     /// The stop that is in force, if one is.

@@ -222,6 +222,8 @@ keys! {
     caretaker_status() -> Record "caretaker:status";
     /// What somebody must look after, each with when it is due first.
     caretaker_charges() -> Table "caretaker:charges";
+    /// The processes that work for agents, and what each has confirmed.
+    processes() -> Table "processes";
     /// A circuit breaker, shared by every process.
     breaker(name: str) -> Record "breaker:{}";
     /// An agent's state.

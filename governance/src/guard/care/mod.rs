@@ -1,13 +1,13 @@
 //! What the caretaker does for agents, budgets, revocations and the record.
 
 mod budgets;
-mod receipts;
+mod acknowledgements;
 mod retention;
 mod sequencing;
 mod signs;
 
 pub use self::budgets::Budgets;
-pub use self::receipts::Receipts;
+pub use self::acknowledgements::Acknowledgements;
 pub use self::retention::Retention;
 pub use self::sequencing::Sequencing;
 pub use self::signs::{Heartbeats, Locks};
