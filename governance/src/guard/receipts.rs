@@ -133,6 +133,11 @@ impl Roll {
     }
 }
 
+/// A generation is the time of the store at which it was raised, or a little more.
+fn issued(generation: u64, now: Millis) -> Millis {
+    Millis(generation.min(now.0))
+}
+
 fn receipt(process: &Process, generation: u64, late: bool, gone: bool) -> ProcessReceipt {
     let unfinished: Vec<_> = process.unfinished.iter().filter(|left| left.generation >= generation).cloned().collect();
     let state = match process.seen >= generation && unfinished.is_empty() {
@@ -169,15 +174,14 @@ impl RevocationEngine {
     /// is overdue.
     pub async fn receipts(&self, generation: u64, within: Duration) -> Result<Receipts> {
         let (all, now) = (Roll::call(&self.store).await?, self.store.now().await?);
-        // A generation is the time of the store at which it was raised, or a little more.
-        Ok(all.say(&all, generation, (Millis(generation.min(now.0)), now), within))
+        Ok(all.say(&all, generation, (issued(generation, now), now), within))
     }
 
     /// Waits until each process on the roll, and who has come since, has confirmed, is gone, or is overdue. `told` hears of each change.
     pub async fn confirmed(&self, roll: &Roll, generation: u64, within: Duration, mut told: impl FnMut(&Receipts)) -> Result<Receipts> {
         let key = self.store.keys().processes();
         let mut watch = self.store.watch(std::slice::from_ref(&key)).await?;
-        let begun = self.store.now().await?;
+        let begun = issued(generation, self.store.now().await?);
         let mut roll = roll.clone();
         let mut last: Option<Receipts> = None;
         loop {

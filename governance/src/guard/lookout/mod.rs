@@ -23,11 +23,14 @@ pub(crate) use self::watched::{Held, Watched, Work};
 use self::watcher::Watcher;
 use crate::error::Result;
 use crate::store::{Actor, Store};
+use crate::vocabulary::SegmentId;
 
 /// Everybody in this process who works on one store.
 #[derive(Default)]
 pub(crate) struct Lookout {
     watched: Mutex<Vec<Weak<Watched>>>,
+    // This process's name there, the same each time that it is registered.
+    name: std::sync::OnceLock<SegmentId>,
     // Somebody came, went, or finished.
     bell: Arc<Notify>,
     watching: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,

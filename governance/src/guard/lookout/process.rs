@@ -41,6 +41,9 @@ pub struct Process {
     pub seen: u64,
     /// When it said so.
     pub seen_at: Millis,
+    /// Whether it works for nobody any more.
+    #[serde(default)]
+    pub left: bool,
     /// What it ended lately, oldest first.
     pub acts: Vec<Act>,
     /// What runs on although it was to end.
@@ -86,6 +89,7 @@ impl Process {
             until: Millis(0),
             seen: 0,
             seen_at: Millis(0),
+            left: false,
             acts: Vec::new(),
             unfinished: Vec::new(),
         }
@@ -107,10 +111,10 @@ impl Process {
         Some(stat(self.pid).is_some_and(|(state, started)| started == self.started && !matches!(state, 'Z' | 'X')))
     }
 
-    /// Whether it is gone: seen to be dead, or without a word for so long, where nobody can see.
+    /// Whether it is gone: works for nobody any more, is seen to be dead, or without a word for so long, where nobody can see.
     #[must_use]
     pub fn is_gone(&self, now: Millis) -> bool {
-        self.lives().map_or(self.until < now, |lives| !lives)
+        self.left || self.lives().map_or(self.until < now, |lives| !lives)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one task: hears of revocations, tells who is watched over, and says so to those who wait.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ impl Watcher {
     /// Looks, and registers this process. From then on whoever stops something knows of it.
     pub async fn begin(store: &Store, lookout: &Arc<Lookout>) -> Result<Self> {
         let ports = store.ports();
-        let own = Process::this(SegmentId::fresh(ports.clock.now(), &*ports.chance));
+        let name = lookout.name.get_or_init(|| SegmentId::fresh(ports.clock.now(), &*ports.chance));
+        let own = Process::this(name.clone());
         let keys = vec![store.keys().generation()];
         let watch = store.watch(&keys).await?;
         let mut watcher = Self {
@@ -93,7 +94,13 @@ impl Watcher {
         if !lookout.everybody().is_empty() {
             return false;
         }
-        let gone = Commit::default().write(Write::Delete(self.cell(&self.own)));
+        let cell = self.cell(&self.own);
+        // What it ended lately stays for a while, for whoever waits for its word.
+        let left = Process { left: true, ..self.own.clone() };
+        let gone = match to_json(&left) {
+            Ok(word) if !self.own.acts.is_empty() => Commit::default().put(cell, word),
+            _ => Commit::default().write(Write::Delete(cell)),
+        };
         if let Err(error) = self.store.within(LOOK).apply(gone).await {
             tracing::debug!(%error, "a process could not take its name off: it lapses");
         }
@@ -163,8 +170,10 @@ impl Watcher {
             watched.end(&why);
             self.owing.push((generation, watched.clone()));
         }
-        let agents = ended.iter().map(|watched| watched.actor.id.clone()).take(NAMED).collect();
-        let act = Act { generation, at: self.store.now().await?, agents, count: ended.len() as u64 };
+        // One agent may be watched over for several reasons.
+        let agents: BTreeSet<_> = ended.iter().map(|watched| watched.actor.id.clone()).collect();
+        let count = agents.len() as u64;
+        let act = Act { generation, at: self.store.now().await?, agents: agents.into_iter().take(NAMED).collect(), count };
         self.own.ended(act);
         Ok(())
     }
