@@ -51,7 +51,7 @@ fn a_stop_of_everything_lists_a_receipt_from_each_process_and_cancels_what_runs(
         for toiler in &mut toilers {
             let receipt = of(&stopped, toiler.living.pid());
             assert_eq!((receipt["state"].as_str(), receipt["ended"][0].as_str()), (Some("confirmed"), Some(&*toiler.agent)), "{stopped}");
-            assert!(receipt["confirmed_at"].as_u64().unwrap() >= stopped["receipts"]["issued_at"].as_u64().unwrap(), "{receipt}");
+            assert!(receipt["confirmed_at"].as_u64().unwrap() >= stopped["receipts"]["issued_at"].as_u64().unwrap(), "{stopped}");
             assert!(receipt["host"].as_str().is_some_and(|host| !host.is_empty()) && receipt["runtime"] == "rust");
         }
         // Nothing of what ran is left, and nothing more is admitted there.

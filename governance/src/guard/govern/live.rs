@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Held, Lookout, Work};
+use crate::guard::{Held, Lookout};
 use crate::store::{Actor, Store};
 
 /// How often a store is asked that answers later than its answer may be believed.
@@ -53,11 +53,6 @@ impl Live {
     /// Watched over by this process's one lookout, which is registered before anything runs.
     async fn held(&self, store: &Store, actor: &Actor) -> Result<&Held> {
         self.held.get_or_try_init(|| Lookout::hold(store, actor)).await
-    }
-
-    /// Something begins to run, until what this answers is dropped: so long the process does not confirm that the agent has ended here.
-    pub async fn work(&self, store: &Store, actor: &Actor, what: &str) -> Result<Work> {
-        Ok(self.held(store, actor).await?.work(what))
     }
 
     async fn ask(&self, store: &Store, actor: &Actor) -> Result<()> {

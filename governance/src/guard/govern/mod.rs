@@ -14,6 +14,7 @@
 mod live;
 mod open;
 mod refusal;
+mod tampering;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,7 @@ pub struct Guard {
     allowance: Option<Arc<Allowance>>,
     believed: Duration,
     within: Duration,
+    counts_failures: bool,
     live: Arc<Live>,
 }
 
@@ -95,6 +97,7 @@ impl Guard {
             allowance: None,
             believed: BELIEVED,
             within: TOOL_TIME,
+            counts_failures: true,
             live: Arc::default(),
         }
     }
@@ -131,6 +134,14 @@ impl Guard {
     #[must_use]
     pub fn within(mut self, span: Duration) -> Self {
         self.within = span;
+        self
+    }
+
+    /// The same, whose tools may fail without that being held against the agent. Unless told so, each failure is an error of its budget and of
+    /// its last minute.
+    #[must_use]
+    pub fn counting_failures(mut self, counts: bool) -> Self {
+        self.counts_failures = counts;
         self
     }
 
@@ -182,7 +193,10 @@ impl Guard {
         let (result, done) = self.run(tool(granted)).await;
         match &done {
             Ok(_) => call.end(result, &json!({}))?,
-            Err(error) => call.end(result, &told_of(error))?,
+            Err(error) => {
+                call.end(result, &told_of(error))?;
+                self.count_failure(error).await;
+            }
         }
         done
     }
@@ -196,7 +210,12 @@ impl Guard {
             let decision = self.policy.decide(&Request { path: None, ..request });
             if let (true, Some(asked)) = (decision.verdict() != Verdict::Deny, request.path) {
                 let root = self.root.as_ref().ok_or_else(no_root)?;
-                match root.resolve(asked) {
+                let resolved = root.resolve(asked);
+                let found = resolved.as_ref().ok().and_then(|found| found.as_ref().ok());
+                if let Some(refused) = tampering::tampering(&self.recorder, root, asked, found) {
+                    return Ok((self.policy.refuse_path(&refused).under(&self.epochs), None));
+                }
+                match resolved {
                     Ok(Ok(found)) => place = Some(found),
                     // Nor whether something is there that it could not touch anyway.
                     Err(error) => {

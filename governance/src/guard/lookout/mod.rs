@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Notify;
 
 pub use self::process::{Act, Process, Unfinished, name_runtime};
-pub(crate) use self::watched::{Held, Watched, Work};
+pub(crate) use self::watched::{Held, Watched};
 use self::watcher::Watcher;
 use crate::error::Result;
 use crate::store::{Actor, Store};
@@ -45,7 +45,7 @@ impl Lookout {
             let mut all = lookout.watched.lock().unwrap_or_else(PoisonError::into_inner);
             all.push(Arc::downgrade(&watched));
         }
-        let held = Held(watched);
+        let held = Held::new(watched);
         let mut watching = lookout.watching.lock().await;
         // One that belonged to a runtime that has ended is begun anew.
         if watching.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
@@ -60,7 +60,7 @@ impl Lookout {
     /// Waits until this process is not registered any more, if nobody is watched over.
     pub async fn settle(store: &Store) {
         let lookout: Arc<Self> = store.beside();
-        while lookout.everybody().is_empty() {
+        while lookout.everybody().iter().all(|watched| watched.is_let_go()) {
             let gone = lookout.watching.lock().await.as_ref().is_none_or(tokio::task::JoinHandle::is_finished);
             if gone {
                 return;

@@ -16,12 +16,12 @@ pub(crate) struct Watched {
     told: Notify,
     running: Mutex<BTreeMap<u64, String>>,
     looked_at: AtomicBool,
+    let_go: AtomicBool,
     bell: Arc<Notify>,
 }
 
-/// Keeps an actor watched over. Cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Held(pub(super) Arc<Watched>);
+/// Keeps an actor watched over.
+pub(crate) struct Held(Arc<Watched>);
 
 /// Something that runs for an actor: as long as it is there, the process does not confirm that it has ended.
 pub(crate) struct Work {
@@ -31,7 +31,7 @@ pub(crate) struct Work {
 
 impl Watched {
     pub fn new(actor: Actor, bell: Arc<Notify>) -> Self {
-        Self { actor, ended: OnceLock::new(), told: Notify::new(), running: Mutex::default(), looked_at: AtomicBool::new(false), bell }
+        Self { actor, ended: OnceLock::new(), told: Notify::new(), running: Mutex::default(), looked_at: AtomicBool::new(false), let_go: AtomicBool::new(false), bell }
     }
 
     /// It is known that the admission has ended. Answers whether that is news.
@@ -44,6 +44,11 @@ impl Watched {
     /// Why the admission has ended, if it is known to have.
     pub fn why(&self) -> Option<&str> {
         self.ended.get().map(String::as_str)
+    }
+
+    /// Whether nobody holds it any more. What runs for it may run on.
+    pub fn is_let_go(&self) -> bool {
+        self.let_go.load(Ordering::Acquire)
     }
 
     /// Whether nobody has looked yet whether it is admitted.
@@ -63,6 +68,10 @@ impl Watched {
 }
 
 impl Held {
+    pub(super) fn new(watched: Arc<Watched>) -> Self {
+        Self(watched)
+    }
+
     /// Why the admission has ended, if this process knows that it has.
     pub fn why(&self) -> Option<&str> {
         self.0.why()
@@ -97,6 +106,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.0.let_go.store(true, Ordering::Release);
         self.0.bell.notify_one();
     }
 }
@@ -104,7 +114,7 @@ impl Drop for Held {
 impl Drop for Work {
     fn drop(&mut self) {
         self.of.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
-        if self.of.why().is_some() {
+        if self.of.why().is_some() || self.of.is_let_go() {
             self.of.bell.notify_one();
         }
     }

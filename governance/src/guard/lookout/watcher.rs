@@ -69,7 +69,8 @@ impl Watcher {
                 () = self.lookout.bell.notified() => false,
                 () = tokio::time::sleep(word_left) => false,
             };
-            if self.lookout.everybody().is_empty() && self.owing.is_empty() && self.leave().await {
+            self.owing.retain(|(_, watched)| !watched.running().is_empty());
+            if self.owing.is_empty() && self.is_alone() && self.leave().await {
                 return;
             }
             let done = async {
@@ -86,17 +87,22 @@ impl Watcher {
         }
     }
 
+    /// Whether nobody is held, and nothing runs any more for who was.
+    fn is_alone(&self) -> bool {
+        self.lookout.everybody().iter().all(|watched| watched.is_let_go() && watched.running().is_empty())
+    }
+
     /// Leaves, unless somebody came meanwhile.
     async fn leave(&mut self) -> bool {
         // Whoever comes waits here, and finds this task ended or going on.
         let lookout = self.lookout.clone();
         let Ok(mut watching) = lookout.watching.try_lock() else { return false };
-        if !lookout.everybody().is_empty() {
+        if !self.is_alone() {
             return false;
         }
         let cell = self.cell(&self.own);
         // What it ended lately stays for a while, for whoever waits for its word.
-        let left = Process { left: true, ..self.own.clone() };
+        let left = Process { left: true, unfinished: Vec::new(), ..self.own.clone() };
         let gone = match to_json(&left) {
             Ok(word) if !self.own.acts.is_empty() => Commit::default().put(cell, word),
             _ => Commit::default().write(Write::Delete(cell)),
