@@ -95,7 +95,14 @@ async fn freeze(governance: &Governance, actor: &Actor, url: &str, how: &str) {
     guard.govern(&request, &json!({}), async |_| Ok(())).await.unwrap();
     let board = Blackboard::open(governance.store(), &actor.pipeline.as_ref().unwrap().task(), actor);
     let within = how == "within";
-    trap.0.store(match how { "before" => 1, "between" => 2, _ => 0 }, Ordering::SeqCst);
+    trap.0.store(
+        match how {
+            "before" => 1,
+            "between" => 2,
+            _ => 0,
+        },
+        Ordering::SeqCst,
+    );
     let done = guard
         .govern(&request, &json!({}), async |_| {
             tell("ran");

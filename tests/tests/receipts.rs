@@ -75,7 +75,8 @@ fn a_frozen_process_is_overdue_a_dead_one_is_gone_and_the_thawed_one_confirms() 
         let (pid, told) = (frozen.living.pid(), format!("{}{}", stopped.out, stopped.err));
         assert_eq!(stopped.calm().code, Some(1), "{stopped:?}");
         assert!(stopped.err.contains(&format!("kill -KILL {pid}")), "it says what is still possible: {told}");
-        let line = |pid: u32| stopped.out.lines().find(|line| line.contains(&format!("process {pid} "))).unwrap_or_else(|| panic!("{told}"));
+        let line =
+            |pid: u32| stopped.out.lines().find(|line| line.contains(&format!("process {pid} "))).unwrap_or_else(|| panic!("{told}"));
         assert!(line(pid).contains("overdue"), "{told}");
         assert!(line(well.living.pid()).contains("confirmed"), "{told}");
         assert!(!told.contains(&format!("process {} ", dead.living.pid())), "who was dead before is not asked: {told}");

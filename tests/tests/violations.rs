@@ -16,12 +16,8 @@ use governance::{Config, Error, ErrorBudget, Governance};
 use serde_json::json;
 
 /// Rows that another part of the guard fills in. INVARIANT: a type is here or has a row, never both.
-const PENDING: &[ViolationType] = &[
-    ViolationType::PreflightBypass,
-    ViolationType::ApprovalBypass,
-    ViolationType::ResourceAbuse,
-    ViolationType::EvidenceMissing,
-];
+const PENDING: &[ViolationType] =
+    &[ViolationType::PreflightBypass, ViolationType::ApprovalBypass, ViolationType::ResourceAbuse, ViolationType::EvidenceMissing];
 
 type Story = for<'a> fn(&'a Scene) -> LocalBoxFuture<'a, ()>;
 

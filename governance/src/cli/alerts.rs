@@ -24,7 +24,10 @@ pub async fn alerts(config: Config, asked: Asked, printer: &Printer) -> Result<E
         printer.note("there is no such alert")?;
     }
     known.iter().try_for_each(|alert| show(alert, printer))?;
-    while asked.follow {
+    if !asked.follow {
+        return governance.close().await.map(|()| ExitCode::SUCCESS);
+    }
+    loop {
         let news = tokio::select! {
             () = super::interrupted() => break,
             news = follow.next() => news?,

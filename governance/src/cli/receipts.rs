@@ -9,7 +9,13 @@ use crate::governance::Governance;
 use crate::guard::{ProcessReceipt, ReceiptState, Receipts, Roll};
 
 /// Waits for the confirmations and shows them. None where nobody was to be waited for.
-pub async fn gather(governance: &Governance, roll: &Roll, generation: u64, waiting: Waiting, printer: &Printer) -> Result<Option<Receipts>> {
+pub async fn gather(
+    governance: &Governance,
+    roll: &Roll,
+    generation: u64,
+    waiting: Waiting,
+    printer: &Printer,
+) -> Result<Option<Receipts>> {
     if waiting.no_wait {
         return Ok(None);
     }

@@ -25,8 +25,10 @@ pub async fn status(governance: &Governance, id: &PipelineId, printer: &Printer)
     let choices: &[FallbackAction] = if waits { FallbackAction::ALL } else { &[] };
     if printer.json {
         let context = failure_context(governance, id).await?;
-        return printer.object(&json!({"pipeline_id": id, "state": state.fields, "agents": agents, "revocations": revocations, "diagnoses": diagnoses,
-            "awaiting_user": waits, "fallbacks": choices, "failure_context": context}));
+        return printer.object(
+            &json!({"pipeline_id": id, "state": state.fields, "agents": agents, "revocations": revocations, "diagnoses": diagnoses,
+            "awaiting_user": waits, "fallbacks": choices, "failure_context": context}),
+        );
     }
     printer.line(format!("{id}  {}  {}", coloured(state.field("status"), waits), short(state.field("objective"), 200)))?;
     for (field, told) in [("created_at", "begun"), ("orchestration_started_at", "orchestration begun")] {

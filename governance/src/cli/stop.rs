@@ -58,7 +58,8 @@ pub async fn revoke_run(
     let roll = governance.revocations().roll().await?;
     let revoked = governance.revocations().revoke_pipeline(id, kind, reason).await?;
     let receipts = gather(governance, &roll, revoked.pipeline.generation, waiting, printer).await?;
-    let object = json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended, "receipts": receipts});
+    let object =
+        json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended, "receipts": receipts});
     printer.either(&object, || {
         let mut lines = vec![format!("{GOOD}revoked{GOOD:#} {id}: no write that it or its agents were admitted to lands any more")];
         lines.extend(revoked.revoked.iter().map(|agent| format!("  {agent}")));
@@ -93,7 +94,8 @@ pub async fn stop(config: Config, args: Stop, printer: &Printer) -> Result<ExitC
     }
     // Stopping everything must also work before anything has run here.
     let governance = Governance::open(config).await?;
-    let done = if args.lift { lift(&governance, reason, printer).await } else { stop_all(&governance, reason, args.waiting, printer).await };
+    let done =
+        if args.lift { lift(&governance, reason, printer).await } else { stop_all(&governance, reason, args.waiting, printer).await };
     governance.close().await?;
     done.map(|()| ExitCode::SUCCESS)
 }
@@ -113,9 +115,17 @@ async fn lift(governance: &Governance, reason: &str, printer: &Printer) -> Resul
         return Err(Error::invalid("no_reason", "say why the stop is lifted: `governance stop --lift --reason …`"));
     }
     let lifted = governance.revocations().lift_because(reason).await?;
-    printer.either(&json!({"lifted": lifted.stop.is_some(), "receipt": lifted.receipt, "stop": lifted.stop, "stays_stopped": lifted.stays_stopped}), || {
-        let Some(stop) = &lifted.stop else { return format!("{GOOD}nothing to lift{GOOD:#}: no stop is in force") };
-        let stays: Vec<_> = lifted.stays_stopped.iter().map(|id| format!("\n  {id} stays stopped: `governance pipeline continue {id}`")).collect();
-        format!("{GOOD}lifted{GOOD:#} the stop \"{}\": new runs may begin; what was stopped stays stopped{}", super::printer::short(&stop.reason, 200), stays.concat())
-    })
+    printer.either(
+        &json!({"lifted": lifted.stop.is_some(), "receipt": lifted.receipt, "stop": lifted.stop, "stays_stopped": lifted.stays_stopped}),
+        || {
+            let Some(stop) = &lifted.stop else { return format!("{GOOD}nothing to lift{GOOD:#}: no stop is in force") };
+            let stays: Vec<_> =
+                lifted.stays_stopped.iter().map(|id| format!("\n  {id} stays stopped: `governance pipeline continue {id}`")).collect();
+            format!(
+                "{GOOD}lifted{GOOD:#} the stop \"{}\": new runs may begin; what was stopped stays stopped{}",
+                super::printer::short(&stop.reason, 200),
+                stays.concat()
+            )
+        },
+    )
 }

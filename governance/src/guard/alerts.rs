@@ -147,7 +147,9 @@ mod tests {
     #[test]
     fn an_alert_is_told_in_a_sentence_and_what_is_none_is_shown_as_it_is() {
         let text = |text: &'static str| read(&Bytes::from_static(text.as_bytes()));
-        let violation = text(r#"{"type":"violation_detected","at":7,"data":{"agent_id":"a-1","violation":"lock_lost","severity":"HIGH","detail":"x"}}"#);
+        let violation = text(
+            r#"{"type":"violation_detected","at":7,"data":{"agent_id":"a-1","violation":"lock_lost","severity":"HIGH","detail":"x"}}"#,
+        );
         assert_eq!((violation.told().as_str(), violation.is_grave()), ("a-1: lock_lost: x", true));
         assert_eq!(text(r#"{"type":"stop_lifted","at":7,"data":{}}"#).told(), "{}");
         assert_eq!((text("not json").kind.as_str(), text("not json").told().as_str()), ("unknown", "\"not json\""));

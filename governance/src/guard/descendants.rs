@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::revocation::RevocationEngine;
 use super::Agent;
+use super::revocation::RevocationEngine;
 use crate::coordination::Charge;
 use crate::error::{ErrorKind, Result};
 use crate::ledger::Action;

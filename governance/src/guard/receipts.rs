@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn a_receipt_says_what_was_ended_since() {
-        let act = |generation, agent: &str| Act { generation, at: Millis(generation), agents: vec![AgentId::new(agent).unwrap()], count: 1 };
+        let act =
+            |generation, agent: &str| Act { generation, at: Millis(generation), agents: vec![AgentId::new(agent).unwrap()], count: 1 };
         let told = receipt(&Process { acts: vec![act(99, "old-1"), act(101, "alpha-1")], ..process(101, true) }, 100, false, false);
         assert_eq!((told.ended_count, told.ended[0].as_str(), told.confirmed_at), (1, "alpha-1", Some(Millis(101))));
     }

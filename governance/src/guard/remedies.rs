@@ -68,9 +68,10 @@ pub(crate) fn ways_on(status: PipelineStatus) -> &'static [&'static str] {
         PipelineStatus::ConsensusFailed => &[AFRESH, OTHER_MODEL],
         PipelineStatus::Failed | PipelineStatus::OrchestrationFailed => &[AFRESH, DOWNLOAD_LOG],
         PipelineStatus::OrchestrationError => &["see whether the store can be relied on: `governance store check`", AFRESH, DOWNLOAD_LOG],
-        PipelineStatus::Stopped => {
-            &["lift a stop of everything, if there is one: `governance stop --lift --reason …`", "then go on: `governance pipeline continue ID`"]
-        }
+        PipelineStatus::Stopped => &[
+            "lift a stop of everything, if there is one: `governance stop --lift --reason …`",
+            "then go on: `governance pipeline continue ID`",
+        ],
         PipelineStatus::Aborted => &[DOWNLOAD_LOG, AFRESH],
     }
 }

@@ -16,7 +16,9 @@ use super::triggers::{Observation, Response, Triggers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Commit, Query, Store, Write, to_json};
-use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, Extent, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType};
+use crate::vocabulary::{
+    AgentId, AgentPhase, AgentStatus, Extent, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType,
+};
 
 /// How many items `revocations:ledger` keeps.
 pub(super) const LISTED: u64 = 10_000;

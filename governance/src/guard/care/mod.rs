@@ -1,13 +1,13 @@
 //! What the caretaker does for agents, budgets, revocations and the record.
 
-mod budgets;
 mod acknowledgements;
+mod budgets;
 mod retention;
 mod sequencing;
 mod signs;
 
-pub use self::budgets::Budgets;
 pub use self::acknowledgements::Acknowledgements;
+pub use self::budgets::Budgets;
 pub use self::retention::Retention;
 pub use self::sequencing::Sequencing;
 pub use self::signs::{Heartbeats, Locks};

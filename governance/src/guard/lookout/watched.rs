@@ -31,7 +31,15 @@ pub(crate) struct Work {
 
 impl Watched {
     pub fn new(actor: Actor, bell: Arc<Notify>) -> Self {
-        Self { actor, ended: OnceLock::new(), told: Notify::new(), running: Mutex::default(), looked_at: AtomicBool::new(false), let_go: AtomicBool::new(false), bell }
+        Self {
+            actor,
+            ended: OnceLock::new(),
+            told: Notify::new(),
+            running: Mutex::default(),
+            looked_at: AtomicBool::new(false),
+            let_go: AtomicBool::new(false),
+            bell,
+        }
     }
 
     /// It is known that the admission has ended. Answers whether that is news.

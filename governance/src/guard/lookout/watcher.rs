@@ -165,7 +165,7 @@ impl Watcher {
         for piece in questions.chunks(MAX_OPERATIONS) {
             answers.extend(self.store.read(piece).await?);
         }
-        let stop: Option<Stop> = answers.first().and_then(|answer| told(answer));
+        let stop: Option<Stop> = answers.first().and_then(told);
         for (watched, answer) in ended.iter().zip(answers.iter().skip(1)) {
             let pipeline = watched.actor.pipeline.as_ref().map_or("it", |pipeline| pipeline.as_str());
             let why = match (told::<Revocation>(answer), &stop) {
