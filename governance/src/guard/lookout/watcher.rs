@@ -24,7 +24,7 @@ pub(super) struct Watcher {
     own: Process,
     watch: Watch,
     // What wakes: generation, and the epochs that no agent owns alone.
-    keys: Vec<Key>,
+    keys: HashSet<Key>,
     numbers: HashMap<Key, u64>,
     // Who is not done yet with what was to end, and by which generation.
     owing: Vec<(u64, Arc<Watched>)>,
@@ -38,8 +38,8 @@ impl Watcher {
         let ports = store.ports();
         let name = lookout.name.get_or_init(|| SegmentId::fresh(ports.clock.now(), &*ports.chance));
         let own = Process::this(name.clone());
-        let keys = vec![store.keys().generation()];
-        let watch = store.watch(&keys).await?;
+        let keys = HashSet::from([store.keys().generation()]);
+        let watch = store.watch(&keys.iter().cloned().collect::<Vec<_>>()).await?;
         let mut watcher = Self {
             store: store.clone(),
             lookout: lookout.clone(),
@@ -124,27 +124,26 @@ impl Watcher {
             let own = self.store.keys().agent_epoch(&watched.actor.id);
             shared.extend(watched.actor.admission.keys().into_iter().filter(|key| *key != own));
         }
-        if shared.iter().any(|key| !self.keys.contains(key)) || shared.len() * 2 < self.keys.len() {
+        let rewatch = shared.iter().any(|key| !self.keys.contains(key)) || shared.len() * 2 < self.keys.len();
+        if rewatch {
             self.keys = shared.into_iter().collect();
-            self.watch = self.store.watch(&self.keys).await?;
-            self.numbers.clear();
+            self.watch = self.store.watch(&self.keys.iter().cloned().collect::<Vec<_>>()).await?;
         }
-        let numbers = self.numbers(&self.keys.clone()).await?;
+        let numbers = self.numbers(self.keys.iter().cloned().collect()).await?;
         let generation = numbers.get(&generation_key).copied().unwrap_or(0);
-        let newcomers = everybody.iter().any(|watched| watched.is_new());
-        if numbers == self.numbers && !newcomers {
-            return Ok(());
-        }
+        let changed = self.numbers.iter().any(|(key, before)| numbers.get(key).is_some_and(|now| now != before));
         let tenant = self.store.keys().epoch();
         let stopped = self.numbers.get(&tenant).is_some_and(|before| numbers.get(&tenant) != Some(before));
         if stopped {
             self.owing.iter_mut().for_each(|(owed, _)| *owed = generation);
         }
-        let living: Vec<_> = everybody.iter().filter(|watched| watched.why().is_none()).cloned().collect();
+        // While nothing was ended, only who came since the last look can be stale.
+        let in_question = |watched: &&Arc<Watched>| watched.why().is_none() && (changed || watched.is_new());
+        let living: Vec<_> = everybody.iter().filter(in_question).cloned().collect();
         let mut epochs: HashSet<Key> = living.iter().flat_map(|watched| watched.actor.admission.keys()).collect();
         epochs.retain(|key| !numbers.contains_key(key));
         let mut current = numbers.clone();
-        current.extend(self.numbers(&epochs.into_iter().collect::<Vec<_>>()).await?);
+        current.extend(self.numbers(epochs.into_iter().collect()).await?);
         let stale = |watched: &Arc<Watched>| watched.actor.admission.0.iter().any(|(key, had)| current.get(key) != Some(had));
         let ended: Vec<_> = living.iter().filter(|watched| stale(watched)).cloned().collect();
         if !ended.is_empty() {
@@ -228,7 +227,7 @@ impl Watcher {
         self.word_due.saturating_sub(self.store.ports().clock.elapsed())
     }
 
-    async fn numbers(&self, keys: &[Key]) -> Result<HashMap<Key, u64>> {
+    async fn numbers(&self, keys: Vec<Key>) -> Result<HashMap<Key, u64>> {
         let mut numbers = HashMap::new();
         for piece in keys.chunks(MAX_OPERATIONS) {
             let answers = self.store.read(&piece.iter().cloned().map(Query::Number).collect::<Vec<_>>()).await?;
