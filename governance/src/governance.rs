@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
-use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Retention, Sequencing};
+use crate::guard::care::{Acknowledgements, Budgets, Heartbeats, Locks, Retention, Sequencing};
 use crate::guard::health::Seen;
 use crate::guard::limits::ScopeLimits;
 use crate::guard::policies::{self, Directory, Policies};
-use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine, Standing};
+use crate::guard::{Admissions, Alerts, ErrorBudget, Lookout, Recorder, RevocationEngine, Standing};
 use crate::ledger::{Filter, Ledger, StoreName};
 use crate::orchestrator::{Address, Orchestrator, Parts};
 use crate::store::{Actor, Refused, Store, StoreUrl};
@@ -146,7 +146,7 @@ impl Governance {
         vec![
             Arc::new(Sequencing::new(store, self.ledger())),
             Arc::new(Retention::new(store, self.ledger(), self.config().retention)),
-            Arc::new(Receipts::new(store, recorder)),
+            Arc::new(Acknowledgements::new(store, recorder)),
             Arc::new(Heartbeats::new(store, recorder)),
             Arc::new(Locks::new(store, recorder)),
             Arc::new(Budgets::new(store, recorder)),
@@ -241,6 +241,12 @@ impl Governance {
         &self.inner.policies
     }
 
+    /// What a person should hear of.
+    #[must_use]
+    pub fn alerts(&self) -> Alerts {
+        Alerts::open(self.store())
+    }
+
     /// Beginning pipelines and agents.
     #[must_use]
     pub fn admissions(&self) -> Admissions {
@@ -279,6 +285,7 @@ impl Governance {
             // Whoever keeps house next waits for the lease at most; a store that is down is not waited for.
             caretaker.stop(&self.store().within(LEAVE), &self.inner.keeper).await;
         }
+        let _ = tokio::time::timeout(LEAVE, Lookout::settle(self.store())).await;
         self.ledger().close().await
     }
 }

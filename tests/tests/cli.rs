@@ -47,7 +47,7 @@ fn run(user: &User, objective: &str) -> String {
 /// A user who has run nothing, but has a home.
 fn begun() -> User {
     let user = User::default();
-    user.object(&["stop", "--lift"]);
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
     user
 }
 

@@ -175,7 +175,7 @@ fn a_run_that_was_stopped_goes_on_once_the_stop_is_lifted() {
     let refused = user.does(&["pipeline", "continue", &id]);
     assert_eq!(refused.code, Some(3), "{refused:?}");
     assert!(refused.err.contains("lift it"), "{refused:?}");
-    user.object(&["stop", "--lift"]);
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
     let outcome = user.object(&["pipeline", "continue", &id]);
     assert_eq!(outcome["status"], "COMPLETED");
     user.verified();

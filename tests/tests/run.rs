@@ -228,6 +228,6 @@ fn a_stop_of_everything_ends_a_run_and_nothing_begins_until_it_is_lifted() {
     assert_eq!(refused.code, Some(3), "{refused:?}");
     assert!(refused.err.contains("governance stop --lift"), "{refused:?}");
     assert_eq!(user.objects(&["pipeline", "list"]).len(), 1, "nothing was begun");
-    user.object(&["stop", "--lift"]);
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
     completes(&user);
 }

@@ -42,7 +42,7 @@ impl Agent {
     /// Refuses at once, without a round trip, once this process knows that the agent's admission has ended. What the agent writes is refused by
     /// the store in any case.
     pub fn check(&self) -> Result<()> {
-        self.inner.signs.check(self.desk().actor())
+        self.inner.signs.check()
     }
 
     /// Runs a tool, if the agent may: see [`Guard::govern`](crate::guard::Guard::govern). Refused at once where this process knows that its admission

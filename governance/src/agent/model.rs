@@ -14,7 +14,7 @@ use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Asked, Limits, Taken};
-use crate::guard::{Allowance, Breaker, ErrorBudget, Pass, Recorder, Spend, Triggers, Unit};
+use crate::guard::{Allowance, Breaker, ErrorBudget, Pass, Recorder, RevocationEngine, Spend, Triggers, Unit, failed_within_a_minute};
 use crate::ledger::{Action, OutcomeResult};
 use crate::llm::{Call, CallKind, Charge, ChatMessage, ChatReply, DEFAULT_DEADLINE, Model, Retry, Said};
 use crate::store::{Actor, Store};
@@ -135,7 +135,12 @@ impl GovernedModel {
                 Err(error) => error,
             };
             let chance = &*self.store.ports().chance;
-            let Some(again) = self.retry.after(attempt, complaint.is_some(), &error, chance) else { return Err(error) };
+            let Some(again) = self.retry.after(attempt, complaint.is_some(), &error, chance) else {
+                // A question that was given up is an error of the agent's last minute; whoever asked decides whether it is a fault.
+                let engine = RevocationEngine::open(&self.store).recorded(&self.recorder);
+                failed_within_a_minute(&engine, &self.actor.id, &error.to_string()).await?;
+                return Err(error);
+            };
             tracing::info!(agent = %self.actor.id, call = %kind, attempt, after = ?again.after, %error, "the model is asked again");
             tokio::time::sleep(again.after).await;
             complaint = again.complaint.or(complaint);

@@ -1,23 +1,21 @@
 //! What an agent hears of itself while it works: that it was revoked, that a budget runs low.
+//!
+//! No task of its own: its process's lookout knows of revocations, and budgets are looked at while somebody asks for events.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::Mutex;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::guard::limits::{Limits, Scope, ScopeUsage};
-use crate::guard::{ErrorBudget, Faults, RevocationEngine, Unit};
-use crate::store::{Actor, Store};
-use crate::vocabulary::{Key, PipelineId};
+use crate::guard::{ErrorBudget, Faults, Held, Lookout, Unit};
+use crate::store::{Actor, Store, Watch};
+use crate::vocabulary::Key;
 
 /// How long a change may stay unseen where the store's own signal was lost.
 const LOOK: Duration = Duration::from_secs(5);
-/// How many events wait for an agent that does not ask. There are fewer kinds than that.
-const EVENTS: usize = 16;
 
 /// Something that an agent should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,81 +40,88 @@ pub enum AgentEvent {
     },
 }
 
-/// Watches over an agent, in the background.
+/// Watches over an agent.
 pub(super) struct Signs {
-    revoked: Arc<OnceLock<String>>,
-    events: Mutex<mpsc::Receiver<AgentEvent>>,
-    task: JoinHandle<()>,
+    held: Held,
+    heard: Mutex<Heard>,
+}
+
+struct Heard {
+    store: Store,
+    actor: Actor,
+    budget: ErrorBudget,
+    limits: Limits,
+    watch: Option<Watch>,
+    // What was said to run low.
+    said: BTreeSet<String>,
+    waiting: VecDeque<AgentEvent>,
+    over: bool,
 }
 
 impl Signs {
     /// Begins to watch.
     pub async fn watch(store: &Store, actor: &Actor, budget: &ErrorBudget, limits: &Limits) -> Result<Self> {
-        let revoked = Arc::new(OnceLock::new());
-        let (tell, events) = mpsc::channel(EVENTS);
-        let mut keys: Vec<Key> = actor.admission.keys();
-        keys.push(store.keys().agent_errors(&actor.id));
-        keys.extend(limits.counters());
-        let mut watched = store.watch(&keys).await?;
-        let watcher = Watcher {
+        let heard = Heard {
             store: store.clone(),
             actor: actor.clone(),
             budget: budget.clone(),
             limits: limits.clone(),
+            watch: None,
             said: BTreeSet::new(),
-            tell,
+            waiting: VecDeque::new(),
+            over: false,
         };
-        let (mut watcher, known) = (watcher, revoked.clone());
-        let task = tokio::spawn(async move {
-            loop {
-                match watcher.look().await {
-                    Ok(None) => {}
-                    Ok(Some(reason)) => {
-                        let _ = known.set(reason.clone());
-                        return watcher.tell(AgentEvent::Revoked { reason });
-                    }
-                    // The store refuses by itself what a revoked agent writes: this is only the early word.
-                    Err(error) => tracing::debug!(agent = %watcher.actor.id, %error, "an agent could not be looked after"),
-                }
-                let _ = tokio::time::timeout(LOOK, watched.changed()).await;
-            }
-        });
-        Ok(Self { revoked, events: Mutex::new(events), task })
+        Ok(Self { held: Lookout::hold(store, actor).await?, heard: Mutex::new(heard) })
     }
 
     /// Refuses at once, without a round trip, once it is known that the admission has ended.
-    pub fn check(&self, actor: &Actor) -> Result<()> {
-        self.revoked.get().map_or(Ok(()), |reason| Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{}`: {reason}", actor.id))))
+    pub fn check(&self) -> Result<()> {
+        self.held.refusal().map_or(Ok(()), Err)
     }
 
     /// The next thing to know; none when nothing more can come. Cancel safe.
     pub async fn next(&self) -> Option<AgentEvent> {
-        self.events.lock().await.recv().await
+        let mut heard = self.heard.lock().await;
+        if heard.over {
+            return None;
+        }
+        let event = tokio::select! {
+            biased;
+            _ = self.held.ended() => AgentEvent::Revoked { reason: self.held.why().unwrap_or_default().to_owned() },
+            event = heard.low() => return Some(event),
+        };
+        heard.over = true;
+        Some(event)
     }
 }
 
-impl Drop for Signs {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Heard {
+    /// The next thing that runs low. Cancel safe: what was found waits.
+    async fn low(&mut self) -> AgentEvent {
+        loop {
+            if let Some(event) = self.waiting.pop_front() {
+                return event;
+            }
+            let looked = self.look().await;
+            if let Err(error) = &looked {
+                // The store refuses by itself what is too much: this is only the early word.
+                tracing::debug!(agent = %self.actor.id, %error, "an agent could not be looked after");
+            }
+            if !self.waiting.is_empty() {
+                continue;
+            }
+            match &mut self.watch {
+                Some(watch) => drop(tokio::time::timeout(LOOK, watch.changed()).await),
+                None => tokio::time::sleep(LOOK).await,
+            }
+        }
     }
-}
 
-struct Watcher {
-    store: Store,
-    actor: Actor,
-    budget: ErrorBudget,
-    limits: Limits,
-    // What was said to run low.
-    said: BTreeSet<String>,
-    tell: mpsc::Sender<AgentEvent>,
-}
-
-impl Watcher {
-    /// Tells what runs low. Answers why the admission has ended, if it has.
-    async fn look(&mut self) -> Result<Option<String>> {
-        match self.store.still_admitted(&self.actor).await {
-            Err(error) if error.kind() == ErrorKind::Revoked => return self.why().await.map(Some),
-            other => other?,
+    async fn look(&mut self) -> Result<()> {
+        if self.watch.is_none() {
+            let mut watched: Vec<Key> = vec![self.store.keys().agent_errors(&self.actor.id)];
+            watched.extend(self.limits.counters());
+            self.watch = Some(self.store.watch(&watched).await?);
         }
         let (limits, Faults { total_errors, procedure_violations, .. }) = (self.budget.fault_limits(), self.budget.faults().await?);
         let own = Scope::Agent(self.actor.id.clone());
@@ -130,34 +135,16 @@ impl Watcher {
                 self.warn(&scope, usage.unit.as_str(), usage.used, usage.limit);
             }
         }
-        Ok(None)
+        Ok(())
     }
 
     fn warn(&mut self, scope: &Scope, unit: &str, used: u64, limit: u64) {
         let low = used.saturating_mul(5) >= limit.saturating_mul(4);
         let name = format!("{} {unit}", scope.name());
         if low && self.said.insert(name.clone()) {
-            self.tell(AgentEvent::BudgetLow { unit: unit.to_owned(), scope: scope.clone(), used, limit });
+            self.waiting.push_back(AgentEvent::BudgetLow { unit: unit.to_owned(), scope: scope.clone(), used, limit });
         } else if !low {
             self.said.remove(&name);
         }
-    }
-
-    fn tell(&self, event: AgentEvent) {
-        if self.tell.try_send(event).is_err() {
-            tracing::debug!(agent = %self.actor.id, "an agent does not ask for its events");
-        }
-    }
-
-    async fn why(&self) -> Result<String> {
-        let engine = RevocationEngine::open(&self.store);
-        if let Some(revocation) = engine.revocation_of(&self.actor.id).await? {
-            return Ok(format!("revoked ({}): {}", revocation.kind, revocation.reason));
-        }
-        if let Some(stop) = engine.stop_in_force().await? {
-            return Ok(format!("everything was stopped: {}", stop.reason));
-        }
-        let pipeline = self.actor.pipeline.as_ref().map(PipelineId::as_str).unwrap_or_default();
-        Ok(format!("`{pipeline}` was stopped, or taken up by another process"))
     }
 }

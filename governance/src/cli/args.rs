@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod alerts;
 mod end;
 mod health;
 mod look;
@@ -15,7 +16,8 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use crate::ledger::Durability;
 use crate::llm::Mode;
-pub use end::{Revoke, Stop};
+pub use alerts::Alerts;
+pub use end::{Revoke, Stop, Waiting};
 pub use health::Health;
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun, Whose};
 pub use policy::{Change, Explain, Policy};
@@ -118,10 +120,12 @@ pub enum Command {
         #[command(subcommand)]
         command: Checkpoint,
     },
-    /// End an agent's admission: no write of it lands any more
+    /// End an agent's admission, or a run's: no write of it lands any more
     Revoke(Revoke),
     /// Stop a run, or everything
     Stop(Stop),
+    /// What a person should hear of: violations, revocations, stops
+    Alerts(Alerts),
     /// The tamper-evident record of what was done
     Ledger {
         #[command(subcommand)]
@@ -229,7 +233,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
     let span = Duration::try_from_secs_f64(seconds).map_err(|_| format!("`{text}` is not a possible number of seconds"))?;
     if span.is_zero() || span > Duration::from_secs(24 * 60 * 60) {
-        return Err("a run may take more than nothing and at most a day".to_owned());
+        return Err("it must be more than nothing and at most a day".to_owned());
     }
     Ok(span)
 }

@@ -1,6 +1,7 @@
 //! Roof: the command line. Parses, calls, prints; decides nothing.
 
 mod agent;
+mod alerts;
 mod args;
 mod blackboard;
 mod budget;
@@ -20,6 +21,7 @@ mod policy;
 mod polyglot;
 mod printer;
 mod progress;
+mod receipts;
 mod reference;
 mod resume;
 mod retain;
@@ -118,6 +120,7 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Bus { command } => bus::bus(config, command, printer).await,
         Command::Budget { command } => budget::budget(config, command, printer).await,
         Command::Checkpoint { command } => checkpoint::checkpoint(&config, command, printer),
+        Command::Alerts(asked) => alerts::alerts(config, asked, printer).await,
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,

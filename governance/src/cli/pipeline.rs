@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::args::{Pipeline, RevokeRun};
-use super::printer::{GOOD, Printer, moment, short};
+use super::printer::{Printer, moment, short};
 use super::resume::{fall_back, give_up, go_on};
 use super::status::coloured;
 use crate::config::Config;
@@ -26,8 +26,8 @@ pub async fn pipeline(config: Config, command: Pipeline, printer: &Printer) -> R
         Pipeline::Status { id } => {
             with(config, async |governance| super::status::status(governance, &super::chosen(governance, id).await?, printer).await).await
         }
-        Pipeline::Stop { id, reason } => {
-            with(config, async |governance| super::stop::stop_run(governance, &PipelineId::new(id)?, &reason, printer).await).await
+        Pipeline::Stop { id, reason, waiting } => {
+            with(config, async |governance| super::stop::stop_run(governance, &PipelineId::new(id)?, &reason, waiting, printer).await).await
         }
         Pipeline::Revoke(args) => with(config, async |governance| revoke(governance, args, printer).await).await,
         Pipeline::Logs(args) => with(config, async |governance| super::logs::logs(governance, args, printer).await).await,
@@ -73,14 +73,7 @@ async fn revoke(governance: &Governance, args: RevokeRun, printer: &Printer) -> 
             let message = format!("there is no agent `{agent}` in `{id}`: see `governance pipeline status {id}`");
             return Err(Error::new(ErrorKind::NotFound, "no_such_agent", message));
         }
-        return super::stop::revoke_agent(governance, &agent, args.kind, &args.reason, printer).await;
+        return super::stop::revoke_agent(governance, &agent, args.kind, &args.reason, args.waiting, printer).await;
     }
-    let revoked = governance.revocations().revoke_pipeline(&id, args.kind, &args.reason).await?;
-    let object = json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended});
-    printer.either(&object, || {
-        let mut lines = vec![format!("{GOOD}revoked{GOOD:#} {id}: no write that it or its agents were admitted to lands any more")];
-        lines.extend(revoked.revoked.iter().map(|agent| format!("  {agent}")));
-        lines.extend(revoked.ended.iter().map(|agent| format!("  {agent} had ended")));
-        lines.join("\n")
-    })
+    super::stop::revoke_run(governance, &id, args.kind, &args.reason, args.waiting, printer).await
 }

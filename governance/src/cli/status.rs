@@ -17,12 +17,18 @@ pub async fn status(governance: &Governance, id: &PipelineId, printer: &Printer)
     for agent in &agents {
         revocations.extend(governance.revocations().revocation_of(&agent.id).await?);
     }
+    let mut diagnoses = Vec::new();
+    for revoked in &revocations {
+        diagnoses.extend(governance.revocations().diagnosis_of(&revoked.agent_id).await?);
+    }
     let waits = state.field("awaiting_user") == "true";
     let choices: &[FallbackAction] = if waits { FallbackAction::ALL } else { &[] };
     if printer.json {
         let context = failure_context(governance, id).await?;
-        return printer.object(&json!({"pipeline_id": id, "state": state.fields, "agents": agents, "revocations": revocations,
-            "awaiting_user": waits, "fallbacks": choices, "failure_context": context}));
+        return printer.object(
+            &json!({"pipeline_id": id, "state": state.fields, "agents": agents, "revocations": revocations, "diagnoses": diagnoses,
+            "awaiting_user": waits, "fallbacks": choices, "failure_context": context}),
+        );
     }
     printer.line(format!("{id}  {}  {}", coloured(state.field("status"), waits), short(state.field("objective"), 200)))?;
     for (field, told) in [("created_at", "begun"), ("orchestration_started_at", "orchestration begun")] {
@@ -35,6 +41,10 @@ pub async fn status(governance: &Governance, id: &PipelineId, printer: &Printer)
     }
     for agent in &agents {
         printer.line(sits(agent, revocations.iter().find(|revocation| revocation.agent_id == agent.id)))?;
+    }
+    for diagnosis in &diagnoses {
+        printer.line(format!("  {BOLD}diagnosis of {}{BOLD:#}: {}", diagnosis.agent_id, short(&diagnosis.why, 400)))?;
+        diagnosis.attempts.iter().try_for_each(|attempt| printer.line(format!("    {DIM}try:{DIM:#} {}", short(attempt, 200))))?;
     }
     told(id, &state, choices, printer)
 }

@@ -4,60 +4,128 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::args::{Revoke, Stop};
+use super::args::{Revoke, Stop, Waiting};
 use super::printer::{GOOD, Printer};
+use super::receipts::{gather, show};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::governance::Governance;
+use crate::store::Store;
 use crate::vocabulary::{AgentId, PipelineId, PipelineStatus, RevocationType};
 
 pub async fn revoke(config: Config, args: Revoke, printer: &Printer) -> Result<ExitCode> {
-    let agent = AgentId::new(&args.agent)?;
+    let agent = AgentId::new(&args.what)?;
     let governance = super::existing(config).await?;
-    revoke_agent(&governance, &agent, args.kind, &args.reason, printer).await?;
+    let pipeline = PipelineId::new(&args.what)?;
+    let done = if is_run(governance.store(), &pipeline).await? && governance.admissions().agent(&agent).await?.is_none() {
+        revoke_run(&governance, &pipeline, args.kind, &args.reason, args.waiting, printer).await
+    } else {
+        revoke_agent(&governance, &agent, args.kind, &args.reason, args.waiting, printer).await
+    };
     governance.close().await?;
-    Ok(ExitCode::SUCCESS)
+    done.map(|()| ExitCode::SUCCESS)
 }
 
-pub async fn revoke_agent(governance: &Governance, agent: &AgentId, kind: RevocationType, reason: &str, printer: &Printer) -> Result<()> {
+async fn is_run(store: &Store, id: &PipelineId) -> Result<bool> {
+    Ok(store.state(store.keys().pipeline(id)).await?.is_some())
+}
+
+pub async fn revoke_agent(
+    governance: &Governance,
+    agent: &AgentId,
+    kind: RevocationType,
+    reason: &str,
+    waiting: Waiting,
+    printer: &Printer,
+) -> Result<()> {
+    let roll = governance.revocations().roll().await?;
     let receipt = governance.revocations().revoke(agent, kind, reason).await?;
-    printer.either(&json!({"revoked": agent, "receipt": receipt}), || {
+    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
+    printer.either(&json!({"revoked": agent, "receipt": receipt, "receipts": receipts}), || {
         format!("{GOOD}revoked{GOOD:#} {agent}: no write that it was admitted to lands any more (epoch {})", receipt.epoch)
-    })
+    })?;
+    show(receipts.as_ref(), waiting, printer)
 }
 
-pub async fn stop_run(governance: &Governance, id: &PipelineId, reason: &str, printer: &Printer) -> Result<()> {
+pub async fn revoke_run(
+    governance: &Governance,
+    id: &PipelineId,
+    kind: RevocationType,
+    reason: &str,
+    waiting: Waiting,
+    printer: &Printer,
+) -> Result<()> {
+    let roll = governance.revocations().roll().await?;
+    let revoked = governance.revocations().revoke_pipeline(id, kind, reason).await?;
+    let receipts = gather(governance, &roll, revoked.pipeline.generation, waiting, printer).await?;
+    let object =
+        json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended, "receipts": receipts});
+    printer.either(&object, || {
+        let mut lines = vec![format!("{GOOD}revoked{GOOD:#} {id}: no write that it or its agents were admitted to lands any more")];
+        lines.extend(revoked.revoked.iter().map(|agent| format!("  {agent}")));
+        lines.extend(revoked.ended.iter().map(|agent| format!("  {agent} had ended")));
+        lines.join("\n")
+    })?;
+    show(receipts.as_ref(), waiting, printer)
+}
+
+pub async fn stop_run(governance: &Governance, id: &PipelineId, reason: &str, waiting: Waiting, printer: &Printer) -> Result<()> {
+    let roll = governance.revocations().roll().await?;
     let receipt = governance.revocations().stop_pipeline(id, reason).await?;
+    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
     let state = governance.store().state(governance.store().keys().pipeline(id)).await?.unwrap_or_default();
     let status = state.field("status");
-    printer.either(&json!({"stopped": id, "status": status, "receipt": receipt}), || {
+    printer.either(&json!({"stopped": id, "status": status, "receipt": receipt, "receipts": receipts}), || {
         let ended =
             if status == PipelineStatus::Stopped.as_str() { String::new() } else { format!("; it had ended as {status}, and stays so") };
         format!("{GOOD}stopped{GOOD:#} {id} with all of its agents{ended}")
-    })
+    })?;
+    show(receipts.as_ref(), waiting, printer)
 }
 
 pub async fn stop(config: Config, args: Stop, printer: &Printer) -> Result<ExitCode> {
+    let reason = args.reason.as_deref().unwrap_or("stopped by an operator");
     if let Some(id) = args.pipeline {
         let id = PipelineId::new(id)?;
         let governance = super::existing(config).await?;
-        stop_run(&governance, &id, &args.reason, printer).await?;
+        let done = stop_run(&governance, &id, reason, args.waiting, printer).await;
         governance.close().await?;
-        return Ok(ExitCode::SUCCESS);
+        return done.map(|()| ExitCode::SUCCESS);
     }
     // Stopping everything must also work before anything has run here.
     let governance = Governance::open(super::passing(config)).await?;
-    if args.lift {
-        let receipt = governance.revocations().lift().await?;
-        printer.either(&json!({"lifted": true, "receipt": receipt}), || {
-            format!("{GOOD}lifted{GOOD:#}: new runs may begin; what was stopped stays stopped")
-        })?;
-    } else {
-        let receipt = governance.revocations().stop_all(&args.reason).await?;
-        printer.either(&json!({"stopped": "all", "receipt": receipt}), || {
-            format!("{GOOD}stopped{GOOD:#} everything: nothing that was admitted can write; lift it with `governance stop --lift`")
-        })?;
-    }
+    let done =
+        if args.lift { lift(&governance, reason, printer).await } else { stop_all(&governance, reason, args.waiting, printer).await };
     governance.close().await?;
-    Ok(ExitCode::SUCCESS)
+    done.map(|()| ExitCode::SUCCESS)
+}
+
+async fn stop_all(governance: &Governance, reason: &str, waiting: Waiting, printer: &Printer) -> Result<()> {
+    let roll = governance.revocations().roll().await?;
+    let receipt = governance.revocations().stop_all(reason).await?;
+    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
+    printer.either(&json!({"stopped": "all", "receipt": receipt, "receipts": receipts}), || {
+        format!("{GOOD}stopped{GOOD:#} everything: nothing that was admitted can write; lift it with `governance stop --lift --reason …`")
+    })?;
+    show(receipts.as_ref(), waiting, printer)
+}
+
+async fn lift(governance: &Governance, reason: &str, printer: &Printer) -> Result<()> {
+    if reason.trim().is_empty() {
+        return Err(Error::invalid("no_reason", "say why the stop is lifted: `governance stop --lift --reason …`"));
+    }
+    let lifted = governance.revocations().lift_because(reason).await?;
+    printer.either(
+        &json!({"lifted": lifted.stop.is_some(), "receipt": lifted.receipt, "stop": lifted.stop, "stays_stopped": lifted.stays_stopped}),
+        || {
+            let Some(stop) = &lifted.stop else { return format!("{GOOD}nothing to lift{GOOD:#}: no stop is in force") };
+            let stays: Vec<_> =
+                lifted.stays_stopped.iter().map(|id| format!("\n  {id} stays stopped: `governance pipeline continue {id}`")).collect();
+            format!(
+                "{GOOD}lifted{GOOD:#} the stop \"{}\": new runs may begin; what was stopped stays stopped{}",
+                super::printer::short(&stop.reason, 200),
+                stays.concat()
+            )
+        },
+    )
 }

@@ -23,7 +23,7 @@ pub async fn store(config: Config, command: Store, printer: &Printer) -> Result<
             printer.either(&json!({"recovered": true, "generation": generation, "stop": stop}), || {
                 let stopped = stop.as_ref().map_or_else(String::new, |stop| {
                     let reason = &stop.reason;
-                    format!("\n  {WARN}stopped{WARN:#}: {reason}; it is in force again, lift it with `governance stop --lift`")
+                    format!("\n  {WARN}stopped{WARN:#}: {reason}; it is in force again, lift it with `governance stop --lift --reason …`")
                 });
                 format!("{GOOD}recovered{GOOD:#} at generation {generation}: everything admitted before stays refused{stopped}")
             })?;
@@ -61,7 +61,7 @@ async fn check(config: Config, printer: &Printer) -> Result<ExitCode> {
             lines.push(format!("  not in the record yet: {unsequenced} entries"));
         }
         if let Some(stop) = &stop {
-            lines.push(format!("  {WARN}stopped{WARN:#}: {}; lift it with `governance stop --lift`", stop.reason));
+            lines.push(format!("  {WARN}stopped{WARN:#}: {}; lift it with `governance stop --lift --reason …`", stop.reason));
         }
         lines.extend(described.warnings.iter().map(|warning| format!("  {WARN}warning{WARN:#}: {warning}")));
         lines.join("\n")

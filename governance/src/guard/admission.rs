@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::recorder::Recorder;
+use super::revocation::RevocationEngine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Admission, Commit, Outcome, Refused, Store, Write};
-use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId, PipelineStatus, Tier};
+use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId, PipelineStatus, Tier, ViolationType};
 
 /// Begins pipelines and agents.
 #[derive(Debug, Clone)]
@@ -103,6 +104,10 @@ impl Admissions {
                 return Err(Error::new(ErrorKind::Denied, "foreign_parent", stray));
             }
         }
+        let above = keys.agent_of_epoch(parent.0.last().map(|(key, _)| key));
+        if let Some(above) = &above {
+            self.no_higher(above, id, role.tier).await?;
+        }
         let commit = self
             .under(parent)
             .version(keys.agent_state(id), 0)
@@ -119,6 +124,11 @@ impl Admissions {
                 ],
             )
             .write(Write::Join { set: keys.pipeline_agents(pipeline), member: id.to_string() });
+        // INVARIANT: whoever revokes the parent after this finds this agent; whoever did so before has made this commit stale.
+        let commit = match &above {
+            Some(above) => commit.write(Write::Join { set: keys.agent_children(above), member: id.to_string() }),
+            None => commit,
+        };
         let payload = serde_json::json!({"agent": id, "role": role.role, "tier": role.tier});
         self.recorder
             .record(&self.store, Action::Spawn, (Some(id), Some(pipeline)), &payload, async |token| {
@@ -126,6 +136,17 @@ impl Admissions {
                 Ok(Actor { id: id.clone(), pipeline: Some(pipeline.clone()), admission: parent.and(keys.agent_epoch(id), epoch) })
             })
             .await
+    }
+
+    /// No agent gives more trust than it has: to try is a privilege escalation of its own.
+    async fn no_higher(&self, parent: &AgentId, child: &AgentId, tier: Tier) -> Result<()> {
+        let Some(above) = self.agent(parent).await?.filter(|above| above.tier < tier) else { return Ok(()) };
+        let detail = format!("`{parent}` is trusted with {} and began `{child}` with {tier}", above.tier);
+        let broken = ViolationType::PrivilegeEscalation;
+        let told = serde_json::json!({"type": broken, "severity": broken.severity(), "revocation": broken.revocation(), "detail": detail});
+        self.recorder.note(&self.store, Action::Violation, (Some(parent), above.pipeline.as_ref()), &told)?;
+        RevocationEngine::open(&self.store).recorded(&self.recorder).violation(parent, broken, &detail).await?;
+        Err(Error::new(ErrorKind::Denied, "tier_too_high", format!("{detail}: an agent gives no more trust than it has")))
     }
 
     /// Admits an agent again that was begun under an earlier epoch of its pipeline; none if it was not begun yet.
@@ -173,7 +194,7 @@ impl Admissions {
         match self.store.commit(commit).await? {
             Outcome::Accepted(accepted) => Ok(accepted.results[0]),
             Outcome::Refused(Refused::Conflict { cell, .. }) if cell.key == self.store.keys().stop() => {
-                let stopped = format!("{what} cannot begin: everything was stopped; lift it with `governance stop --lift`");
+                let stopped = format!("{what} cannot begin: everything was stopped; lift it with `governance stop --lift --reason …`");
                 Err(Error::new(ErrorKind::Denied, "stopped", stopped))
             }
             Outcome::Refused(Refused::Conflict { .. }) => Err(Error::new(ErrorKind::Conflict, "taken", format!("{what} is there already"))),

@@ -1,16 +1,174 @@
-//! Alerts: what a person should hear of, newest last.
+//! Alerts: what a person should hear of. `alerts:queue` is a bounded list, newest last.
 
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::Result;
-use crate::store::{Store, Write, to_json};
+use crate::store::{Store, Watch, Write, to_json};
+use crate::vocabulary::{Millis, Severity};
 
 /// How many alerts are kept.
 const KEPT: u64 = 10_000;
+/// How long an alert may stay unseen where the store's own signal was lost.
+const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The write that raises an alert, to be made in the commit of what it tells of.
 pub(super) fn alert(store: &Store, kind: &str, data: &Value) -> Result<Write> {
     let at = store.ports().clock.now();
     let value = to_json(&json!({"type": kind, "at": at, "data": data}))?;
     Ok(Write::Push { list: store.keys().alerts_queue(), value, bound: KEPT })
+}
+
+/// One alert.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    /// What of, as `violation_detected`, `agent_revoked`, `stop_all`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When.
+    pub at: Millis,
+    /// What it says.
+    #[serde(default)]
+    pub data: Value,
+}
+
+impl Alert {
+    /// Whether somebody should look at once: a stop, or a violation of the gravest kinds.
+    #[must_use]
+    pub fn is_grave(&self) -> bool {
+        let severity = self.data["severity"].as_str().and_then(|severity| severity.parse().ok());
+        self.kind == "stop_all" || severity.is_some_and(|severity: Severity| severity <= Severity::High)
+    }
+
+    /// In a sentence.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let said = |name: &str| self.data[name].as_str().unwrap_or_default();
+        let whom = [said("agent_id"), said("pipeline_id")].into_iter().find(|id| !id.is_empty()).unwrap_or_default();
+        let what = [said("violation"), said("status")].into_iter().find(|what| !what.is_empty());
+        let why = ["reason", "detail", "what", "message"].into_iter().map(said).find(|why| !why.is_empty());
+        let parts: Vec<_> = [Some(whom).filter(|whom| !whom.is_empty()), what, why].into_iter().flatten().collect();
+        if parts.is_empty() && !self.data.is_null() { self.data.to_string() } else { parts.join(": ") }
+    }
+}
+
+/// The alerts of a store.
+#[derive(Debug, Clone)]
+pub struct Alerts {
+    store: Store,
+}
+
+impl Alerts {
+    /// Those of a store.
+    #[must_use]
+    pub fn open(store: &Store) -> Self {
+        Self { store: store.clone() }
+    }
+
+    /// The newest, oldest first.
+    pub async fn list(&self, last: u64) -> Result<Vec<Alert>> {
+        Ok(self.items(last).await?.iter().map(read).collect())
+    }
+
+    /// What comes, beginning with all that is kept.
+    pub async fn follow(&self) -> Result<FollowAlerts> {
+        let watch = self.store.watch(&[self.store.keys().alerts_queue()]).await?;
+        Ok(FollowAlerts { alerts: self.clone(), watch, seen: Vec::new() })
+    }
+
+    async fn items(&self, last: u64) -> Result<Vec<Bytes>> {
+        self.store.list(self.store.keys().alerts_queue(), last).await
+    }
+}
+
+/// What somebody wrote that is no alert of this form is shown as it is.
+fn read(item: &Bytes) -> Alert {
+    serde_json::from_slice(item).unwrap_or_else(|_| Alert {
+        kind: "unknown".to_owned(),
+        at: Millis(0),
+        data: Value::from(String::from_utf8_lossy(item).into_owned()),
+    })
+}
+
+/// Follows the alerts as they come.
+pub struct FollowAlerts {
+    alerts: Alerts,
+    watch: Watch,
+    seen: Vec<Bytes>,
+}
+
+/// Alerts that came since the last look.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NewAlerts {
+    /// Whether some were dropped before they were read.
+    pub missed: bool,
+    /// They, oldest first.
+    pub alerts: Vec<Alert>,
+}
+
+impl FollowAlerts {
+    /// Those that are there, without waiting.
+    pub async fn next_known(&mut self) -> Result<Vec<Alert>> {
+        Ok(self.look().await?.alerts)
+    }
+
+    /// Waits for the next ones. Cancel safe.
+    pub async fn next(&mut self) -> Result<NewAlerts> {
+        loop {
+            let _ = tokio::time::timeout(LOOK, self.watch.changed()).await;
+            let news = self.look().await?;
+            if news.missed || !news.alerts.is_empty() {
+                return Ok(news);
+            }
+        }
+    }
+
+    async fn look(&mut self) -> Result<NewAlerts> {
+        let now = self.alerts.items(KEPT).await?;
+        let come = new(&self.seen, &now);
+        let missed = come == 0 && !self.seen.is_empty() && !now.is_empty();
+        let alerts = now[come..].iter().map(read).collect();
+        self.seen = now;
+        Ok(NewAlerts { missed, alerts })
+    }
+}
+
+/// Where in a bounded list what was not there before begins: behind the longest piece that both have.
+fn new(before: &[Bytes], now: &[Bytes]) -> usize {
+    let kept = (0..=before.len()).map(|dropped| &before[dropped..]).find(|kept| now.starts_with(kept));
+    kept.map_or(0, <[Bytes]>::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_is_told_in_a_sentence_and_what_is_none_is_shown_as_it_is() {
+        let text = |text: &'static str| read(&Bytes::from_static(text.as_bytes()));
+        let violation = text(
+            r#"{"type":"violation_detected","at":7,"data":{"agent_id":"a-1","violation":"lock_lost","severity":"HIGH","detail":"x"}}"#,
+        );
+        assert_eq!((violation.told().as_str(), violation.is_grave()), ("a-1: lock_lost: x", true));
+        assert_eq!(text(r#"{"type":"stop_lifted","at":7,"data":{}}"#).told(), "{}");
+        assert_eq!((text("not json").kind.as_str(), text("not json").told().as_str()), ("unknown", "\"not json\""));
+    }
+
+    #[tokio::test]
+    async fn who_follows_sees_each_alert_once_also_those_from_before() {
+        let store = Store::memory().await.unwrap();
+        let alerts = Alerts::open(&store);
+        let raise = async |n: u64| {
+            let write = alert(&store, "drill", &json!({"reason": n.to_string()})).unwrap();
+            store.apply(crate::store::Commit::default().write(write)).await.unwrap();
+        };
+        raise(1).await;
+        let mut follow = alerts.follow().await.unwrap();
+        assert_eq!(follow.next_known().await.unwrap()[0].told(), "1");
+        raise(2).await;
+        let news = follow.next().await.unwrap();
+        assert_eq!((news.alerts.len(), news.alerts[0].told().as_str(), news.missed), (1, "2", false));
+        assert_eq!(alerts.list(1).await.unwrap()[0].told(), "2");
+    }
 }

@@ -12,11 +12,12 @@ use super::allowance::Allowance;
 use super::faults::{Exceeded, Fault, FaultCount, Faults};
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
+use super::triggers::Observation;
 use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Cell, Check, Commit, Outcome, Refused, Store, Write, to_json};
-use crate::vocabulary::{AgentId, FaultLimits, RevocationType, named};
+use crate::vocabulary::{AgentId, FaultLimits, RevocationType, ViolationType, named};
 
 /// The largest amount: two of them still add up below 2^53.
 const MAX_AMOUNT: u64 = 1 << 52;
@@ -204,10 +205,19 @@ impl ErrorBudget {
             return Err(Error::new(ErrorKind::Revoked, "revoked", revoked));
         }
         let agent = engine.known(&self.actor.id).await?;
+        let violation = ViolationType::ErrorBudgetExceeded;
+        let extent = Observation::Violation(violation).extent();
         let reason = format!("error budget exceeded: {}", serde_json::to_string(why).unwrap_or_default());
-        let commit = counted(engine.revocation(&agent, RevocationType::ErrorBudget, &reason)?)?;
-        let payload = json!({"type": RevocationType::ErrorBudget, "reason": reason});
-        engine.carry_out(Action::Revoke, (Some(&agent.id), agent.pipeline.as_ref()), &payload, commit).await.map(drop)
+        let data = json!({"agent_id": agent.id, "violation": violation, "severity": violation.severity(), "detail": reason});
+        let commit = counted(
+            engine.revocation(&agent, RevocationType::ErrorBudget, extent, &reason)?.write(engine.alert("violation_detected", &data)?),
+        )?;
+        let payload = json!({"type": RevocationType::ErrorBudget, "reason": reason, "extent": extent});
+        let subject = (Some(&agent.id), agent.pipeline.as_ref());
+        engine.carry_out(Action::Revoke, subject, &payload, commit).await?;
+        let broken = json!({"type": violation, "severity": violation.severity(), "revocation": violation.revocation(), "detail": reason});
+        self.recorder.note(&self.store, Action::Violation, subject, &broken)?;
+        engine.with_descendants(&agent.id, RevocationType::ErrorBudget, extent, &reason).await
     }
 
     /// The faults so far.

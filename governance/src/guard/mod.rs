@@ -6,6 +6,8 @@
 //!   ErrorBudget       counts faults and spending        never overshoots, revokes when exceeded
 //!   Heartbeat         shows that an agent lives          who stops is revoked by the caretaker
 //!   Breaker           refuses calls of what keeps failing, in every process at once
+//!   Lookout           who works in this process: hears of a revocation, confirms it
+//!   Receipts          who has confirmed, and who has not
 //!   Standing          what the ledger knows to be in force, for a store that has forgotten it
 //!   Guard             a governed call: decided, recorded, checked again, run
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
@@ -24,32 +26,45 @@ mod budget;
 mod canonical;
 pub mod care;
 mod circuit;
+mod descendants;
+mod diagnosis;
 mod ending;
+mod fallout;
 mod faults;
 mod govern;
 pub mod health;
 mod heartbeat;
 pub mod limits;
+mod lookout;
 pub mod path;
 pub mod policies;
 pub mod policy;
+mod receipts;
 mod recorder;
+mod remedies;
 mod reservation;
 mod revocation;
 mod standing;
 mod triggers;
 
 pub use admission::{Admissions, Agent, Role};
+pub use alerts::{Alert, Alerts, FollowAlerts, NewAlerts};
 pub use allowance::Allowance;
 pub use breaker::{Breaker, Interrupted};
 pub use budget::{ErrorBudget, Spend, Unit, Usage};
 pub use circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass, Trial};
+pub use diagnosis::{AgentDiagnosis, DIAGNOSTIC};
 pub use ending::RevokedPipeline;
+pub(crate) use fallout::failed_within_a_minute;
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
 pub use govern::{Arguments, Asked, BELIEVED, BoxError, Call, GovernLayer, GovernService, Governed, Granted, Guard, TOOL_TIME};
 pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock, free_execution_lock};
+pub use lookout::{Act, Process, Unfinished, name_runtime};
+pub(crate) use lookout::{Held, Lookout};
+pub use receipts::{CONFIRM, ProcessReceipt, ReceiptState, Receipts, Roll};
 pub use recorder::{Recorded, Recorder};
+pub(crate) use remedies::{remedies, ways_on};
 pub use reservation::{Reservation, Settled};
-pub use revocation::{Receipt, Revocation, RevocationEngine, Stop};
+pub use revocation::{Lifted, Receipt, Revocation, RevocationEngine, Stop};
 pub use standing::Standing;
 pub use triggers::{Observation, Response, Triggers};

@@ -16,7 +16,9 @@ use super::triggers::{Observation, Response, Triggers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Commit, Query, Store, Write, to_json};
-use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, Handoff, HandoffId, Key, Millis, PipelineId, RevocationType, ViolationType};
+use crate::vocabulary::{
+    AgentId, AgentPhase, AgentStatus, Extent, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType,
+};
 
 /// How many items `revocations:ledger` keeps.
 pub(super) const LISTED: u64 = 10_000;
@@ -43,10 +45,18 @@ pub struct Revocation {
     /// As what.
     #[serde(rename = "type")]
     pub kind: RevocationType,
+    /// How far.
+    #[serde(default = "all_of_it")]
+    pub extent: Extent,
     /// Why, for people.
     pub reason: String,
     /// When.
     pub at: Millis,
+}
+
+/// What earlier versions did not say.
+fn all_of_it() -> Extent {
+    Extent::Full
 }
 
 /// A stop that is in force.
@@ -56,6 +66,17 @@ pub struct Stop {
     pub reason: String,
     /// When.
     pub at: Millis,
+}
+
+/// A stop that was lifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifted {
+    /// The lift, which store and ledger both hold.
+    pub receipt: Receipt,
+    /// The stop that was in force; none if none was.
+    pub stop: Option<Stop>,
+    /// The runs that it does not bring back: each must be continued by itself.
+    pub stays_stopped: Vec<PipelineId>,
 }
 
 /// A revocation that store and ledger both hold. Nothing admitted before lands any more.
@@ -88,21 +109,36 @@ impl RevocationEngine {
         self
     }
 
-    /// Revokes an agent and, with it, everything it admitted. Once this returns no write that it was admitted to lands. The first revocation
+    /// Revokes an agent and every agent that it began. Once this returns no write that they were admitted to lands. The first revocation
     /// stands: revoking again changes nothing and answers where things are now.
     pub async fn revoke(&self, agent: &AgentId, kind: RevocationType, reason: &str) -> Result<Receipt> {
+        self.end_admission(agent, kind, Extent::Full, reason).await
+    }
+
+    /// Revokes an agent's token only, with those of the agents that it began: their admissions end, and nothing else is taken from them. See
+    /// [`Extent::Token`].
+    pub async fn revoke_token(&self, agent: &AgentId, kind: RevocationType, reason: &str) -> Result<Receipt> {
+        self.end_admission(agent, kind, Extent::Token, reason).await
+    }
+
+    async fn end_admission(&self, agent: &AgentId, kind: RevocationType, extent: Extent, reason: &str) -> Result<Receipt> {
         let keys = self.store.keys();
         let known = self.known(agent).await?;
+        let mut receipt = None;
         if self.revocation_of(agent).await?.is_none() {
-            let commit = self.revocation(&known, kind, reason)?;
-            let payload = json!({"type": kind, "reason": reason});
+            let commit = self.revocation(&known, kind, extent, reason)?;
+            let payload = json!({"type": kind, "reason": reason, "extent": extent});
             match self.carry_out(Action::Revoke, (Some(agent), known.pipeline.as_ref()), &payload, commit).await {
                 // Somebody else was first.
                 Err(error) if error.code() == "version_conflict" => {}
-                other => return other,
+                other => receipt = Some(other?),
             }
         }
-        self.standing(keys.agent_epoch(agent)).await
+        self.with_descendants(agent, kind, extent, reason).await?;
+        match receipt {
+            Some(receipt) => Ok(receipt),
+            None => self.standing(keys.agent_epoch(agent)).await,
+        }
     }
 
     /// Stops everything of this tenant, also what is being begun at this moment. Nothing begins until [`lift`](Self::lift).
@@ -120,22 +156,41 @@ impl RevocationEngine {
 
     /// Lifts a stop: what was stopped stays so, but new work may begin. Changes nothing where no stop is in force.
     pub async fn lift(&self) -> Result<Receipt> {
+        self.lift_because("lifted").await.map(|lifted| lifted.receipt)
+    }
+
+    /// Lifts a stop for a reason, which is recorded. Answers what was lifted, and what stays stopped.
+    pub async fn lift_because(&self, reason: &str) -> Result<Lifted> {
         let keys = self.store.keys();
         // Again and again, because another stop may come in between.
-        while let Some(stop) = self.store.cell(keys.stop()).await? {
-            let data = json!({});
+        while let Some((version, stop)) = self.store.json::<Stop>(keys.stop()).await? {
+            let data = json!({"reason": reason, "stop": stop});
             let commit = self
                 .raising(keys.epoch())
-                .version(keys.stop(), stop.version)
+                .version(keys.stop(), version)
                 .write(Write::Delete(keys.stop().into()))
                 .write(self.alert("stop_lifted", &data)?)
                 .write(self.broadcast("stop_lifted", &data)?);
             match self.carry_out(Action::Lift, (None, None), &data, commit).await {
                 Err(error) if error.code() == "version_conflict" => {}
-                other => return other,
+                other => return Ok(Lifted { receipt: other?, stop: Some(stop), stays_stopped: self.stopped_pipelines().await? }),
             }
         }
-        self.standing(keys.epoch()).await
+        Ok(Lifted { receipt: self.standing(keys.epoch()).await?, stop: None, stays_stopped: self.stopped_pipelines().await? })
+    }
+
+    /// The pipelines that are stopped, or that a stop ended in the middle of their work.
+    async fn stopped_pipelines(&self) -> Result<Vec<PipelineId>> {
+        let mut stopped = Vec::new();
+        for id in self.store.set(self.store.keys().pipelines()).await? {
+            let id = PipelineId::new(id)?;
+            let state = self.store.state(self.store.keys().pipeline(&id)).await?.unwrap_or_default();
+            let status = state.field("status").parse::<PipelineStatus>();
+            if status.is_ok_and(|status| status == PipelineStatus::Stopped || !status.is_final()) {
+                stopped.push(id);
+            }
+        }
+        Ok(stopped)
     }
 
     /// The stop that is in force, if one is.
@@ -156,19 +211,21 @@ impl RevocationEngine {
 
     /// Takes note of a violation, and does what it leads to. A medium one is the caller's to count against the agent's budget.
     pub async fn violation(&self, agent: &AgentId, violation: ViolationType, detail: &str) -> Result<Response> {
-        let response = self.triggers.respond(Observation::Violation(violation));
+        let seen = Observation::Violation(violation);
+        let response = self.triggers.respond(seen);
         let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": detail});
         if response == Response::Alert || response == Response::Fault {
             self.store.apply(Commit::default().write(self.alert("violation_detected", &data)?)).await?;
         }
-        self.act(agent, response, &format!("{violation}: {detail}")).await
+        self.act(agent, (seen, response), &format!("{violation}: {detail}")).await
     }
 
     /// Counts an error in the agent's last minute, and does what that leads to.
     pub async fn error(&self, agent: &AgentId, message: &str) -> Result<Response> {
         let errors = self.count(agent, "errors").await?;
-        let response = self.triggers.respond(Observation::Errors(errors));
-        self.act(agent, response, &format!("{errors} errors within a minute, the last: {message}")).await
+        let seen = Observation::Errors(errors);
+        let response = self.triggers.respond(seen);
+        self.act(agent, (seen, response), &format!("{errors} errors within a minute, the last: {message}")).await
     }
 
     /// Counts an API call in the agent's last minute, and does what that leads to.
@@ -176,8 +233,9 @@ impl RevocationEngine {
         let calls = self.count(agent, "api_calls").await?;
         let over = calls > self.triggers.api_calls_per_minute;
         let held_back = over && self.count(agent, "held_back").await? > self.triggers.api_calls_per_minute / 10;
-        let response = self.triggers.respond(Observation::ApiCalls { calls, held_back });
-        self.act(agent, response, &format!("{calls} API calls within a minute")).await
+        let seen = Observation::ApiCalls { calls, held_back };
+        let response = self.triggers.respond(seen);
+        self.act(agent, (seen, response), &format!("{calls} API calls within a minute")).await
     }
 
     /// Counts a call that came although the agent had made `limit` in its minute, and does what that leads to.
@@ -186,47 +244,51 @@ impl RevocationEngine {
         let calls = limit.saturating_add(times);
         let held_back = times > limit / 10;
         let triggers = Triggers { api_calls_per_minute: limit, ..self.triggers };
-        let response = triggers.respond(Observation::ApiCalls { calls, held_back });
+        let seen = Observation::ApiCalls { calls, held_back };
+        let response = triggers.respond(seen);
         if times == 1 {
             let data = json!({"agent_id": agent, "calls_per_minute": limit});
             self.store.apply(Commit::default().write(self.alert("rate_limited", &data)?)).await?;
         }
-        self.act(agent, response, &format!("{calls} API calls within a minute")).await
+        self.act(agent, (seen, response), &format!("{calls} API calls within a minute")).await
     }
 
     /// Acts on an agent that has made no progress for so long.
     pub async fn idle(&self, agent: &AgentId, span: std::time::Duration) -> Result<Response> {
-        let response = self.triggers.respond(Observation::Idle(span));
-        self.act(agent, response, &format!("no progress for {} s", span.as_secs())).await
+        let seen = Observation::Idle(span);
+        let response = self.triggers.respond(seen);
+        self.act(agent, (seen, response), &format!("no progress for {} s", span.as_secs())).await
     }
 
     /// Revokes an agent whose sign of life has lapsed, if it is still missing and `by` still keeps house.
     pub(super) async fn lapsed(&self, agent: &AgentId, violation: ViolationType, sign: Key, by: &Actor) -> Result<Receipt> {
         let known = self.known(agent).await?;
-        let Response::Revoke { kind, .. } = self.triggers.respond(Observation::Lapsed(violation)) else {
+        let seen = Observation::Lapsed(violation);
+        let Response::Revoke { kind, .. } = self.triggers.respond(seen) else {
             return Err(Error::internal(format!("`{violation}` lapses nothing")));
         };
         let reason = format!("{violation}: no sign of life at `{sign}` in time");
         let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": reason});
         // INVARIANT: an agent that gave its sign of life after all, at any moment before this commit, is not revoked.
-        let commit = self.revocation(&known, kind, &reason)?.absent(sign).write(self.alert("violation_detected", &data)?);
+        let commit = self.revocation(&known, kind, seen.extent(), &reason)?.absent(sign).write(self.alert("violation_detected", &data)?);
         let commit = Commit { admission: by.admission.clone(), ..commit };
-        let payload = json!({"type": kind, "reason": reason});
+        let payload = json!({"type": kind, "reason": reason, "extent": seen.extent()});
         let subject = (Some(agent), known.pipeline.as_ref());
         let receipt = self.carry_out(Action::Revoke, subject, &payload, commit).await?;
         let broken = json!({"type": violation, "severity": violation.severity(), "revocation": kind, "detail": reason});
         self.recorder.note(&self.store, Action::Violation, subject, &broken)?;
+        self.with_descendants(agent, kind, seen.extent(), &reason).await?;
         Ok(receipt)
     }
 
     /// The commit that revokes an agent, to be extended by who knows more.
-    pub(super) fn revocation(&self, agent: &Agent, kind: RevocationType, reason: &str) -> Result<Commit> {
+    pub(super) fn revocation(&self, agent: &Agent, kind: RevocationType, extent: Extent, reason: &str) -> Result<Commit> {
         let keys = self.store.keys();
         let at = self.store.ports().clock.now();
         let revocation =
-            Revocation { agent_id: agent.id.clone(), pipeline_id: agent.pipeline.clone(), kind, reason: reason.to_owned(), at };
+            Revocation { agent_id: agent.id.clone(), pipeline_id: agent.pipeline.clone(), kind, extent, reason: reason.to_owned(), at };
         let item = to_json(&revocation)?;
-        let data = json!({"agent_id": agent.id, "pipeline_id": agent.pipeline, "type": kind, "reason": reason});
+        let data = json!({"agent_id": agent.id, "pipeline_id": agent.pipeline, "type": kind, "extent": extent, "reason": reason});
         let mut commit = self
             .raising(keys.agent_epoch(&agent.id))
             .absent(keys.agent_revoke_signal(&agent.id))
@@ -251,7 +313,10 @@ impl RevocationEngine {
             };
             commit = commit.put(keys.agent_handoff(&agent.id), to_json(&handoff)?);
         }
-        Ok(commit)
+        Ok(match extent {
+            Extent::Token => commit,
+            Extent::Full => self.taking_all(agent, commit, &data)?,
+        })
     }
 
     pub(super) async fn known(&self, agent: &AgentId) -> Result<Agent> {
@@ -311,9 +376,12 @@ impl RevocationEngine {
         Ok(Write::Signal { channel: self.store.keys().ws_broadcast(), payload })
     }
 
-    async fn act(&self, agent: &AgentId, response: Response, reason: &str) -> Result<Response> {
-        if let Response::Revoke { kind, .. } = response {
-            self.revoke(agent, kind, reason).await?;
+    async fn act(&self, agent: &AgentId, (seen, response): (Observation, Response), reason: &str) -> Result<Response> {
+        if let Response::Revoke { kind, diagnose } = response {
+            self.end_admission(agent, kind, seen.extent(), reason).await?;
+            if diagnose {
+                self.diagnose(agent).await?;
+            }
         }
         Ok(response)
     }

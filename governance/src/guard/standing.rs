@@ -6,7 +6,7 @@ use super::revocation::{LISTED, Revocation, Stop};
 use crate::error::Result;
 use crate::ledger::{Action, Entry, EntryKind, Ledger, OutcomeResult};
 use crate::store::{Commit, Store, Write, to_json};
-use crate::vocabulary::{AgentPhase, AgentStatus, Millis, RevocationType, Token};
+use crate::vocabulary::{AgentPhase, AgentStatus, Extent, Millis, RevocationType, Token};
 
 /// The stop that is in force, and who was revoked, as the ledger has it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,8 +105,9 @@ impl<'a> Act<'a> {
     fn revocation(&self) -> Option<Revocation> {
         let agent_id = self.entry.agent.clone().filter(|_| self.entry.action == Action::Revoke)?;
         let kind = self.said("type").parse().unwrap_or(RevocationType::Manual);
+        let extent = self.said("extent").parse().unwrap_or(Extent::Full);
         let at: Millis = self.entry.at;
-        Some(Revocation { agent_id, pipeline_id: self.entry.pipeline.clone(), kind, reason: self.said("reason"), at })
+        Some(Revocation { agent_id, pipeline_id: self.entry.pipeline.clone(), kind, extent, reason: self.said("reason"), at })
     }
 }
 

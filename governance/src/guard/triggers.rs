@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::vocabulary::{RevocationType, Severity, ViolationType};
+use crate::vocabulary::{Extent, RevocationType, Severity, ViolationType};
 
 /// When to act. All of it can be configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +92,22 @@ impl Triggers {
     }
 }
 
+impl Observation {
+    /// How far a revocation reaches that this leads to. Silence and grave conduct cost the agent its token; the gravest, a flood of errors or
+    /// of calls, everything that runs for it.
+    #[must_use]
+    pub const fn extent(self) -> Extent {
+        match self {
+            Self::Errors(_) | Self::ApiCalls { .. } => Extent::Full,
+            Self::Idle(_) | Self::Lapsed(_) => Extent::Token,
+            Self::Violation(violation) => match violation.severity() {
+                Severity::Critical => Extent::Full,
+                Severity::High | Severity::Medium | Severity::Low => Extent::Token,
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +121,16 @@ mod tests {
         assert!(matches!(triggers.respond(Observation::Idle(Duration::from_secs(61))), Response::Revoke { diagnose: false, .. }));
         assert_eq!(triggers.respond(Observation::ApiCalls { calls: 101, held_back: false }), Response::RateLimit);
         assert!(matches!(triggers.respond(Observation::ApiCalls { calls: 101, held_back: true }), Response::Revoke { .. }));
+    }
+
+    #[test]
+    fn only_the_gravest_costs_more_than_the_token() {
+        for violation in ViolationType::ALL {
+            let full = Observation::Violation(*violation).extent() == Extent::Full;
+            assert_eq!(full, violation.severity() == Severity::Critical, "{violation}");
+        }
+        assert_eq!(Observation::Idle(Duration::from_secs(61)).extent(), Extent::Token);
+        assert_eq!(Observation::Errors(6).extent(), Extent::Full);
     }
 
     #[test]

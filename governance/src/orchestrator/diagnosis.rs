@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::remedies::{remedies, ways_on};
+use crate::guard::{remedies, ways_on};
 use crate::vocabulary::{AgentId, PipelineStatus};
 
 /// How many failures are told in words; the rest is counted.

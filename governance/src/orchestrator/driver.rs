@@ -21,8 +21,9 @@ use crate::agent::{GOVERNOR, Report, Said};
 use crate::coordination::{Blackboard, BusMessage, Consensus, Lease, MailboxOptions, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Scope, ScopeLimits};
+use crate::guard::{Held, Lookout};
 use crate::store::{Actor, Signals};
-use crate::vocabulary::{AgentId, PipelineId, PipelineStatus, Section};
+use crate::vocabulary::{AgentId, Extent, PipelineId, PipelineStatus, Section};
 
 /// The longest objective, in bytes.
 pub const MAX_OBJECTIVE: usize = 1 << 20;
@@ -97,6 +98,8 @@ pub(super) struct Driver {
     pub until: Duration,
     // Who was told to leave.
     pub leaving: Vec<AgentId>,
+    // Has this process confirm the end of the run.
+    _held: Held,
 }
 
 impl Driver {
@@ -148,6 +151,7 @@ impl Driver {
         bus.take_over(MailboxOptions::default()).await?;
         let clock = &parts.store.ports().clock;
         Ok(Self {
+            _held: Lookout::hold(&parts.store, governor).await?,
             inbox: Inbox::open(&bus),
             stops: parts.store.signals(&parts.store.keys().ws_broadcast()).await?,
             crew: Crew::new(parts, &options),
@@ -288,7 +292,10 @@ impl Driver {
         for (id, _) in self.run.alive() {
             if let Some(revocation) = self.parts.revocations().revocation_of(id).await? {
                 // It may not have heard of it, or not want to.
-                self.crew.abort(id);
+                match revocation.extent {
+                    Extent::Token => self.crew.abort(id),
+                    Extent::Full => self.crew.kill(id),
+                }
                 return Ok(Some(Event::Revoked(id.clone(), revocation.reason)));
             }
         }

@@ -40,7 +40,7 @@ impl Driver {
             Effect::KeepFailure(context) => self.keep_failure(&context).await?,
             Effect::Preseed => self.preseed().await?,
             Effect::Revoke(id, why) => {
-                self.parts.revocations().revoke(&id, RevocationType::Heartbeat, &why).await?;
+                self.parts.revocations().revoke_token(&id, RevocationType::Heartbeat, &why).await?;
                 self.crew.abort(&id);
             }
             Effect::Dismiss(ids) => self.dismiss(ids).await?,

@@ -27,7 +27,6 @@ mod process;
 mod product;
 mod program;
 mod pulse;
-mod remedies;
 mod resume;
 mod run;
 mod runtime;

@@ -31,7 +31,7 @@ impl Driver {
         let state = store.state(store.keys().pipeline(pipeline)).await?.ok_or_else(unknown)?;
         admissible(pipeline, &state, wish)?;
         if let Some(stop) = parts.revocations().stop_in_force().await? {
-            let message = format!("everything was stopped ({}): lift it with `governance stop --lift`, then go on", stop.reason);
+            let message = format!("everything was stopped ({}): lift it with `governance stop --lift --reason …`, then go on", stop.reason);
             return Err(Error::new(ErrorKind::Denied, "stopped", message));
         }
         let operator = Actor { pipeline: Some(pipeline.clone()), ..Actor::system(store, GOVERNOR).await? };

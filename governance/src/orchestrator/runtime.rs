@@ -150,6 +150,16 @@ impl Crew {
         self.lives.values().filter(|life| life.of == *id).for_each(Life::end);
     }
 
+    /// Ends an agent without asking it: its process, and everything that this has started in its group, is killed at once.
+    pub fn kill(&self, id: &AgentId) {
+        for life in self.lives.values().filter(|life| life.of == *id) {
+            life.end();
+            if let Some(process) = &life.process {
+                process.group.sweep();
+            }
+        }
+    }
+
     /// Why an agent is silent whose process never sat down; nothing if it did, or has none.
     pub fn never_sat(&self, run: &Run, id: &AgentId) -> Option<Error> {
         let pending = run.agents.get(id).is_some_and(|agent| agent.status == AgentStatus::Pending);

@@ -1,7 +1,8 @@
 //! The handle that everything above the port uses.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::patience::patiently;
@@ -31,6 +32,8 @@ pub(super) struct Inner {
     tokens: (String, AtomicU64),
     // What the store calls itself.
     pub identity: OnceLock<String>,
+    // What stands on this handle once, whoever asks for it.
+    beside: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
 }
 
 impl Store {
@@ -46,6 +49,7 @@ impl Store {
                 record: RwLock::default(),
                 tokens: (prefix.to_string(), AtomicU64::new(0)),
                 identity: OnceLock::new(),
+                beside: Mutex::default(),
                 ports,
             }),
             deadline: DEADLINE,
@@ -76,6 +80,17 @@ impl Store {
     #[must_use]
     pub fn ports(&self) -> &Ports {
         &self.inner.ports
+    }
+
+    /// What there is one of for all clones of this handle; made when it is first asked for. It must not hold the store: neither would ever go.
+    pub(crate) fn beside<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        let mut beside = self.inner.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(there) = beside.iter().find_map(|thing| thing.clone().downcast::<T>().ok()) {
+            return there;
+        }
+        let made = Arc::new(T::default());
+        beside.push(made.clone());
+        made
     }
 
     /// A token that no one else has.

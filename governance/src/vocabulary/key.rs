@@ -201,6 +201,13 @@ impl Keys {
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
+
+    /// Whose epoch a key is, where it is an agent's.
+    #[must_use]
+    pub fn agent_of_epoch(&self, key: Option<&Key>) -> Option<AgentId> {
+        let id = key?.as_str().strip_prefix(&*self.prefix)?.strip_prefix("agent:")?.strip_suffix(":epoch")?;
+        AgentId::new(id).ok()
+    }
 }
 
 keys! {
@@ -222,6 +229,8 @@ keys! {
     caretaker_status() -> Record "caretaker:status";
     /// What somebody must look after, each with when it is due first.
     caretaker_charges() -> Table "caretaker:charges";
+    /// The processes that work for agents, and what each has confirmed.
+    processes() -> Table "processes";
     /// A circuit breaker, shared by every process.
     breaker(name: str) -> Record "breaker:{}";
     /// Written to see whether the store takes writes.
@@ -244,6 +253,8 @@ keys! {
     agent_revoke_signal(id: AgentId) -> Record "agent:{}:revoke_signal";
     /// An agent's epoch.
     agent_epoch(id: AgentId) -> Epoch "agent:{}:epoch";
+    /// The agents that an agent began.
+    agent_children(id: AgentId) -> Set "agent:{}:children";
     /// What an agent was given to spend, by unit.
     agent_limits(id: AgentId) -> Table "agent:{}:limits";
     /// What an agent spent or reserved of a unit.
@@ -369,6 +380,8 @@ mod tests {
         assert_eq!(keys.agent_revoke_signal(&agent).as_str(), "agent:alpha-1:revoke_signal");
         assert_eq!(keys.blackboard(&task, &Section::Solutions).as_str(), "blackboard:t:solutions");
         assert_eq!(keys.bus(&task).as_str(), "bus:t");
+        assert_eq!(keys.agent_of_epoch(Some(&keys.agent_epoch(&agent))), Some(agent));
+        assert_eq!(keys.agent_of_epoch(Some(&keys.epoch())), None);
     }
 
     #[test]

@@ -23,4 +23,4 @@ pub use record::{AgentOutput, Checkpoint, ClarifiedPlan, Handoff, InstructionPac
 pub use status::{AgentRole, AgentStatus, ExitCode, FallbackAction, GammaReason, PipelineStatus, StageStatus, StageType};
 pub use tier::{Capability, PromotionRules, PromotionStatus, TIERS, Tier, TierRules};
 pub use time::{Chance, Clock, Millis, Ports, System, millis};
-pub use violation::{RevocationType, Severity, ViolationSeverity, ViolationType};
+pub use violation::{Extent, RevocationType, Severity, ViolationSeverity, ViolationType};

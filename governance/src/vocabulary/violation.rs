@@ -71,6 +71,16 @@ named! {
     }
 }
 
+named! {
+    /// How far a revocation reaches. Either way nothing that the agent, or an agent that it began, was admitted to lands any more.
+    pub enum Extent {
+        /// The agent's admission ends. What it wrote and reserved stays, its process may end by itself, a successor may begin.
+        Token = "token",
+        /// Also its lock and its heartbeat are taken, its supervised process is killed, its pipeline is told.
+        Full = "full",
+    }
+}
+
 impl ViolationType {
     /// How grave it is.
     #[must_use]

@@ -9,7 +9,7 @@ use governance::coordination::{
     Ballots, CARETAKER_LEASE, Caretaker, CaretakerStatus, Charge, ChargeKind, Chore, DecisionRule, Housekeeping, Inboxes, Keeper, Lease,
     Look, MailboxOptions, Opening, ProposalState,
 };
-use governance::guard::care::{Budgets, Heartbeats, Locks, Receipts, Sequencing};
+use governance::guard::care::{Acknowledgements, Budgets, Heartbeats, Locks, Sequencing};
 use governance::guard::{Heartbeat, Spend, Unit};
 use governance::ledger::{Action, Filter};
 use governance::store::{Outcome, Store};
@@ -50,7 +50,7 @@ async fn chores(world: &World, store: &Store) -> Vec<Arc<dyn Chore>> {
     let (ledger, recorder) = world.ledger().await;
     vec![
         Arc::new(Sequencing::new(store, &ledger)),
-        Arc::new(Receipts::new(store, &recorder)),
+        Arc::new(Acknowledgements::new(store, &recorder)),
         Arc::new(Heartbeats::new(store, &recorder)),
         Arc::new(Locks::new(store, &recorder)),
         Arc::new(Budgets::new(store, &recorder)),

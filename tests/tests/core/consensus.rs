@@ -146,6 +146,8 @@ fn it_counts_one_ballot_of_each_member_that_is_still_admitted_when_the_vote_clos
                 Op::RevokeBoss => {
                     revoke(&world, "boss").await;
                     model.boss_revoked = true;
+                    // Whom it began is revoked with it, by name.
+                    model.revoked.extend((0..members).filter(|who| who.is_multiple_of(2)));
                 }
                 Op::Settle => {
                     model.settle(rule, members, quorum);

@@ -11,6 +11,7 @@ mod bus_losses;
 mod caretaker;
 mod consensus;
 mod ending;
+mod extent;
 mod faults;
 mod follower;
 mod guard;

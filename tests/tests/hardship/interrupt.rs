@@ -25,7 +25,7 @@ fn a_stop_of_everything_holds_the_run_back_until_it_is_lifted() {
     assert_eq!(run.end().code, Some(3));
     let refused = user.does(&["pipeline", "continue"]);
     assert!(refused.code == Some(3) && refused.err.contains("stop --lift"), "{refused:?}");
-    user.object(&["stop", "--lift"]);
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
     assert_eq!(user.object(&["pipeline", "continue"])["status"], "COMPLETED");
     user.verified();
 }

@@ -41,7 +41,7 @@ fn loses_and_recovers(user: &User, lose: impl FnOnce()) {
 
     let refused = user.does(&["run", CACHE]);
     assert!(refused.code == Some(3) && refused.err.contains("governance stop --lift"), "{refused:?}");
-    user.object(&["stop", "--lift"]);
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
     assert_eq!(user.does(&["run", CACHE]).code, Some(0));
     // Once lifted, no recovery brings it back.
     assert_eq!(user.object(&["store", "recover"])["stop"], serde_json::Value::Null);
@@ -75,7 +75,7 @@ fn a_stop_that_an_older_copy_still_holds_and_that_was_lifted_is_not_in_force() {
     user.object(&["stop", "--all", "--reason", "over by now"]);
     let copy = user.path("copy.db");
     std::fs::copy(user.home().join("state.db"), &copy).unwrap();
-    user.object(&["stop", "--lift"]);
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
     remove_store(&user);
     std::fs::copy(&copy, user.home().join("state.db")).unwrap();
     user.does(&["run", CACHE]).explains("governance store recover");

@@ -24,7 +24,7 @@ fn a_run_whose_redis_is_flushed_says_what_to_do_and_loses_no_record() {
     let (_folder, server, user) = redis();
     // A stop that was acknowledged once: so the ledger knows that the store is not new.
     user.object(&["stop", "--all"]);
-    user.object(&["stop", "--lift"]);
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
     let run = slow(&user, &[]);
     server.ask(&["FLUSHALL"]);
     told_and_recovered(&user, &run.end(), "rolled_back");

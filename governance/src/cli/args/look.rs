@@ -2,7 +2,7 @@
 
 use clap::{Args as Arguments, Subcommand};
 
-use super::How;
+use super::{How, Waiting};
 use crate::vocabulary::{FallbackAction, RevocationType};
 
 #[derive(Debug, Subcommand)]
@@ -56,6 +56,8 @@ governance pipeline fallback pipeline-mksufe23 rerun_gamma\n  governance pipelin
         /// Why, for people
         #[arg(long, default_value = "stopped by an operator")]
         reason: String,
+        #[command(flatten)]
+        waiting: Waiting,
     },
     /// Revoke a run and each of its agents: as a stop, and each agent gets its signal, its alert and its handoff
     Revoke(RevokeRun),
@@ -84,6 +86,8 @@ pub struct RevokeRun {
     /// As what it is counted
     #[arg(long = "type", value_name = "TYPE", default_value = "manual")]
     pub kind: RevocationType,
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 #[derive(Debug, Arguments)]

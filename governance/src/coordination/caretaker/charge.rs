@@ -15,7 +15,7 @@ named! {
         /// Old payloads of the ledger.
         Retention = "retention",
         /// Revocations that the ledger was not told of.
-        Receipts = "receipts",
+        Acknowledgements = "acknowledgements",
         /// An agent that must give signs of life.
         Heartbeat = "heartbeat",
         /// An agent's execution lock.

@@ -1,13 +1,13 @@
 //! What the caretaker does for agents, budgets, revocations and the record.
 
+mod acknowledgements;
 mod budgets;
-mod receipts;
 mod retention;
 mod sequencing;
 mod signs;
 
+pub use self::acknowledgements::Acknowledgements;
 pub use self::budgets::Budgets;
-pub use self::receipts::Receipts;
 pub use self::retention::Retention;
 pub use self::sequencing::Sequencing;
 pub use self::signs::{Heartbeats, Locks};

@@ -8,6 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::runtime::Handle;
 
 use super::entered::Entered;
 use super::{Granted, Guard};
@@ -125,6 +126,14 @@ impl Call {
     /// It failed, with an error of this code.
     pub fn failed(self, code: &str) -> Result<()> {
         self.entered.leave(Ending::Ill);
+        self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))?;
+        hold_against(self.guard, Error::new(ErrorKind::Internal, "tool_failed", format!("a tool failed: {code}")));
+        Ok(())
+    }
+
+    /// It was not made after all.
+    pub(super) fn unmade(self, code: &str) -> Result<()> {
+        self.entered.leave(Ending::Failed);
         self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))
     }
 
@@ -141,19 +150,34 @@ impl Call {
             Err(error) => self.recorded.tell(of(error), error)?,
         }
         self.entered.left(done.as_ref().map_or_else(Ending::of, |_| Ending::Done)).await;
+        if let Err(error) = &done {
+            self.guard.count_failure(error).await;
+        }
         done
     }
 
     /// It failed, with an error of this library's, as [`settled`](Self::settled) says, for who cannot wait.
     pub fn ended(self, error: &Error) -> Result<()> {
         self.entered.leave(Ending::of(error));
-        self.recorded.tell(of(error), error)
+        self.recorded.tell(of(error), error)?;
+        hold_against(self.guard, again(error));
+        Ok(())
     }
 
     /// It was dropped where it stood, as [`run`](Self::run) or [`until_over`](Self::until_over) says.
     pub fn dropped(self, why: &Error) -> Result<()> {
         self.entered.leave(Ending::of(why));
-        self.recorded.tell(OutcomeResult::Unknown, why)
+        self.recorded.tell(OutcomeResult::Unknown, why)?;
+        hold_against(self.guard, again(why));
+        Ok(())
+    }
+
+    /// The same; limits, breakers and the budget have heard of it once this answers, with the reason as its error.
+    pub(super) async fn cut_off<T>(self, why: Error) -> Result<T> {
+        self.recorded.tell(OutcomeResult::Unknown, &why)?;
+        self.entered.left(Ending::of(&why)).await;
+        self.guard.count_failure(&why).await;
+        Err(why)
     }
 
     /// It did not begin.
@@ -161,6 +185,17 @@ impl Call {
         self.entered.leave(Ending::Failed);
         self.recorded.tell(OutcomeResult::Error, error)
     }
+}
+
+/// Counts a failure for who cannot wait.
+fn hold_against(guard: Guard, error: Error) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move { guard.count_failure(&error).await });
+    }
+}
+
+fn again(error: &Error) -> Error {
+    Error::new(error.kind(), error.code(), error.to_string())
 }
 
 fn of(error: &Error) -> OutcomeResult {

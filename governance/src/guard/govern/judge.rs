@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::call::caught;
+use super::tampering::tampering;
 use super::{Arguments, Guard, Own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::path::Place;
@@ -83,7 +84,12 @@ impl Own {
         let decision = policy.by_patterns(&Request { path: None, ..*request });
         let Some(asked) = request.path.filter(|_| decision.verdict() != Verdict::Deny) else { return Ok(Considered::Open(decision, None)) };
         let root = self.root.as_ref().ok_or_else(no_root)?;
-        match root.resolve(asked) {
+        let resolved = root.resolve(asked);
+        let found = resolved.as_ref().ok().and_then(|found| found.as_ref().ok());
+        if let Some(refused) = tampering(&self.recorder, root, asked, found) {
+            return Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.epochs)));
+        }
+        match resolved {
             Ok(Ok(found)) => Ok(Considered::Open(decision, Some(found))),
             Ok(Err(refused)) => Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.epochs))),
             // Nor whether something is there that it could not touch anyway.

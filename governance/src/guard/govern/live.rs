@@ -4,13 +4,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::{Held, Lookout};
 use crate::store::{Actor, Store};
 
 /// How often a store is asked that answers later than its answer may be believed.
 const TRIES: usize = 3;
-/// The shortest pause between two looks while a tool runs.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The shortest pause between two looks of its own while a tool runs, in case the process was not told.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// What was last heard of an agent's admission.
 #[derive(Default)]
@@ -19,6 +22,8 @@ pub(super) struct Live {
     /// sending, because the answer was true at some moment after it, and nobody knows at which.
     confirmed: AtomicU64,
     ended: OnceLock<String>,
+    /// What tells of a revocation as soon as this process knows. From the first question on.
+    held: OnceCell<Held>,
 }
 
 impl Live {
@@ -42,11 +47,20 @@ impl Live {
         if let Some(why) = self.ended.get() {
             return Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{}`: {why}", actor.id)));
         }
+        if let Some(refusal) = self.held.get().and_then(Held::refusal) {
+            return Err(refusal);
+        }
         let confirmed = self.confirmed.load(Ordering::Acquire);
         Ok(confirmed > 0 && nanos(store.ports().clock.elapsed()).saturating_sub(confirmed - 1) < nanos(believed))
     }
 
+    /// Watched over by this process's one lookout, which is registered before anything runs.
+    async fn held(&self, store: &Store, actor: &Actor) -> Result<&Held> {
+        self.held.get_or_try_init(|| Lookout::hold(store, actor)).await
+    }
+
     async fn ask(&self, store: &Store, actor: &Actor) -> Result<()> {
+        self.held(store, actor).await?;
         let sent = nanos(store.ports().clock.elapsed());
         match store.still_admitted(actor).await {
             Ok(()) => {
@@ -67,16 +81,29 @@ impl Live {
         let _ = self.ended.set(why.to_owned());
     }
 
-    /// Waits until the admission has ended. A store that does not answer ends nothing that runs already.
+    /// Waits until the admission has ended, while a tool runs. A store that does not answer ends nothing that runs already.
     pub async fn until_ended(&self, store: &Store, actor: &Actor, believed: Duration) -> Error {
-        loop {
-            tokio::time::sleep(believed.max(PAUSE)).await;
-            match self.ask(store, actor).await {
-                Err(error) if error.kind() == ErrorKind::Revoked => return error,
-                Err(error) => tracing::debug!(agent = %actor.id, %error, "an admission could not be looked at"),
-                Ok(()) => {}
+        let told = async {
+            match self.held(store, actor).await {
+                Ok(held) => {
+                    // Dropped with the tool beside it.
+                    let _work = held.work("a tool");
+                    held.ended().await
+                }
+                Err(_) => std::future::pending().await,
             }
-        }
+        };
+        let looks = async {
+            loop {
+                tokio::time::sleep(believed.max(PAUSE)).await;
+                match self.ask(store, actor).await {
+                    Err(error) if error.kind() == ErrorKind::Revoked => return error,
+                    Err(error) => tracing::debug!(agent = %actor.id, %error, "an admission could not be looked at"),
+                    Ok(()) => {}
+                }
+            }
+        };
+        tokio::select! { error = told => error, error = looks => error }
     }
 }
 

@@ -20,6 +20,7 @@ mod layer;
 mod live;
 mod refusal;
 mod stream;
+mod tampering;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +77,7 @@ struct Own {
     breakers: Option<Breakers>,
     believed: Duration,
     within: Duration,
+    counts_failures: bool,
     // Shared by every clone: whoever hears that the admission has ended tells all.
     live: Arc<Live>,
 }
@@ -126,6 +128,7 @@ impl Guard {
                 breakers: None,
                 believed: BELIEVED,
                 within: TOOL_TIME,
+                counts_failures: true,
                 live: Arc::default(),
             }),
         }
@@ -187,6 +190,13 @@ impl Guard {
     #[must_use]
     pub fn within(self, span: Duration) -> Self {
         self.with(|own| own.within = span)
+    }
+
+    /// The same, whose tools may fail without that being held against the agent. Unless told so, each failure is an error of its budget and of
+    /// its last minute.
+    #[must_use]
+    pub fn counting_failures(self, counts: bool) -> Self {
+        self.with(|own| own.counts_failures = counts)
     }
 
     /// The folder that paths are below.
@@ -254,7 +264,7 @@ impl Guard {
             Ok(true) => Ok(Some(call)),
             Ok(false) => {
                 // Between two looks the answer grew too old, or another thread drew the last.
-                call.failed("asked_again")?;
+                call.unmade("asked_again")?;
                 Ok(None)
             }
             Err(error) => {
@@ -273,7 +283,7 @@ impl Guard {
         let call = self.begin(request, &Arguments::of(arguments)).await?;
         match call.run(tool(call.granted().clone())).await {
             Ok(done) => call.settled(done).await,
-            Err(dropped) => call.dropped(&dropped).and(Err(dropped)),
+            Err(dropped) => call.cut_off(dropped).await,
         }
     }
 

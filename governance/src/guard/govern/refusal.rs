@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Guard;
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::fallout::tool_failed;
 use crate::guard::faults::{Fault, FaultCount};
 use crate::guard::policy::{Decision, Request, Verdict};
 use crate::guard::triggers::Response;
@@ -31,6 +32,19 @@ impl Guard {
         let action: String = request.action.chars().take(60).collect();
         let decision = serde_json::to_value(decision).unwrap_or_default();
         Error::new(kind, code, format!("`{}` {says}: {reason}", action.escape_debug())).with("decision", decision)
+    }
+
+    /// Holds a tool's failure against the agent. A store that does not answer is not the tool's to answer for.
+    pub(super) async fn count_failure(&self, failure: &Error) {
+        if !self.own.counts_failures {
+            return;
+        }
+        match tool_failed(&self.own.engine, &self.own.budget(), failure).await {
+            Ok(None) => {}
+            Ok(Some(why)) => self.own.live.end(&why),
+            Err(error) if error.kind() == ErrorKind::Revoked => self.own.live.end(&error.to_string()),
+            Err(error) => tracing::error!(agent = %self.own.actor.id, %error, "a tool's failure could not be counted: {failure}"),
+        }
     }
 
     fn tell_refusal(&self, request: &Request<'_>, arguments: &str, decision: &Decision) -> Result<()> {

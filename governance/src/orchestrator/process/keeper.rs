@@ -14,7 +14,7 @@ use super::group::{Group, Sweep};
 use super::words::{Flow, LastWords, Lines};
 use super::{Seat, start};
 use crate::error::{Error, Result};
-use crate::guard::free_execution_lock;
+use crate::guard::{Lookout, free_execution_lock};
 use crate::orchestrator::broadcast::{Broadcast, Stream};
 use crate::orchestrator::parts::Parts;
 use crate::orchestrator::program::Program;
@@ -71,7 +71,10 @@ impl Keeper {
     /// One process, from its start to its end, after which nothing of it is left.
     async fn life(&self) -> Result<End> {
         let line = self.seat.line()?;
+        let held = Lookout::hold(&self.parts.store, &self.seat.actor).await?;
         let mut child = start(&self.program, &self.seat.model, &self.group)?;
+        // Until it is gone this process does not confirm that its agent has ended.
+        let _work = held.work(&format!("process {}", child.id().unwrap_or_default()));
         // Dropped before the child is: until then its group is its own.
         let swept = Sweep(self.group.clone());
         let (say, said) = channel(WAITING);

@@ -15,14 +15,14 @@ use crate::vocabulary::Millis;
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Tells the ledger of generations that nobody acknowledged. ADR 2.
-pub struct Receipts {
+pub struct Acknowledgements {
     store: Store,
     recorder: Recorder,
     // A generation that is waited for, and since when.
     missing: Mutex<Option<(u64, Millis)>>,
 }
 
-impl Receipts {
+impl Acknowledgements {
     /// For a store and the ledger that remembers its generation.
     #[must_use]
     pub fn new(store: &Store, recorder: &Recorder) -> Self {
@@ -31,9 +31,9 @@ impl Receipts {
 }
 
 #[async_trait]
-impl Chore for Receipts {
+impl Chore for Acknowledgements {
     fn kind(&self) -> ChargeKind {
-        ChargeKind::Receipts
+        ChargeKind::Acknowledgements
     }
 
     fn is_standing(&self) -> bool {

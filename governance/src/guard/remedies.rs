@@ -33,7 +33,7 @@ const REMEDIES: &[Row] = &[
     // Admission, budget, revocation.
     (&["budget_exhausted", "no_budget", "limit_exceeded"], &[AFRESH, ACCEPT_PARTIAL]),
     (&["revoked"], &["see who was revoked, and what for: `governance ledger list --action revoke`", AFRESH]),
-    (&["stopped"], &["lift the stop, once its cause is gone: `governance stop --lift`"]),
+    (&["stopped"], &["lift the stop, once its cause is gone: `governance stop --lift --reason …`"]),
     (&["forbidden_action", "path_out_of_scope"], &[ESCALATE, AFRESH]),
     (&["not_a_mediator"], &[RERUN_GAMMA]),
     (&["not_a_solution", "nothing_to_combine"], &[AFRESH]),
@@ -54,12 +54,12 @@ const REMEDIES: &[Row] = &[
 ];
 
 /// What helps against an error; nothing where its code says too little.
-pub(super) fn remedies(code: &str) -> &'static [&'static str] {
+pub(crate) fn remedies(code: &str) -> &'static [&'static str] {
     REMEDIES.iter().find(|(codes, _)| codes.contains(&code)).map_or(&[], |(_, attempts)| attempts)
 }
 
 /// How a run goes on from a state, whatever brought it there.
-pub(super) fn ways_on(status: PipelineStatus) -> &'static [&'static str] {
+pub(crate) fn ways_on(status: PipelineStatus) -> &'static [&'static str] {
     match status {
         PipelineStatus::Spawn | PipelineStatus::Running | PipelineStatus::Rebooting | PipelineStatus::Completed => &[],
         PipelineStatus::Report => &["go on to the vote: `governance pipeline continue ID`"],
@@ -68,9 +68,10 @@ pub(super) fn ways_on(status: PipelineStatus) -> &'static [&'static str] {
         PipelineStatus::ConsensusFailed => &[AFRESH, OTHER_MODEL],
         PipelineStatus::Failed | PipelineStatus::OrchestrationFailed => &[AFRESH, DOWNLOAD_LOG],
         PipelineStatus::OrchestrationError => &["see whether the store can be relied on: `governance store check`", AFRESH, DOWNLOAD_LOG],
-        PipelineStatus::Stopped => {
-            &["lift a stop of everything, if there is one: `governance stop --lift`", "then go on: `governance pipeline continue ID`"]
-        }
+        PipelineStatus::Stopped => &[
+            "lift a stop of everything, if there is one: `governance stop --lift --reason …`",
+            "then go on: `governance pipeline continue ID`",
+        ],
         PipelineStatus::Aborted => &[DOWNLOAD_LOG, AFRESH],
     }
 }

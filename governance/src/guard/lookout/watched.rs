@@ -1,0 +1,129 @@
+//! One actor that works in this process.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::error::{Error, ErrorKind};
+use crate::store::Actor;
+
+/// An actor, whether its admission is known to have ended, and what runs for it.
+pub(crate) struct Watched {
+    pub actor: Actor,
+    ended: OnceLock<String>,
+    told: Notify,
+    running: Mutex<BTreeMap<u64, String>>,
+    looked_at: AtomicBool,
+    let_go: AtomicBool,
+    bell: Arc<Notify>,
+}
+
+/// Keeps an actor watched over.
+pub(crate) struct Held(Arc<Watched>);
+
+/// Something that runs for an actor: as long as it is there, the process does not confirm that it has ended.
+pub(crate) struct Work {
+    of: Arc<Watched>,
+    number: u64,
+}
+
+impl Watched {
+    pub fn new(actor: Actor, bell: Arc<Notify>) -> Self {
+        Self {
+            actor,
+            ended: OnceLock::new(),
+            told: Notify::new(),
+            running: Mutex::default(),
+            looked_at: AtomicBool::new(false),
+            let_go: AtomicBool::new(false),
+            bell,
+        }
+    }
+
+    /// It is known that the admission has ended. Answers whether that is news.
+    pub fn end(&self, why: &str) -> bool {
+        let news = self.ended.set(why.to_owned()).is_ok();
+        self.told.notify_waiters();
+        news
+    }
+
+    /// Why the admission has ended, if it is known to have.
+    pub fn why(&self) -> Option<&str> {
+        self.ended.get().map(String::as_str)
+    }
+
+    /// Whether nobody holds it any more. What runs for it may run on.
+    pub fn is_let_go(&self) -> bool {
+        self.let_go.load(Ordering::Acquire)
+    }
+
+    /// Whether nobody has looked yet whether it is admitted.
+    pub fn is_new(&self) -> bool {
+        !self.looked_at.load(Ordering::Acquire)
+    }
+
+    /// Somebody has.
+    pub fn seen(&self) {
+        self.looked_at.store(true, Ordering::Release);
+    }
+
+    /// What runs for it.
+    pub fn running(&self) -> Vec<String> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+}
+
+impl Held {
+    pub(super) fn new(watched: Arc<Watched>) -> Self {
+        Self(watched)
+    }
+
+    /// Why the admission has ended, if this process knows that it has.
+    pub fn why(&self) -> Option<&str> {
+        self.0.why()
+    }
+
+    /// A refusal once this process knows that the admission has ended.
+    pub fn refusal(&self) -> Option<Error> {
+        self.why().map(|why| Error::new(ErrorKind::Revoked, "revoked", format!("`{}`: {why}", self.0.actor.id)))
+    }
+
+    /// Waits until this process knows that the admission has ended. Cancel safe.
+    pub async fn ended(&self) -> Error {
+        loop {
+            let mut told = std::pin::pin!(self.0.told.notified());
+            // Listening before looking: what comes in between is heard.
+            told.as_mut().enable();
+            if let Some(refusal) = self.refusal() {
+                return refusal;
+            }
+            told.await;
+        }
+    }
+
+    /// Something begins to run for it, until what this answers is dropped.
+    pub fn work(&self, what: &str) -> Work {
+        let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = running.last_key_value().map_or(0, |(last, _)| last + 1);
+        running.insert(number, what.to_owned());
+        Work { of: self.0.clone(), number }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.let_go.store(true, Ordering::Release);
+        self.0.bell.notify_one();
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.of.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        if self.of.why().is_some() || self.of.is_let_go() {
+            self.of.bell.notify_one();
+        }
+    }
+}
