@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::GovernedModel;
+use super::phases::gate;
 use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::policy::Policy;
-use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
-use crate::ledger::Action;
+use crate::guard::{ErrorBudget, Gate, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder};
 use crate::llm::Model;
 use crate::store::{Actor, Store};
-use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId, Section, Tier, may_follow};
+use crate::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineId, Section, Tier};
 
 /// What the name of an entry begins with that tells what an earlier try failed of.
 pub const FAILURE: &str = "failure-";
@@ -33,6 +32,7 @@ pub struct Desk {
     pub(super) recorder: Recorder,
     model: GovernedModel,
     guard: Guard,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Desk {
@@ -49,9 +49,11 @@ impl Desk {
         let budget = ErrorBudget::open(store, &actor).recorded(recorder);
         let role = state.field("role").parse()?;
         let policy = Policy::shipped(state.field("tier").parse()?)?;
+        let gate = Arc::new(gate(store, &actor.id).await?);
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).await?,
-            guard: Guard::open(store, &actor, recorder, policy),
+            guard: Guard::open(store, &actor, recorder, policy).behind(gate.clone()),
+            gate,
             role,
             tier: state.field("tier").parse()?,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
@@ -161,33 +163,6 @@ impl Desk {
     /// Begins to give signs of life.
     pub async fn heartbeat(&self) -> Result<Heartbeat> {
         Heartbeat::start(&self.store, &self.actor, HEARTBEAT_INTERVAL).await
-    }
-
-    /// Where the agent is in its life.
-    pub async fn phase(&self) -> Result<AgentPhase> {
-        let state = self.store.state(self.store.keys().agent_state(&self.actor.id)).await?.unwrap_or_default();
-        state.field("phase").parse()
-    }
-
-    /// Enters the next phase of the agent's life; stays where it is if it was there already. A skipped PACKAGE is refused.
-    pub async fn enter(&self, phase: AgentPhase) -> Result<()> {
-        let key = self.store.keys().agent_state(&self.actor.id);
-        let state = self.store.state(key.clone()).await?.unwrap_or_default();
-        let from: AgentPhase = state.field("phase").parse()?;
-        if phase <= from && from != AgentPhase::Revoked {
-            // It was there already, before whoever ran it died.
-            return Ok(());
-        }
-        if !may_follow(from, phase) {
-            return Err(Error::new(ErrorKind::Denied, "phase_order", format!("`{}` cannot go from {from} to {phase}", self.actor.id)));
-        }
-        let payload = json!({"from": from, "to": phase});
-        self.recorder
-            .record(&self.store, Action::Phase, self.subject(), &payload, async |token| {
-                let commit = self.actor.commit().token(token).version(key.clone(), state.version);
-                self.store.apply(commit.merge(key, [("phase", phase)])).await.map(drop)
-            })
-            .await
     }
 
     /// Sets the agent's own state.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::recorder::Recorder;
+use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Admission, Commit, Outcome, Refused, Store, Write};
@@ -45,6 +46,9 @@ pub struct Agent {
     pub runtime: String,
     /// How often its process was started again after it died.
     pub restarts: u64,
+    /// Where the evidence is that it has packaged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
     /// How often its state was written.
     pub version: u64,
 }
@@ -116,9 +120,13 @@ impl Admissions {
                     ("tier", role.tier.to_string()),
                     ("pipeline_id", pipeline.to_string()),
                     ("runtime", "built-in".to_owned()),
+                    ("profile", id.profile().to_string()),
+                    ("since", self.store.ports().clock.now().0.to_string()),
                 ],
             )
-            .write(Write::Join { set: keys.pipeline_agents(pipeline), member: id.to_string() });
+            .write(Write::Join { set: keys.pipeline_agents(pipeline), member: id.to_string() })
+            .write(Write::Join { set: keys.agents(), member: id.to_string() })
+            .write(Charge::conduct(id).begin(keys, None));
         let payload = serde_json::json!({"agent": id, "role": role.role, "tier": role.tier});
         self.recorder
             .record(&self.store, Action::Spawn, (Some(id), Some(pipeline)), &payload, async |token| {
@@ -151,6 +159,7 @@ impl Admissions {
             status: state.field("status").parse()?,
             runtime: state.field("runtime").to_owned(),
             restarts: state.field("restarts").parse().unwrap_or(0),
+            evidence: serde_json::from_str(state.field("evidence")).unwrap_or_default(),
             version: state.version,
         }))
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of a value's canonical form, in hexadecimal: no spaces, names sorted by their bytes.
-pub(super) fn digest(value: &Value) -> String {
+pub(crate) fn digest(value: &Value) -> String {
     let mut text = String::new();
     write(value, &mut text);
     // By hand: this is a good part of what a governed call costs.

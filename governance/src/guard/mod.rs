@@ -9,6 +9,7 @@
 //!   Standing          what the ledger knows to be in force, for a store that has forgotten it
 //!   Guard             a governed call: decided, recorded, checked again, run
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
+//!   Gate              what an agent's life asks for before a call: its preflight, its deadline
 //!   policy            who may do what: a profile, compiled and asked
 //!   path              where a path really leads, before a rule is asked about it
 //!   care              what the caretaker does here
@@ -24,6 +25,7 @@ pub mod care;
 mod circuit;
 mod ending;
 mod faults;
+mod gate;
 mod govern;
 mod heartbeat;
 pub mod path;
@@ -37,10 +39,12 @@ mod triggers;
 pub use admission::{Admissions, Agent, Role};
 pub use allowance::Allowance;
 pub use breaker::{Breaker, Interrupted};
+pub(crate) use canonical::digest;
 pub use budget::{ErrorBudget, Spend, Unit, Usage};
 pub use circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass, Trial};
 pub use ending::RevokedPipeline;
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
+pub use gate::{Gate, READING_ACTIONS, changes_something};
 pub use govern::{BELIEVED, Granted, Guard, TOOL_TIME};
 pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock, free_execution_lock};
 pub use recorder::{Recorded, Recorder};

@@ -120,6 +120,17 @@ impl AgentId {
     pub fn instance(profile: &str, chance: &dyn Chance) -> Result<Self> {
         Self::new(format!("{profile}-{}", letters(chance, 6)))
     }
+
+    /// The profile that this is an instance of: `alpha` of `alpha-7f3k2q`. A name without such an end is its own profile.
+    #[must_use]
+    pub fn profile(&self) -> Self {
+        match self.0.rsplit_once('-') {
+            Some((profile, end)) if !profile.is_empty() && end.len() == 6 && end.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+                Self(profile.into())
+            }
+            _ => self.clone(),
+        }
+    }
 }
 
 impl PipelineId {

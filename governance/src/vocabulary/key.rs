@@ -250,6 +250,18 @@ keys! {
     agent_reservations(id: AgentId) -> Table "agent:{}:reservations";
     /// A count in one bucket of a window.
     agent_window(id: AgentId, what: str, bucket: u64) -> Counter "agent:{}:window:{}:{}";
+    /// What an agent put out, newest last.
+    agent_outputs(id: AgentId) -> List "agent:{}:outputs";
+    /// What an agent showed for its outputs.
+    agent_evidence(id: AgentId) -> Record "agent:{}:evidence";
+    /// What came of an agent's preflight.
+    agent_preflight(id: AgentId) -> Record "agent:{}:preflight";
+    /// The agents of the tenant, as far back as they are kept.
+    agents() -> Set "agents";
+    /// How far a profile is trusted, and what it did for it.
+    profile_standing(name: AgentId) -> Record "profile:{}:standing";
+    /// The profiles of the tenant that something is known of.
+    profiles() -> Set "profiles";
     /// The agents of a project.
     project_agents(id: ProjectId) -> Set "project:{}:agents";
     /// A pipeline's state.

@@ -22,6 +22,8 @@ named! {
         Lock = "lock",
         /// What an agent reserved of its budget.
         Budget = "budget",
+        /// What an agent did, to be held for or against its profile when it has ended.
+        Conduct = "conduct",
         /// A member's inbox on a bus.
         Inbox = "inbox",
         /// A vote with its deadline.
@@ -65,6 +67,12 @@ impl Charge {
     #[must_use]
     pub fn budget(agent: &AgentId) -> Self {
         Self::new(ChargeKind::Budget, agent.as_str())
+    }
+
+    /// What an agent did, to be held for or against its profile when it has ended.
+    #[must_use]
+    pub fn conduct(agent: &AgentId) -> Self {
+        Self::new(ChargeKind::Conduct, agent.as_str())
     }
 
     /// A member's inbox on a bus.

@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::allowance::Allowance;
 use super::budget::{ErrorBudget, Spend};
+use super::gate::Gate;
 use super::canonical::digest;
 use super::path::{Place, Root};
 use super::policy::{Decision, Policy, Request, Verdict};
@@ -54,6 +55,7 @@ pub struct Guard {
     believed: Duration,
     within: Duration,
     live: Arc<Live>,
+    gate: Option<Arc<Gate>>,
 }
 
 /// What a tool is given once it may run.
@@ -96,6 +98,7 @@ impl Guard {
             believed: BELIEVED,
             within: TOOL_TIME,
             live: Arc::default(),
+            gate: None,
         }
     }
 
@@ -132,6 +135,19 @@ impl Guard {
     pub fn within(mut self, span: Duration) -> Self {
         self.within = span;
         self
+    }
+
+    /// The same, behind what an agent's life asks for: its preflight, its deadline.
+    #[must_use]
+    pub fn behind(mut self, gate: Arc<Gate>) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// The folder that paths are below, where there is one.
+    #[must_use]
+    pub fn root(&self) -> Option<&Root> {
+        self.root.as_ref()
     }
 
     /// What it decides by.
@@ -219,6 +235,10 @@ impl Guard {
             let decision = match &place {
                 Some(place) if !place.is_as_asked() => decision.resolved(place.relative()),
                 _ => decision,
+            };
+            let decision = match &self.gate {
+                Some(gate) => gate.judge(&self.policy, &request, self.store.ports().clock.now(), decision),
+                None => decision,
             };
             Ok((decision.under(&self.epochs), place))
         })

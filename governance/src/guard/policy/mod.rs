@@ -29,7 +29,7 @@ pub use request::{MAX_NAME, MAX_PATH, Request};
 
 use super::canonical::digest;
 use crate::error::{Error, Result};
-use crate::vocabulary::{AgentProfile, ViolationType};
+use crate::vocabulary::{AgentProfile, Requirements, ViolationType};
 use decision::{Cause, violation};
 use index::{Index, List};
 use pattern::{Grammar, Pattern};
@@ -61,6 +61,7 @@ impl Policy {
         let rules = |field| index(field, &[list(field, List::Forbidden)?, list(field, List::Allowed)?]);
         let rules = [rules(Field::Action)?, rules(Field::Target)?, rules(Field::Path)?];
         let approvals = index(Field::Target, &[list(Field::Target, List::Approval)?])?;
+        Requirements::of(profile.tier, profile.promotion.as_ref()).map_err(|why| bad(&profile, &why.to_string()))?;
         let hash = hash(&profile)?;
         Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals }) })
     }

@@ -13,6 +13,7 @@ fn profile(constraints: Constraints) -> AgentProfile {
         constraints,
         vault: None,
         governance: crate::vocabulary::GovernanceRules::default(),
+        promotion: None,
     }
 }
 
