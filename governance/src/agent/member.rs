@@ -28,7 +28,7 @@ struct Inner {
 impl Agent {
     /// Begins to live at a desk.
     pub async fn begin(desk: Desk) -> Result<Self> {
-        let signs = Signs::watch(desk.store(), desk.actor(), desk.budget()).await?;
+        let signs = Signs::watch(desk.store(), desk.actor(), desk.budget(), &desk.gate).await?;
         let life = Life::begin(&desk).await?;
         Ok(Self { inner: Arc::new(Inner { desk, life, signs }) })
     }

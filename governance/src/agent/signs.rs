@@ -8,8 +8,9 @@ use serde::Serialize;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 
+use super::packet::packet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{ErrorBudget, Faults, RevocationEngine, Unit};
+use crate::guard::{ErrorBudget, Faults, Gate, RevocationEngine, Unit};
 use crate::store::{Actor, Store};
 use crate::vocabulary::{Key, PipelineId};
 
@@ -47,14 +48,15 @@ pub(super) struct Signs {
 
 impl Signs {
     /// Begins to watch.
-    pub async fn watch(store: &Store, actor: &Actor, budget: &ErrorBudget) -> Result<Self> {
+    pub async fn watch(store: &Store, actor: &Actor, budget: &ErrorBudget, gate: &Arc<Gate>) -> Result<Self> {
         let revoked = Arc::new(OnceLock::new());
         let (tell, events) = mpsc::channel(EVENTS);
         let mut keys: Vec<Key> = actor.admission.keys();
         keys.push(store.keys().agent_errors(&actor.id));
+        keys.push(store.keys().agent_packet(&actor.id));
         keys.extend(Unit::ALL.iter().map(|unit| store.keys().agent_spend(&actor.id, unit.as_str())));
         let mut watched = store.watch(&keys).await?;
-        let watcher = Watcher { store: store.clone(), actor: actor.clone(), budget: budget.clone(), said: BTreeSet::new(), tell };
+        let watcher = Watcher { store: store.clone(), actor: actor.clone(), budget: budget.clone(), gate: gate.clone(), said: BTreeSet::new(), tell };
         let (mut watcher, known) = (watcher, revoked.clone());
         let task = tokio::spawn(async move {
             loop {
@@ -94,6 +96,7 @@ struct Watcher {
     store: Store,
     actor: Actor,
     budget: ErrorBudget,
+    gate: Arc<Gate>,
     // What was said to run low.
     said: BTreeSet<String>,
     tell: mpsc::Sender<AgentEvent>,
@@ -106,6 +109,8 @@ impl Watcher {
             Err(error) if error.kind() == ErrorKind::Revoked => return self.why().await.map(Some),
             other => other?,
         }
+        let packet = packet(&self.store, &self.actor.id).await?;
+        self.gate.set_deadline(packet.and_then(|packet| packet.deadline));
         let (limits, Faults { total_errors, procedure_violations, .. }) = (self.budget.fault_limits(), self.budget.faults().await?);
         self.warn("errors", total_errors.into(), limits.max_total_errors.into());
         if procedure_violations > 0 {

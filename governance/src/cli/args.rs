@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod agents;
 mod end;
 mod look;
 mod policy;
@@ -14,6 +15,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use crate::ledger::Durability;
 use crate::llm::Mode;
+pub use agents::Agents as Register;
 pub use end::{Revoke, Stop};
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun};
 pub use policy::{Explain, Policy};
@@ -105,6 +107,11 @@ pub enum Command {
     Budget {
         #[command(subcommand)]
         command: Budget,
+    },
+    /// The agents, and how far their profiles are trusted
+    Agents {
+        #[command(subcommand)]
+        command: Register,
     },
     /// The final states of runs, to go on from
     Checkpoint {

@@ -1,6 +1,7 @@
 //! Roof: the command line. Parses, calls, prints; decides nothing.
 
 mod agent;
+mod agents;
 mod args;
 mod blackboard;
 mod budget;
@@ -116,6 +117,7 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Blackboard { command } => blackboard::blackboard(config, command, printer).await,
         Command::Bus { command } => bus::bus(config, command, printer).await,
         Command::Budget { command } => budget::budget(config, command, printer).await,
+        Command::Agents { command } => agents::agents(config, command, printer).await,
         Command::Checkpoint { command } => checkpoint::checkpoint(&config, command, printer),
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
         Command::Stop(stop) => stop::stop(config, stop, printer).await,

@@ -89,7 +89,7 @@ fn conclusion(decision: &Decision) -> String {
     format!("{style}{verdict}{style:#}: {}{counts}", decision.reason())
 }
 
-fn read(file: &Path) -> Result<Policy> {
+pub(super) fn read(file: &Path) -> Result<Policy> {
     let shown = file.display();
     let unreadable = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => {

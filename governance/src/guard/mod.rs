@@ -36,6 +36,7 @@ mod revocation;
 mod standing;
 mod triggers;
 
+pub(crate) use alerts::alert;
 pub use admission::{Admissions, Agent, Role};
 pub use allowance::Allowance;
 pub use breaker::{Breaker, Interrupted};

@@ -9,7 +9,7 @@ pub use health::{AgentHealth, Vitals, health};
 
 use super::{Desk, PreflightReport, evidence, output, packet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Beat, ErrorBudget, Faults, Recorder, Revocation, Unit, Usage};
+use crate::guard::{Beat, ErrorBudget, Faults, Revocation, Unit, Usage};
 use crate::store::{Actor, Admission, Answer, Query, Store, from_json};
 use crate::vocabulary::{
     AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Millis, PipelineId,
@@ -241,6 +241,7 @@ impl Desk {
             ("status", AgentStatus::Running.to_string()),
             ("profile_version", profile.agent_version.clone()),
             ("capabilities", json!(profile.capabilities).to_string()),
+            ("reading", json!(profile.governance.reading_actions).to_string()),
             ("pid", std::process::id().to_string()),
             ("host", host),
         ];

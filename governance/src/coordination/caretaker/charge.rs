@@ -12,6 +12,8 @@ named! {
     pub enum ChargeKind {
         /// The ledger's segments on this machine.
         Ledger = "ledger",
+        /// The register of agents.
+        Register = "register",
         /// Old payloads of the ledger.
         Retention = "retention",
         /// Revocations that the ledger was not told of.

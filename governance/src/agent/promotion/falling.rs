@@ -1,0 +1,119 @@
+//! Falling, and being counted: what an agent did is added to its profile's history once it has ended, in one commit.
+
+use super::life::Life;
+use super::{ProfileStanding, Promotions};
+use crate::agent::Desk;
+use crate::coordination::Charge;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Commit, Write};
+use crate::vocabulary::{AgentId, Millis, PromotionStatus, Tier, ViolationType, eligibility};
+
+/// Who lets a profile fall where nobody says so.
+const RULES: &str = "rules";
+
+impl Promotions {
+    /// Lets a profile fall: by one tier, or to one that is named. Everything is to be shown anew.
+    pub async fn demote(&self, profile: &AgentId, to: Option<Tier>, by: &str, reason: &str) -> Result<ProfileStanding> {
+        self.catch_up(Some(profile)).await?;
+        self.change(profile, |standing, now| {
+            let from = standing.stands_at();
+            let Some(below) = to.or_else(|| below(from)).filter(|below| *below < from) else {
+                let message = format!("`{profile}` stands at {from}: name a tier below that");
+                return Err(Error::invalid("not_below", message));
+            };
+            standing.turn(below, PromotionStatus::NotEligible, by, reason, now);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Counts an agent that has ended; false if it has not, true also where it was counted before. Repeating it changes nothing.
+    pub(super) async fn count(&self, id: &AgentId) -> Result<bool> {
+        let keys = self.store.keys();
+        loop {
+            let (Some(state), ended) = self.ended(id).await? else { return Ok(true) };
+            if state.field("counted") == "true" {
+                self.store.apply(Commit::default().write(Charge::conduct(id).end(keys))).await?;
+                return Ok(true);
+            }
+            if !ended {
+                return Ok(false);
+            }
+            let life = Life::of(&self.store, &self.recorder, id, &state).await?;
+            let (version, before) = self.load(&life.profile).await?;
+            let standing = counted(before.clone(), &life, self.store.now().await?)?;
+            let key = keys.agent_state(id);
+            // INVARIANT: an agent is counted once: its mark and its profile's history are one commit.
+            let with = Commit::default().version(key.clone(), state.version).merge(key, [("counted", "true")]);
+            match self.write(version, &before, &standing, with.write(Charge::conduct(id).end(keys))).await {
+                Err(error) if error.code() == "version_conflict" => {}
+                other => return other.map(|()| true),
+            }
+        }
+    }
+
+    /// Brings back what the ledger knows of standings, into a store that has forgotten it: tiers, and the violations of the last days.
+    pub async fn restore(&self) -> Result<()> {
+        let Some(ledger) = self.recorder.ledger() else { return Ok(()) };
+        for (profile, tier, violations) in super::life::told(ledger).await? {
+            let (version, mut standing) = self.load(&profile).await?;
+            if version > 0 {
+                continue;
+            }
+            standing.tier = tier;
+            standing.history.violations.extend(violations);
+            let key = self.store.keys().profile_standing(&profile);
+            let join = Write::Join { set: self.store.keys().profiles(), member: profile.to_string() };
+            let commit = Commit::default().absent(key.clone()).put(key, crate::store::to_json(&standing)?).write(join);
+            match self.store.apply(commit).await {
+                Err(error) if error.code() == "version_conflict" => {}
+                other => drop(other?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The standing with one more life: what was done is added, and a grave violation lets it fall.
+fn counted(mut standing: ProfileStanding, life: &Life, now: Millis) -> Result<ProfileStanding> {
+    standing.history = standing.history.and(&life.run);
+    if let Some((violation, agent)) = &life.grave
+        // Nobody registered it: it acted at what its operator said.
+        && let Some(below) = below(standing.tier.unwrap_or(life.tier))
+    {
+        let reason = format!("{violation} by `{agent}`");
+        standing.tier.get_or_insert(life.tier);
+        standing.turn(below, PromotionStatus::NotEligible, RULES, &reason, now);
+        return Ok(standing);
+    }
+    let found = eligibility(&standing.history, standing.asked()?.as_ref(), now);
+    if standing.review.is_some() && found.status == PromotionStatus::Eligible {
+        return Ok(standing);
+    }
+    if standing.review.take().is_some() {
+        let (tier, why) = (standing.tier, "it no longer meets what it takes");
+        standing.note(tier, tier, PromotionStatus::Rejected, RULES, why, now);
+    }
+    standing.status = found.status;
+    Ok(standing)
+}
+
+fn below(tier: Tier) -> Option<Tier> {
+    Tier::ALL.iter().copied().rev().find(|other| *other < tier)
+}
+
+impl Desk {
+    /// Lets a profile fall by one tier, as an agent that reviews those of its tier: T3 those of T0 to T2, T4 those below it. Who may not do that
+    /// takes more rights than it was given, and is revoked for it.
+    pub async fn demote(&self, profile: &AgentId, reason: &str) -> Result<ProfileStanding> {
+        let promotions = Promotions::open(self.store(), &self.recorder);
+        self.store().still_admitted(self.actor()).await?;
+        let stands = promotions.standing(profile).await?.stands_at();
+        if !self.tier().rules().reviews.contains(&stands) || self.actor().id.profile() == *profile {
+            let detail = format!("`{}` is {} and cannot demote `{profile}`, which stands at {stands}", self.actor().id, self.tier());
+            self.broke(ViolationType::PrivilegeEscalation, &detail).await?;
+            return Err(Error::new(ErrorKind::Denied, "may_not_review", detail));
+        }
+        promotions.demote(profile, None, self.actor().id.as_str(), reason).await
+    }
+}
