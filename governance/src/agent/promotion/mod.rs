@@ -157,7 +157,7 @@ impl Promotions {
             .version(key.clone(), version)
             .put(key, to_json(standing)?)
             .write(Write::Join { set: keys.profiles(), member: standing.profile.to_string() });
-        let told = standing.changes.last().filter(|_| standing.changes.len() > before.changes.len() || standing.changes != before.changes);
+        let told = standing.changes.last().filter(|_| standing.changes != before.changes);
         let Some(change) = told else { return self.store.apply(commit).await.map(drop) };
         let told = json!({
             "profile": standing.profile, "from_tier": change.from, "to_tier": change.to, "status": change.status, "approver": change.by,

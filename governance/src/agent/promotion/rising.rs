@@ -21,7 +21,7 @@ pub struct Approver {
 }
 
 /// What a review came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ruling {
     /// The people who have approved. Whoever decides who they are has checked that.
