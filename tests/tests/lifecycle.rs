@@ -164,7 +164,9 @@ async fn nothing_is_changed_and_nothing_executed_before_preflight_has_passed(use
     let failed = alpha.preflight(failing).await.unwrap();
     let why: Vec<_> = failed.checks.iter().filter_map(|check| Some((check.name.as_str(), check.reason.as_deref()?))).collect();
     assert!(!failed.passed && why.len() == 5, "{why:?}");
-    for (name, says) in [("inventory", "sandbox-3"), ("dependencies", "no-such"), ("own", "broken"), ("hangs", "20 ms"), ("panics", "itself")] {
+    for (name, says) in
+        [("inventory", "sandbox-3"), ("dependencies", "no-such"), ("own", "broken"), ("hangs", "20 ms"), ("panics", "itself")]
+    {
         assert!(why.iter().any(|(of, reason)| *of == name && reason.contains(says)), "{name}: {why:?}");
     }
     // What only reads goes on; what changes something revokes at once.

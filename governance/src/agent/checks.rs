@@ -79,7 +79,8 @@ impl Desk {
                     return Err("no calls are left to spend".to_owned());
                 }
                 let faults = budget.faults().await.map_err(|error| error.to_string())?;
-                let used_up = faults.total_errors > limits.max_total_errors || faults.procedure_violations > limits.max_procedure_violations;
+                let used_up =
+                    faults.total_errors > limits.max_total_errors || faults.procedure_violations > limits.max_procedure_violations;
                 if used_up { Err("the error budget is exceeded".to_owned()) } else { Ok(()) }
             }),
         ];

@@ -96,7 +96,11 @@ impl Desk {
         };
         let refs: Vec<_> = package.evidence.iter().map(|shown| reference(&package.agent_id, shown)).collect();
         let refs = serde_json::to_string(&refs).map_err(|e| Error::internal("references are not JSON").because(e))?;
-        let hashes: Vec<_> = package.evidence.iter().map(|shown| json!({"name": shown.name, "kind": shown.kind, "content_hash": shown.content_hash})).collect();
+        let hashes: Vec<_> = package
+            .evidence
+            .iter()
+            .map(|shown| json!({"name": shown.name, "kind": shown.kind, "content_hash": shown.content_hash}))
+            .collect();
         let told = json!({"evidence": hashes, "outputs": package.outputs});
         let state = self.store().keys().agent_state(&self.actor().id);
         self.recorder
@@ -164,7 +168,8 @@ fn reference(agent: &AgentId, shown: &Evidence) -> String {
 
 /// Copies a file to the agent's folder: whole or not at all, and never over another.
 fn keep(home: &Path, agent: &AgentId, name: &str, file: &Path) -> Result<(String, String, u64)> {
-    let trouble = |error: io::Error| Error::invalid("evidence_unreadable", format!("`{}` cannot be kept as evidence", file.display())).because(error);
+    let trouble =
+        |error: io::Error| Error::invalid("evidence_unreadable", format!("`{}` cannot be kept as evidence", file.display())).because(error);
     let mut given = File::open(file).map_err(trouble)?;
     let about = given.metadata().map_err(trouble)?;
     if !about.is_file() || about.len() > MAX_FILE {

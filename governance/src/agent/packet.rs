@@ -66,11 +66,7 @@ pub async fn instruct(
     };
     let never = |what: &str, list: &[String]| (!list.is_empty()).then(|| format!("never {what} {}", list.join(", ")));
     let said = &profile.constraints;
-    let by_tier = [
-        never("do", &said.forbidden_actions),
-        never("touch", &said.forbidden_targets),
-        never("use", &said.forbidden_paths),
-    ];
+    let by_tier = [never("do", &said.forbidden_actions), never("touch", &said.forbidden_targets), never("use", &said.forbidden_paths)];
     let mut packet = InstructionPacket {
         packet_id: String::new(),
         agent_id: agent.clone(),
@@ -84,7 +80,8 @@ pub async fn instruct(
     };
     let hash = digest(&serde_json::to_value(&packet).map_err(|e| Error::internal("a packet is not JSON").because(e))?);
     packet.packet_id = format!("packet-{agent}-{}", hash.get(..8).unwrap_or_default());
-    let told = json!({"packet": packet.packet_id, "hash": hash, "deadline": packet.deadline, "evidence_required": packet.evidence_required});
+    let told =
+        json!({"packet": packet.packet_id, "hash": hash, "deadline": packet.deadline, "evidence_required": packet.evidence_required});
     let subject = (Some(agent), known.pipeline.as_ref());
     let key = store.keys().agent_packet(agent);
     recorder

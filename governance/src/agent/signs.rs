@@ -56,7 +56,8 @@ impl Signs {
         keys.push(store.keys().agent_packet(&actor.id));
         keys.extend(Unit::ALL.iter().map(|unit| store.keys().agent_spend(&actor.id, unit.as_str())));
         let mut watched = store.watch(&keys).await?;
-        let watcher = Watcher { store: store.clone(), actor: actor.clone(), budget: budget.clone(), gate: gate.clone(), said: BTreeSet::new(), tell };
+        let watcher =
+            Watcher { store: store.clone(), actor: actor.clone(), budget: budget.clone(), gate: gate.clone(), said: BTreeSet::new(), tell };
         let (mut watcher, known) = (watcher, revoked.clone());
         let task = tokio::spawn(async move {
             loop {

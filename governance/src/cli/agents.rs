@@ -36,7 +36,9 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
             let detail = governance.agent_record(&AgentId::new(id)?).await?;
             printer.either(&detail, || whole(&detail))?;
         }
-        Command::Promotion { profile: Some(profile) } => show(&governance, promotions.standing(&AgentId::new(profile)?).await?, printer).await?,
+        Command::Promotion { profile: Some(profile) } => {
+            show(&governance, promotions.standing(&AgentId::new(profile)?).await?, printer).await?
+        }
         Command::Promotion { profile: None } => {
             for standing in promotions.standings().await? {
                 show(&governance, standing, printer).await?;
@@ -72,7 +74,13 @@ fn line(record: &AgentRecord) -> String {
     let why = record.why.as_ref().map_or(String::new(), |why| format!("  {why}"));
     format!(
         "{BOLD}{:<22}{BOLD:#} {style}{:<9}{style:#} {} {:<5} {:<9} {:<9} {DIM}{pipeline}  {}{place}{DIM:#}{why}",
-        record.id, record.health, record.tier, record.role, record.status, record.phase, record.runtime.escape_debug()
+        record.id,
+        record.health,
+        record.tier,
+        record.role,
+        record.status,
+        record.phase,
+        record.runtime.escape_debug()
     )
 }
 
@@ -119,7 +127,10 @@ fn whole(detail: &AgentDetail) -> String {
         say("output", format!("{} {}  {DIM}{}{DIM:#}", output.output_type, output.phase, output.content_hash));
     }
     for shown in detail.evidence.iter().flat_map(|package| &package.evidence) {
-        say("evidence", format!("{} ({}), {} bytes at {}  {DIM}{}{DIM:#}", shown.name, shown.kind, shown.bytes, shown.reference, shown.content_hash));
+        say(
+            "evidence",
+            format!("{} ({}), {} bytes at {}  {DIM}{}{DIM:#}", shown.name, shown.kind, shown.bytes, shown.reference, shown.content_hash),
+        );
     }
     lines.join("\n")
 }

@@ -120,7 +120,7 @@ impl Admissions {
                     ("tier", role.tier.to_string()),
                     ("pipeline_id", pipeline.to_string()),
                     ("runtime", "built-in".to_owned()),
-                    ("profile", id.profile().to_string()),
+                    ("profile", id.profile(Some(pipeline)).to_string()),
                     ("since", self.store.ports().clock.now().0.to_string()),
                 ],
             )

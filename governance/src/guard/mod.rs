@@ -36,12 +36,12 @@ mod revocation;
 mod standing;
 mod triggers;
 
-pub(crate) use alerts::alert;
 pub use admission::{Admissions, Agent, Role};
+pub(crate) use alerts::alert;
 pub use allowance::Allowance;
 pub use breaker::{Breaker, Interrupted};
-pub(crate) use canonical::digest;
 pub use budget::{ErrorBudget, Spend, Unit, Usage};
+pub(crate) use canonical::digest;
 pub use circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass, Trial};
 pub use ending::RevokedPipeline;
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};

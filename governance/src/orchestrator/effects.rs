@@ -112,7 +112,7 @@ impl Driver {
     /// A registered profile acts at what it stands at, whatever the run's tier; every other one at the run's. Its packet is written before it lives.
     async fn admit(&self, id: &AgentId, role: AgentRole) -> Result<Actor> {
         let Parts { store, recorder, .. } = &self.parts;
-        let stands = Promotions::open(store, recorder).stands(&id.profile()).await?;
+        let stands = Promotions::open(store, recorder).stands(&id.profile(Some(&self.pipeline))).await?;
         let role = Role { role, tier: stands.unwrap_or(self.run.tier) };
         let actor = self.parts.admissions().admit(&self.governor.admission, &self.pipeline, id, role).await?;
         instruct(store, recorder, &self.governor, id, &Instructions::default()).await?;

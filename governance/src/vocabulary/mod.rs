@@ -18,10 +18,14 @@ pub use event::{ChaosCondition, IntegrationEventType};
 pub use id::{AgentId, EntryName, HandoffId, LedgerId, MAX_ID, PipelineId, ProjectId, ProposalId, SegmentId, TaskId, TenantId, Token};
 pub use key::{DEFAULT_LEDGER_PATH, DEFAULT_REDIS_HOST, DEFAULT_REDIS_PORT, Key, Keys, Kind, Section, ttl};
 pub(crate) use named::{named, unknown_name};
-pub use phase::{AGENT_PHASES_ORDERED, AgentPhase, OutputType, get_output_type_for_phase, is_terminal_phase, may_follow, next_phase, skipped_phase};
+pub use phase::{
+    AGENT_PHASES_ORDERED, AgentPhase, OutputType, get_output_type_for_phase, is_terminal_phase, may_follow, next_phase, skipped_phase,
+};
 pub use profile::{AgentProfile, Constraints, FaultLimits, GovernanceRules, PromotionRequirements, PromotionTerms, VaultRole};
 pub use promotion::{Eligibility, ProfileHistory, Requirement, Requirements, Run, eligibility};
-pub use record::{AgentOutput, Checkpoint, ClarifiedPlan, Evidence, EvidencePackage, Handoff, InstructionPacket, PipelineContext, StageResult};
+pub use record::{
+    AgentOutput, Checkpoint, ClarifiedPlan, Evidence, EvidencePackage, Handoff, InstructionPacket, PipelineContext, StageResult,
+};
 pub use status::{AgentRole, AgentStatus, ExitCode, FallbackAction, GammaReason, PipelineStatus, StageStatus, StageType};
 pub use tier::{Capability, PromotionRules, PromotionStatus, TIERS, Tier, TierRules};
 pub use time::{Chance, Clock, Millis, Ports, System, millis};

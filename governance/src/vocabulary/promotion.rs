@@ -197,10 +197,8 @@ pub fn eligibility(history: &ProfileHistory, asked: Option<&Requirements>, now: 
         return Eligibility { status, target: None, requirements, review: false, administrator: false };
     };
     let at_least = |name: &str, have: u32, need: u32| Requirement { name: name.to_owned(), have, need, met: have >= need };
-    let mut requirements = vec![
-        at_least("runs", history.compliant, asked.runs),
-        at_least("consecutive", history.consecutive, asked.consecutive),
-    ];
+    let mut requirements =
+        vec![at_least("runs", history.compliant, asked.runs), at_least("consecutive", history.consecutive, asked.consecutive)];
     for action in &asked.actions {
         requirements.push(at_least(action, history.actions.get(action).copied().unwrap_or_default(), 1));
     }

@@ -62,7 +62,10 @@ async fn five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes(use
     let run = object(user, &["run", "Design a caching strategy"]);
     let agents = tokio::task::block_in_place(|| user.objects(&["agents", "list", "--pipeline", run["pipeline_id"].as_str().unwrap()]));
     let tiers: Vec<_> = agents.iter().map(|agent| (agent["role"].as_str().unwrap(), agent["tier"].as_str().unwrap())).collect();
-    assert!(tiers.contains(&("alpha", "T1")) && tiers.contains(&("beta", "T0")), "a run's agents act at their profiles' standing: {tiers:?}");
+    assert!(
+        tiers.contains(&("alpha", "T1")) && tiers.contains(&("beta", "T0")),
+        "a run's agents act at their profiles' standing: {tiers:?}"
+    );
 
     // A high violation ends the agent, and its profile falls before the next one joins.
     assert_eq!(call(&alpha, "delete_production", None).await.unwrap_err().code(), "not_allowed");
@@ -218,9 +221,7 @@ fn wrong_use_is_explained_and_terms_may_only_be_stricter() {
     let user = User::default();
     let file = user.path("deployer.yaml");
     let terms = |more: &str| {
-        let text = format!(
-            "agent_id: deployer\nagent_version: '1'\ntier: T1\npromotion:\n  target: T2\n  requirements: {{{more}}}\n"
-        );
+        let text = format!("agent_id: deployer\nagent_version: '1'\ntier: T1\npromotion:\n  target: T2\n  requirements: {{{more}}}\n");
         std::fs::write(&file, text).unwrap();
         file.to_str().unwrap().to_owned()
     };

@@ -57,7 +57,10 @@ async fn health_follows_an_agents_signs_of_life() {
     };
     assert_eq!(only(AgentFilter { health: Some(AgentHealth::Degraded), ..AgentFilter::default() }).await, [id.clone()]);
     assert_eq!(only(AgentFilter { tier: Some(Tier::T0), ..AgentFilter::default() }).await, [beta.desk().actor().id.clone()]);
-    assert_eq!(only(AgentFilter { role: Some(AgentRole::Alpha), status: Some(AgentStatus::Running), ..AgentFilter::default() }).await.len(), 1);
+    assert_eq!(
+        only(AgentFilter { role: Some(AgentRole::Alpha), status: Some(AgentStatus::Running), ..AgentFilter::default() }).await.len(),
+        1
+    );
     // Its heartbeat is lost: the key is taken away, as its time does.
     let heartbeat = governance.store().keys().agent_heartbeat(&id);
     let gone = governance::store::Commit::default().write(governance::store::Write::Delete(heartbeat.into()));

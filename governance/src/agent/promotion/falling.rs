@@ -109,7 +109,7 @@ impl Desk {
         let promotions = Promotions::open(self.store(), &self.recorder);
         self.store().still_admitted(self.actor()).await?;
         let stands = promotions.standing(profile).await?.stands_at();
-        if !self.tier().rules().reviews.contains(&stands) || self.actor().id.profile() == *profile {
+        if !self.tier().rules().reviews.contains(&stands) || self.actor().id.profile(Some(self.pipeline())) == *profile {
             let detail = format!("`{}` is {} and cannot demote `{profile}`, which stands at {stands}", self.actor().id, self.tier());
             self.broke(ViolationType::PrivilegeEscalation, &detail).await?;
             return Err(Error::new(ErrorKind::Denied, "may_not_review", detail));

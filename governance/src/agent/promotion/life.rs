@@ -9,7 +9,9 @@ use crate::error::Result;
 use crate::guard::{Recorder, RevocationEngine, changes_something, policy::Policy};
 use crate::ledger::{Action, Entry, EntryKind, Ledger, OutcomeResult};
 use crate::store::{Fields, Store};
-use crate::vocabulary::{AgentId, AgentStatus, Millis, PipelineId, PipelineStatus, RevocationType, Run, Severity, Tier, Token, ViolationType};
+use crate::vocabulary::{
+    AgentId, AgentStatus, Millis, PipelineId, PipelineStatus, RevocationType, Run, Severity, Tier, Token, ViolationType,
+};
 
 /// What is looked at: a life without any of these did nothing that could be held for it.
 const DOING: [Action; 6] = [Action::ToolCall, Action::ModelCall, Action::Proposal, Action::Vote, Action::Output, Action::Violation];
@@ -77,7 +79,7 @@ impl Life {
             (_, None) => None,
         };
         let named = Some(state.field("profile")).filter(|name| !name.is_empty());
-        let profile = named.map_or_else(|| Ok(id.profile()), AgentId::new)?;
+        let profile = named.map_or_else(|| Ok(id.profile(None)), AgentId::new)?;
         Ok(Self { profile, tier, run, grave: grave.map(|violation| (violation, id.clone())) })
     }
 }
@@ -139,7 +141,7 @@ pub(super) async fn told(ledger: &Ledger) -> Result<Vec<(AgentId, Option<Tier>, 
     }
     for (_, entry) in entries.iter().filter(|(_, entry)| entry.action == Action::Violation && entry.kind != EntryKind::Outcome) {
         if let Some(agent) = &entry.agent {
-            profiles.entry(agent.profile()).or_default().1.push(entry.at);
+            profiles.entry(agent.profile(entry.pipeline.as_ref())).or_default().1.push(entry.at);
         }
     }
     Ok(profiles.into_iter().map(|(profile, (tier, violations))| (profile, tier, violations)).collect())

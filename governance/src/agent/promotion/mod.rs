@@ -73,7 +73,8 @@ impl Promotions {
         }
         match (standing.tier, asked) {
             (Some(stands), Some(asked)) if asked > stands => {
-                let message = format!("`{profile}` stands at {stands} and cannot act at {asked}: see `governance agents promotion {profile}`");
+                let message =
+                    format!("`{profile}` stands at {stands} and cannot act at {asked}: see `governance agents promotion {profile}`");
                 Err(Error::new(ErrorKind::Denied, "above_standing", message))
             }
             (stands, asked) => Ok(asked.or(stands).unwrap_or(Tier::T0)),
@@ -116,9 +117,13 @@ impl Promotions {
         for (field, _) in self.store.table(self.store.keys().caretaker_charges()).await? {
             let Some(id) = field.strip_prefix(&prefix) else { continue };
             let id = AgentId::new(id)?;
-            if of.is_none_or(|profile| id.profile() == *profile) {
-                self.count(&id).await?;
+            if let Some(profile) = of {
+                let state = self.store.state(self.store.keys().agent_state(&id)).await?.unwrap_or_default();
+                if state.field("profile") != profile.as_str() {
+                    continue;
+                }
             }
+            self.count(&id).await?;
         }
         Ok(())
     }
@@ -133,11 +138,7 @@ impl Promotions {
     }
 
     /// Changes a standing, on the record, with an alert; again if somebody else changed it in between.
-    async fn change(
-        &self,
-        profile: &AgentId,
-        change: impl Fn(&mut ProfileStanding, Millis) -> Result<()>,
-    ) -> Result<ProfileStanding> {
+    async fn change(&self, profile: &AgentId, change: impl Fn(&mut ProfileStanding, Millis) -> Result<()>) -> Result<ProfileStanding> {
         loop {
             let (version, before) = self.load(profile).await?;
             let mut standing = before.clone();
@@ -166,9 +167,14 @@ impl Promotions {
         commit = commit.write(alert(&self.store, change.alert(), &told)?);
         let says = told.clone();
         self.recorder
-            .record_saying(&self.store, Action::Promotion, (None, None), &told, move |()| says, async |token| {
-                self.store.apply(commit.token(token)).await.map(drop)
-            })
+            .record_saying(
+                &self.store,
+                Action::Promotion,
+                (None, None),
+                &told,
+                move |()| says,
+                async |token| self.store.apply(commit.token(token)).await.map(drop),
+            )
             .await
     }
 }

@@ -58,8 +58,7 @@ impl Promotions {
                 return Err(Error::new(ErrorKind::Conflict, "pending_review", message));
             }
             if found.review || found.administrator {
-                standing.review =
-                    Some(Review { target, by: by.to_owned(), reason: reason.to_owned(), at: now, approved_by: Vec::new() });
+                standing.review = Some(Review { target, by: by.to_owned(), reason: reason.to_owned(), at: now, approved_by: Vec::new() });
                 standing.note(standing.tier, Some(target), PromotionStatus::PendingReview, by, reason, now);
             } else {
                 standing.turn(target, PromotionStatus::Approved, by, reason, now);

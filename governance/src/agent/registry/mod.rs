@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Beat, ErrorBudget, Faults, Revocation, Unit, Usage};
 use crate::store::{Actor, Admission, Answer, Query, Store, from_json};
 use crate::vocabulary::{
-    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Millis, PipelineId,
-    PipelineStatus, Tier,
+    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Millis,
+    PipelineId, PipelineStatus, Tier,
 };
 
 /// An agent as the register has it.
@@ -205,7 +205,7 @@ impl Registry {
         let (health, why) = health(&vitals, &facts.limits);
         let record = AgentRecord {
             id: id.clone(),
-            profile: known("profile").unwrap_or_else(|| id.profile().to_string()),
+            profile: known("profile").unwrap_or_else(|| id.profile(pipeline.as_ref()).to_string()),
             version: known("profile_version"),
             tier: state.field("tier").parse()?,
             role: state.field("role").parse()?,

@@ -54,8 +54,10 @@ governance agents promote alpha\n  governance agents promote alpha --to T1 --rea
         reason: String,
     },
     /// Let a profile fall
-    #[command(after_help = "Its agents that live keep the tier that they were admitted at: `governance revoke` ends them.\n\nExamples:\n  \
-governance agents demote alpha --reason \"wrote outside of its sandbox\"\n  governance agents demote alpha --to T0")]
+    #[command(
+        after_help = "Its agents that live keep the tier that they were admitted at: `governance revoke` ends them.\n\nExamples:\n  \
+governance agents demote alpha --reason \"wrote outside of its sandbox\"\n  governance agents demote alpha --to T0"
+    )]
     Demote {
         /// The profile
         profile: String,

@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 
 use super::allowance::Allowance;
 use super::budget::{ErrorBudget, Spend};
-use super::gate::Gate;
 use super::canonical::digest;
+use super::gate::Gate;
 use super::path::{Place, Root};
 use super::policy::{Decision, Policy, Request, Verdict};
 use super::recorder::Recorder;
