@@ -55,7 +55,7 @@ async fn health_follows_an_agents_signs_of_life() {
         let governance = &governance;
         async move { governance.agents(&filter).await.unwrap().into_iter().map(|record| record.id).collect::<Vec<_>>() }
     };
-    assert_eq!(only(AgentFilter { health: Some(AgentHealth::Degraded), ..AgentFilter::default() }).await, [id.clone()]);
+    assert_eq!(only(AgentFilter { health: Some(AgentHealth::Degraded), ..AgentFilter::default() }).await, std::slice::from_ref(&id));
     assert_eq!(only(AgentFilter { tier: Some(Tier::T0), ..AgentFilter::default() }).await, [beta.desk().actor().id.clone()]);
     assert_eq!(
         only(AgentFilter { role: Some(AgentRole::Alpha), status: Some(AgentStatus::Running), ..AgentFilter::default() }).await.len(),
