@@ -98,8 +98,11 @@ impl Desk {
             let output = self.output(content).await?;
             self.post_once(Section::Progress, &name, &output).await?;
         }
-        let shown = json!({"proposal": own.name, "own_score": judged.score});
-        self.package(&[Exhibit::inline("verification", "self_review", shown.to_string())]).await?;
+        // Asked for again after a crash, it may judge otherwise: what was shown stays.
+        if self.evidence().await?.is_none() {
+            let shown = json!({"proposal": own.name, "own_score": judged.score});
+            self.package(&[Exhibit::inline("verification", "self_review", shown.to_string())]).await?;
+        }
         self.enter(AgentPhase::Report).await?;
         let report = json!({"role": self.role(), "proposal": own.name, "title": own.idea.title, "own_score": judged.score});
         self.post_once(Section::Progress, &format!("report-{}", self.actor().id), &report).await

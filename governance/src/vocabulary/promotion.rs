@@ -45,6 +45,14 @@ pub struct Run {
     pub violations: Vec<Millis>,
 }
 
+impl Run {
+    /// The same life, of which nothing counts for the profile.
+    #[must_use]
+    pub fn without_merit(self) -> Self {
+        Self { compliant: self.compliant.filter(|good| !good), violations: self.violations, ..Self::default() }
+    }
+}
+
 impl ProfileHistory {
     /// The history with one more life.
     #[must_use]

@@ -76,11 +76,15 @@ impl Promotions {
 
 /// The standing with one more life: what was done is added, and a grave violation lets it fall.
 fn counted(mut standing: ProfileStanding, life: &Life, now: Millis) -> Result<ProfileStanding> {
-    standing.history = standing.history.and(&life.run);
-    if let Some((violation, agent)) = &life.grave
-        // Nobody registered it: it acted at what its operator said.
-        && let Some(below) = below(standing.tier.unwrap_or(life.tier))
-    {
+    // A life that began before the profile last rose or fell, in whatever order lives are counted, shows nothing for the tier that it has now.
+    let earlier = standing.turned_at().is_some_and(|turned| life.since < turned);
+    let run = if earlier { life.run.clone().without_merit() } else { life.run.clone() };
+    standing.history = standing.history.and(&run);
+    // Nobody registered it: it acted at what its operator said.
+    let from = standing.tier.unwrap_or(life.tier);
+    // Of several that broke rules at one tier, the profile falls below that tier once.
+    let lower = if earlier { below(life.tier).filter(|below| *below < from) } else { below(from) };
+    if let (Some((violation, agent)), Some(below)) = (&life.grave, lower) {
         let reason = format!("{violation} by `{agent}`");
         standing.tier.get_or_insert(life.tier);
         standing.turn(below, PromotionStatus::NotEligible, RULES, &reason, now);

@@ -21,6 +21,7 @@ const DOING: [Action; 6] = [Action::ToolCall, Action::ModelCall, Action::Proposa
 pub(super) struct Life {
     pub profile: AgentId,
     pub tier: Tier,
+    pub since: Millis,
     pub run: Run,
     /// The violation that lets its profile fall.
     pub grave: Option<(ViolationType, AgentId)>,
@@ -80,7 +81,8 @@ impl Life {
         };
         let named = Some(state.field("profile")).filter(|name| !name.is_empty());
         let profile = named.map_or_else(|| Ok(id.profile(None)), AgentId::new)?;
-        Ok(Self { profile, tier, run, grave: grave.map(|violation| (violation, id.clone())) })
+        let since = Millis(state.field("since").parse().unwrap_or_default());
+        Ok(Self { profile, tier, since, run, grave: grave.map(|violation| (violation, id.clone())) })
     }
 }
 

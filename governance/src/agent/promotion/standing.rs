@@ -103,6 +103,12 @@ impl ProfileStanding {
         Requirements::of(tier, self.terms.as_ref().filter(|terms| Some(terms.target) == next))
     }
 
+    /// When it last came to another tier.
+    pub(super) fn turned_at(&self) -> Option<Millis> {
+        let turned = |change: &&StandingChange| change.from != change.to && change.status != PromotionStatus::PendingReview;
+        self.changes.iter().rev().find(turned).map(|change| change.at)
+    }
+
     /// Another tier: everything is to be shown anew.
     pub(super) fn turn(&mut self, to: Tier, status: PromotionStatus, by: &str, reason: &str, at: Millis) {
         let from = self.tier.replace(to);
