@@ -121,3 +121,40 @@ impl Desk {
         promotions.demote(profile, None, self.actor().id.as_str(), reason).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::Run;
+
+    fn life(tier: Tier, since: u64, broke: Option<ViolationType>) -> Life {
+        let compliant = Some(broke.is_none());
+        let run = Run { compliant, violations: broke.map(|_| Millis(since)).into_iter().collect(), ..Run::default() };
+        let (profile, agent) = (AgentId::new("alpha").unwrap(), AgentId::new("alpha-7f3k2q").unwrap());
+        Life { profile, tier, since: Millis(since), run, grave: broke.map(|violation| (violation, agent)) }
+    }
+
+    fn after(lives: &[Life]) -> (Option<Tier>, u32, usize) {
+        let mut standing = ProfileStanding::of(&AgentId::new("alpha").unwrap());
+        standing.turn(Tier::T2, PromotionStatus::NotEligible, "ann", "known", Millis(0));
+        for (life, now) in lives.iter().zip(100..) {
+            standing = counted(standing, life, Millis(now)).unwrap();
+        }
+        (standing.tier, standing.history.compliant, standing.history.violations.len())
+    }
+
+    #[test]
+    fn in_whatever_order_lives_are_counted_it_comes_to_the_same_standing() {
+        let (good, bad) = (life(Tier::T2, 10, None), life(Tier::T2, 20, Some(ViolationType::ForbiddenAction)));
+        let worse = life(Tier::T2, 30, Some(ViolationType::GovernanceTampering));
+        let lives = [good, bad, worse];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            assert_eq!(after(&order.map(|at| lives[at].clone())), (Some(Tier::T1), 0, 2), "{order:?}");
+        }
+        let fresh = life(Tier::T1, 500, None);
+        assert_eq!(after(&[lives[1].clone(), fresh]), (Some(Tier::T1), 1, 1));
+        // One that acts at the tier to which the profile fell breaks a rule there: it falls again.
+        let again = life(Tier::T1, 500, Some(ViolationType::PathOutOfScope));
+        assert_eq!(after(&[lives[1].clone(), again]), (Some(Tier::T0), 0, 2));
+    }
+}
