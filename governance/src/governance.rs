@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use crate::agent::{Conduct, Register};
 use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
@@ -99,6 +100,7 @@ impl Governance {
         again.extend(policies::lost(governance.ledger(), governance.store()).await?);
         let generation = governance.store().recover_with(again).await?;
         governance.ledger().recovered(governance.store_name(), generation).await?;
+        governance.promotions().restore().await?;
         governance.recorder().outcome(&recorded, crate::ledger::OutcomeResult::Ok, &serde_json::json!({"generation": generation}))?;
         governance.keep_house().await;
         Ok(governance)
@@ -150,6 +152,8 @@ impl Governance {
             Arc::new(Heartbeats::new(store, recorder)),
             Arc::new(Locks::new(store, recorder)),
             Arc::new(Budgets::new(store, recorder)),
+            Arc::new(Conduct::new(store, recorder)),
+            Arc::new(Register::new(store, recorder)),
             Arc::new(Inboxes::new(store)),
             Arc::new(Ballots::new(store)),
         ]

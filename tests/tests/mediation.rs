@@ -40,6 +40,7 @@ impl Room {
         let actor = self.governance.admissions().admit(&self.governor.admission, &self.pipeline, &id, admitted).await.unwrap();
         self.governance.budget(&actor).grant(&self.governor, Unit::Calls, 64).await.unwrap();
         let desk = Desk::new(self.governance.store(), actor, self.governance.recorder(), Arc::new(LocalModel)).await.unwrap();
+        desk.enter(AgentPhase::Preflight).await.unwrap();
         (desk, built_in(role).unwrap())
     }
 
@@ -47,7 +48,6 @@ impl Room {
     async fn judged(&self) {
         let both = [self.desk(AgentRole::Alpha).await, self.desk(AgentRole::Beta).await];
         for (desk, worker) in &both {
-            desk.enter(AgentPhase::Preflight).await.unwrap();
             worker.work(desk).await.unwrap();
         }
         for (desk, worker) in &both {
@@ -80,7 +80,6 @@ async fn gamma_settles_a_conflict_out_of_what_was_proposed_and_judged() {
     let room = Room::open().await;
     room.judged().await;
     let (desk, gamma) = room.desk(AgentRole::Gamma).await;
-    desk.enter(AgentPhase::Preflight).await.unwrap();
     let scored = desk.scored().await.unwrap();
     // `alpha`, `beta`, and what BETA made of both, which came after the judgements.
     assert_eq!(scored.iter().map(|proposal| proposal.scores.len()).collect::<Vec<_>>(), [2, 2, 0]);

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::GovernedModel;
+use super::phases::gate;
 use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::Limits;
 use crate::guard::policies::Policies;
 use crate::guard::policy::Policy;
-use crate::guard::{ErrorBudget, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Role, Triggers};
-use crate::ledger::Action;
+use crate::guard::{ErrorBudget, Gate, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Role, Triggers};
 use crate::llm::Model;
 use crate::store::{Actor, Store};
-use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId, Section, Tier, may_follow};
+use crate::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineId, Section, Tier};
 
 /// What the name of an entry begins with that tells what an earlier try failed of.
 pub const FAILURE: &str = "failure-";
@@ -36,6 +35,7 @@ pub struct Desk {
     model: GovernedModel,
     guard: Guard,
     limits: Limits,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Desk {
@@ -54,14 +54,17 @@ impl Desk {
         let tier = state.field("tier").parse()?;
         let policy = Policy::shipped(tier)?;
         let limits = Limits::open(store, &actor, recorder, policy.profile().governance.limits, &Triggers::default());
+        let gate = Arc::new(gate(store, &actor.id).await?);
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).limited(limits.clone()),
             guard: {
                 let breaker = policy.profile().governance.breaker;
-                let guard = Guard::open(store, &actor, recorder, policy).as_a(Role { role, tier }).limited(limits.clone());
+                let guard = Guard::open(store, &actor, recorder, policy);
+                let guard = guard.as_a(Role { role, tier }).limited(limits.of_tools()).behind(gate.clone());
                 breaker.into_iter().fold(guard, Guard::breaking)
             },
             limits,
+            gate,
             role,
             tier,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
@@ -152,7 +155,7 @@ impl Desk {
 
     /// The same desk, with a guard that decides by what is in force for this agent, also when that changes.
     pub async fn following(self, policies: &Policies) -> Result<Self> {
-        let source = policies.source(&self.actor.id, self.tier).await?;
+        let source = policies.source(&self.actor, self.tier).await?;
         Ok(self.with_guard(|guard| guard.with_policy(source)))
     }
 
@@ -183,33 +186,6 @@ impl Desk {
     /// Begins to give signs of life.
     pub async fn heartbeat(&self) -> Result<Heartbeat> {
         Heartbeat::start(&self.store, &self.actor, HEARTBEAT_INTERVAL).await
-    }
-
-    /// Where the agent is in its life.
-    pub async fn phase(&self) -> Result<AgentPhase> {
-        let state = self.store.state(self.store.keys().agent_state(&self.actor.id)).await?.unwrap_or_default();
-        state.field("phase").parse()
-    }
-
-    /// Enters the next phase of the agent's life; stays where it is if it was there already. A skipped PACKAGE is refused.
-    pub async fn enter(&self, phase: AgentPhase) -> Result<()> {
-        let key = self.store.keys().agent_state(&self.actor.id);
-        let state = self.store.state(key.clone()).await?.unwrap_or_default();
-        let from: AgentPhase = state.field("phase").parse()?;
-        if phase <= from && from != AgentPhase::Revoked {
-            // It was there already, before whoever ran it died.
-            return Ok(());
-        }
-        if !may_follow(from, phase) {
-            return Err(Error::new(ErrorKind::Denied, "phase_order", format!("`{}` cannot go from {from} to {phase}", self.actor.id)));
-        }
-        let payload = json!({"from": from, "to": phase});
-        self.recorder
-            .record(&self.store, Action::Phase, self.subject(), &payload, async |token| {
-                let commit = self.actor.commit().token(token).version(key.clone(), state.version);
-                self.store.apply(commit.merge(key, [("phase", phase)])).await.map(drop)
-            })
-            .await
     }
 
     /// Sets the agent's own state.

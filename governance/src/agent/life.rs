@@ -45,8 +45,9 @@ impl Life {
         let lock = Lock::hold(desk).await?;
         bus.take_over(MailboxOptions { redeliver_after: STAGE, ..MailboxOptions::default() }).await?;
         let heartbeat = desk.heartbeat().await?;
-        desk.set_status(AgentStatus::Running).await?;
+        desk.register().await?;
         desk.enter(AgentPhase::Preflight).await?;
+        desk.first_preflight().await?;
         let kept = Mutex::new(Some(Kept { heartbeat, lock }));
         let life = Self { inbox: Inbox::open(&bus), bus, kept, done_last: Mutex::new(None) };
         life.report(Report::Done(Stage::Ready)).await?;
@@ -103,12 +104,7 @@ impl Life {
     /// EXIT, by way of PACKAGE, which is never skipped; then gives back what it holds. Again changes nothing.
     pub async fn leave(&self, desk: &Desk) -> Result<()> {
         desk.clear().await?;
-        for phase in [AgentPhase::Package, AgentPhase::Exit] {
-            match desk.enter(phase).await {
-                Err(error) if error.code() == "phase_order" => {}
-                other => other?,
-            }
-        }
+        desk.walk_out().await?;
         desk.set_status(AgentStatus::Completed).await?;
         let Some(kept) = self.kept.lock().await.take() else { return Ok(()) };
         kept.heartbeat.stop().await?;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::signs::{AgentEvent, Signs};
-use super::{Desk, Gamma, Life, Step, Worker};
+use super::{Check, Desk, Exhibit, Gamma, Life, PreflightReport, Step, Worker};
 use crate::error::Result;
 use crate::guard::policy::Request;
 use crate::guard::{Arguments, Call, FaultCount, Granted};
 use crate::llm::CallKind;
-use crate::vocabulary::{AgentPhase, GammaReason};
+use crate::vocabulary::{AgentOutput, AgentPhase, EvidencePackage, GammaReason, InstructionPacket};
 
 /// An agent that lives in this process. Cheap to clone.
 ///
@@ -72,6 +72,36 @@ impl Agent {
     /// Where it is in its life.
     pub async fn phase(&self) -> Result<AgentPhase> {
         self.desk().phase().await
+    }
+
+    /// Enters the next phase: see [`Desk::enter`].
+    pub async fn enter(&self, phase: AgentPhase) -> Result<()> {
+        self.desk().enter(phase).await
+    }
+
+    /// Puts something out, as its phase classes it: see [`Desk::output`].
+    pub async fn output(&self, content: serde_json::Value) -> Result<AgentOutput> {
+        self.desk().output(content).await
+    }
+
+    /// What it put out, oldest first.
+    pub async fn outputs(&self) -> Result<Vec<AgentOutput>> {
+        self.desk().outputs().await
+    }
+
+    /// What it was told by its governor.
+    pub async fn packet(&self) -> Result<Option<InstructionPacket>> {
+        self.desk().packet().await
+    }
+
+    /// Looks whether work can begin: see [`Desk::preflight`].
+    pub async fn preflight(&self, checks: Vec<Check>) -> Result<PreflightReport> {
+        self.desk().preflight(checks).await
+    }
+
+    /// Bundles evidence for what it put out: see [`Desk::package`].
+    pub async fn package(&self, exhibits: &[Exhibit]) -> Result<EvidencePackage> {
+        self.desk().package(exhibits).await
     }
 
     /// The next thing to do: an instruction of its governor, or what another agent said. None when it was told to leave, and has left. A `revoked`

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
-use super::Desk;
+use super::{Desk, Exhibit};
 use crate::coordination::{BoardEntry, Cast, Choice};
 use crate::error::{Error, Result};
 use crate::ledger::Action;
 use crate::llm::{Analysis, CallKind, Evaluation, Idea, Scored};
-use crate::vocabulary::{AgentId, AgentOutput, AgentPhase, EntryName, GammaReason, ProposalId, Section, get_output_type_for_phase};
+use crate::vocabulary::{AgentId, AgentPhase, EntryName, GammaReason, ProposalId, Section};
 
 /// The name of the joint solution on the blackboard.
 const COMBINED: &str = "combined";
@@ -93,8 +92,17 @@ impl Desk {
         let own = own.ok_or_else(|| Error::internal("an agent hands in before it proposed"))?;
         let judged = self.judge(CallKind::Evaluate, &own).await?;
         self.enter(AgentPhase::Package).await?;
-        let output = self.output(&own.idea, AgentPhase::Package)?;
-        self.post_once(Section::Progress, &format!("output-{}", self.actor().id), &output).await?;
+        let content = serde_json::to_value(&own.idea).map_err(|e| Error::internal("a solution is not JSON").because(e))?;
+        let name = format!("output-{}", self.actor().id);
+        if self.board().entry(Section::Progress, &name).await?.is_none() {
+            let output = self.output(content).await?;
+            self.post_once(Section::Progress, &name, &output).await?;
+        }
+        // Asked for again after a crash, it may judge otherwise: what was shown stays.
+        if self.evidence().await?.is_none() {
+            let shown = json!({"proposal": own.name, "own_score": judged.score});
+            self.package(&[Exhibit::inline("verification", "self_review", shown.to_string())]).await?;
+        }
         self.enter(AgentPhase::Report).await?;
         let report = json!({"role": self.role(), "proposal": own.name, "title": own.idea.title, "own_score": judged.score});
         self.post_once(Section::Progress, &format!("report-{}", self.actor().id), &report).await
@@ -147,19 +155,5 @@ impl Desk {
         self.recorder
             .record(self.store(), Action::Vote, self.subject(), &payload, async |_| self.consensus().vote(proposal, choice).await)
             .await
-    }
-
-    fn output(&self, content: &Idea, phase: AgentPhase) -> Result<AgentOutput> {
-        let content = serde_json::to_value(content).map_err(|e| Error::internal("a solution is not JSON").because(e))?;
-        let digest = Sha256::digest(content.to_string());
-        let output_type = get_output_type_for_phase(phase).ok_or_else(|| Error::internal("an output without a phase"))?;
-        Ok(AgentOutput {
-            agent_id: self.actor().id.clone(),
-            phase,
-            output_type,
-            content_hash: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-            content,
-            created_at: self.store().ports().clock.now(),
-        })
     }
 }

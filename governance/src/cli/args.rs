@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod agents;
 mod alerts;
 mod end;
 mod health;
@@ -16,6 +17,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use crate::ledger::Durability;
 use crate::llm::Mode;
+pub use agents::Agents as Register;
 pub use alerts::Alerts;
 pub use end::{Revoke, Stop, Waiting};
 pub use health::Health;
@@ -114,6 +116,11 @@ pub enum Command {
     Budget {
         #[command(subcommand)]
         command: Budget,
+    },
+    /// The agents, and how far their profiles are trusted
+    Agents {
+        #[command(subcommand)]
+        command: Register,
     },
     /// The final states of runs, to go on from
     Checkpoint {

@@ -1,6 +1,7 @@
 //! Roof: the command line. Parses, calls, prints; decides nothing.
 
 mod agent;
+mod agents;
 mod alerts;
 mod args;
 mod blackboard;
@@ -119,6 +120,7 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Blackboard { command } => blackboard::blackboard(config, command, printer).await,
         Command::Bus { command } => bus::bus(config, command, printer).await,
         Command::Budget { command } => budget::budget(config, command, printer).await,
+        Command::Agents { command } => agents::agents(config, command, printer).await,
         Command::Checkpoint { command } => checkpoint::checkpoint(&config, command, printer),
         Command::Alerts(asked) => alerts::alerts(config, asked, printer).await,
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,

@@ -139,7 +139,7 @@ fn conclusion(decision: &Decision) -> String {
     format!("{style}{verdict}{style:#}: {}{counts}", decision.reason())
 }
 
-fn read(file: &Path) -> Result<Policy> {
+pub(super) fn read(file: &Path) -> Result<Policy> {
     let shown = file.display().to_string();
     let mut texts = profiles(file).map_err(|error| match error.code() {
         "file_missing" => {

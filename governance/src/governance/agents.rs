@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Governance;
-use crate::agent::{Agent, Desk, GOVERNOR};
+use crate::agent::{Agent, AgentDetail, AgentFilter, AgentRecord, Desk, GOVERNOR, Instructions, Promotions, Registry, instruct};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::path::Root;
@@ -16,7 +16,7 @@ use crate::guard::{Role, Unit};
 use crate::llm::ModelSettings;
 use crate::orchestrator::Seat;
 use crate::store::Actor;
-use crate::vocabulary::{AgentId, AgentRole, PipelineId, PipelineStatus, Ports, Section, Tier};
+use crate::vocabulary::{AgentId, AgentRole, InstructionPacket, PipelineId, PipelineStatus, Ports, Section, Tier};
 
 /// What an agent may ask its model for, unless it is granted otherwise.
 const CALLS: u64 = 64;
@@ -30,7 +30,7 @@ const ORPHANED: Duration = Duration::from_secs(1);
 pub struct Joining {
     /// What it is for; its profile's name says it where this does not.
     pub role: Option<AgentRole>,
-    /// How far it is trusted; T0, observer, unless said otherwise.
+    /// How far it is trusted; what its profile stands at unless said otherwise, and T0, observer, where nobody registered it.
     pub tier: Option<Tier>,
     /// The folder that its tools' paths are below; without one, no path can be used.
     pub root: Option<PathBuf>,
@@ -62,7 +62,7 @@ impl Governance {
             (Some(own), Some(other)) if own != other => {
                 return Err(Error::invalid("other_tier", format!("the profile `{profile}` is of {own}, not of {other}")));
             }
-            (own, said) => own.or(said).unwrap_or(Tier::T0),
+            (own, said) => own.or(said),
         };
         let root = joining.root.map(Root::open).transpose()?;
         let store = self.store();
@@ -73,12 +73,36 @@ impl Governance {
         let epoch = store.keys().pipeline_epoch(pipeline);
         let above = store.admission().await?.and(epoch.clone(), store.number(epoch).await?);
         let id = AgentId::instance(profile, &*store.ports().chance)?;
-        let role = Role { role, tier };
-        self.policies().may_join(&AgentId::new(profile)?, role.tier).await?;
-        let actor = self.admissions().admit(&above, pipeline, &id, role).await?;
+        let name = AgentId::new(profile)?;
+        let tier = self.promotions().admits(&name, tier).await?;
+        self.policies().may_join(&name, tier).await?;
+        let actor = self.admissions().admit(&above, pipeline, &id, Role { role, tier }).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
+        instruct(store, self.recorder(), &governor, &id, &Instructions::default()).await?;
         self.sit_down(actor, &self.config().model, policy, root).await
+    }
+
+    /// Tells an agent anew what to do: until when, under which constraints, with which evidence. Its packet is written, and it reads it.
+    pub async fn instruct(&self, agent: &AgentId, instructions: &Instructions) -> Result<InstructionPacket> {
+        let operator = self.actor("operator").await?;
+        instruct(self.store(), self.recorder(), &operator, agent, instructions).await
+    }
+
+    /// The register of agents, those that a filter takes, oldest first.
+    pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<AgentRecord>> {
+        Registry::open(self.store()).agents(filter).await
+    }
+
+    /// One agent with everything that is known of it.
+    pub async fn agent_record(&self, agent: &AgentId) -> Result<AgentDetail> {
+        Registry::open(self.store()).agent(agent).await
+    }
+
+    /// How far profiles are trusted: their standings, and what changes them.
+    #[must_use]
+    pub fn promotions(&self) -> Promotions {
+        Promotions::open(self.store(), self.recorder())
     }
 
     /// Sits down on the seat that a supervisor hands over, as one line of JSON on standard input.

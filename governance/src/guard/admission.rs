@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
+use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Admission, Commit, Outcome, Refused, Store, Write};
@@ -46,6 +47,9 @@ pub struct Agent {
     pub runtime: String,
     /// How often its process was started again after it died.
     pub restarts: u64,
+    /// Where the evidence is that it has packaged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
     /// How often its state was written.
     pub version: u64,
 }
@@ -121,9 +125,13 @@ impl Admissions {
                     ("tier", role.tier.to_string()),
                     ("pipeline_id", pipeline.to_string()),
                     ("runtime", "built-in".to_owned()),
+                    ("profile", id.profile(Some(pipeline)).to_string()),
+                    ("since", self.store.ports().clock.now().0.to_string()),
                 ],
             )
-            .write(Write::Join { set: keys.pipeline_agents(pipeline), member: id.to_string() });
+            .write(Write::Join { set: keys.pipeline_agents(pipeline), member: id.to_string() })
+            .write(Write::Join { set: keys.agents(), member: id.to_string() })
+            .write(Charge::conduct(id).begin(keys, None));
         // INVARIANT: whoever revokes the parent after this finds this agent; whoever did so before has made this commit stale.
         let commit = match &above {
             Some(above) => commit.write(Write::Join { set: keys.agent_children(above), member: id.to_string() }),
@@ -172,6 +180,7 @@ impl Admissions {
             status: state.field("status").parse()?,
             runtime: state.field("runtime").to_owned(),
             restarts: state.field("restarts").parse().unwrap_or(0),
+            evidence: serde_json::from_str(state.field("evidence")).unwrap_or_default(),
             version: state.version,
         }))
     }

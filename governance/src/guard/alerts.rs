@@ -14,7 +14,7 @@ const KEPT: u64 = 10_000;
 const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// The write that raises an alert, to be made in the commit of what it tells of.
-pub(super) fn alert(store: &Store, kind: &str, data: &Value) -> Result<Write> {
+pub(crate) fn alert(store: &Store, kind: &str, data: &Value) -> Result<Write> {
     let at = store.ports().clock.now();
     let value = to_json(&json!({"type": kind, "at": at, "data": data}))?;
     Ok(Write::Push { list: store.keys().alerts_queue(), value, bound: KEPT })

@@ -11,6 +11,7 @@
 //!   Standing          what the ledger knows to be in force, for a store that has forgotten it
 //!   Guard             a governed call: decided, recorded, checked again, run
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
+//!   Gate              what an agent's life asks for before a call: its preflight, its deadline
 //!   policy            who may do what: a profile, compiled and asked
 //!   policies          which profiles are in force: kept in the store, followed by every process
 //!   path              where a path really leads, before a rule is asked about it
@@ -31,6 +32,7 @@ mod diagnosis;
 mod ending;
 mod fallout;
 mod faults;
+mod gate;
 mod govern;
 pub mod health;
 mod heartbeat;
@@ -48,15 +50,18 @@ mod standing;
 mod triggers;
 
 pub use admission::{Admissions, Agent, Role};
+pub(crate) use alerts::alert;
 pub use alerts::{Alert, Alerts, FollowAlerts, NewAlerts};
 pub use allowance::Allowance;
 pub use breaker::{Breaker, Interrupted};
 pub use budget::{ErrorBudget, Spend, Unit, Usage};
+pub(crate) use canonical::digest;
 pub use circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass, Trial};
 pub use diagnosis::{AgentDiagnosis, DIAGNOSTIC};
 pub use ending::RevokedPipeline;
 pub(crate) use fallout::failed_within_a_minute;
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
+pub use gate::{Gate, READING_ACTIONS, changes_something};
 pub use govern::{Arguments, Asked, BELIEVED, BoxError, Call, GovernLayer, GovernService, Governed, Granted, Guard, TOOL_TIME};
 pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock, free_execution_lock};
 pub use lookout::{Act, Process, Unfinished, name_runtime};

@@ -308,7 +308,7 @@ impl RevocationEngine {
                 completed: Vec::new(),
                 pending: vec![format!("what `{}` was doing in {}", agent.id, agent.phase)],
                 blackboard_ref: Some(format!("blackboard:{pipeline}")),
-                evidence_refs: Vec::new(),
+                evidence_refs: agent.evidence.clone(),
                 created_at: at,
             };
             commit = commit.put(keys.agent_handoff(&agent.id), to_json(&handoff)?);

@@ -61,6 +61,12 @@ named! {
         Resume = "resume",
         /// An agent or a pipeline changes its phase.
         Phase = "phase",
+        /// An agent puts something out, or shows evidence for it.
+        Output = "output",
+        /// An agent's governor tells it what to do.
+        Instruct = "instruct",
+        /// An agent looks whether it can begin.
+        Preflight = "preflight",
         /// A way out that the user chose.
         Fallback = "fallback",
         /// Everything is stopped.

@@ -93,7 +93,7 @@ pub use witness::StoreName;
 
 use crate::error::Result;
 use crate::store::Witness;
-use crate::vocabulary::{LedgerId, Millis, Ports, SegmentId, Token};
+use crate::vocabulary::{AgentId, LedgerId, Millis, Ports, SegmentId, Token};
 use database::{Database, blocking, sqlx_trouble};
 use home::Home;
 use sequencer::Sequencer;
@@ -211,7 +211,13 @@ impl Ledger {
     /// Every entry about these actions, with its token, in the record or not yet, whoever wrote it. Fails where any of it cannot be read.
     pub async fn entries_about(&self, actions: &[Action]) -> Result<Vec<(Token, Entry)>> {
         let (home, actions) = (self.inner.home.clone(), actions.to_vec());
-        blocking(move || waiting::entries_about(&home, &actions)).await
+        blocking(move || waiting::entries_about(&home, &actions, None)).await
+    }
+
+    /// The same of one agent. A payload that retention dropped reads as `null`.
+    pub async fn entries_by(&self, agent: &AgentId, actions: &[Action]) -> Result<Vec<(Token, Entry)>> {
+        let (home, actions, agent) = (self.inner.home.clone(), actions.to_vec(), agent.clone());
+        blocking(move || waiting::entries_about(&home, &actions, Some(&agent))).await
     }
 
     /// The last signed head, if anything is in the record.

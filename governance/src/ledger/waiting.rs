@@ -13,7 +13,7 @@ use super::segment::{self, SUFFIX, trouble};
 use super::sequencer::problem;
 use super::{Action, Entry, Problem};
 use crate::error::{Error, ErrorKind, Result};
-use crate::vocabulary::{SegmentId, Token};
+use crate::vocabulary::{AgentId, SegmentId, Token};
 
 /// What stands for a payload that was dropped: JSON for "nothing".
 const DROPPED: &[u8] = b"null";
@@ -84,8 +84,8 @@ pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, E
     Ok(entries)
 }
 
-/// Every entry about these actions.
-pub(super) fn entries_about(home: &Home, actions: &[Action]) -> Result<Vec<(Token, Entry)>> {
+/// Every entry about these actions; of one agent, where one is named.
+pub(super) fn entries_about(home: &Home, actions: &[Action], of: Option<&AgentId>) -> Result<Vec<(Token, Entry)>> {
     // Opened first: what is put away meanwhile can still be read.
     let mut open = Vec::new();
     for (path, id) in files(home)? {
@@ -100,16 +100,23 @@ pub(super) fn entries_about(home: &Home, actions: &[Action]) -> Result<Vec<(Toke
     let sql = |e| sqlite_trouble(&home.database(), e);
     connection.execute_batch("BEGIN").map_err(sql)?;
     let names = serde_json::Value::from(actions.iter().map(|action| action.as_str()).collect::<Vec<_>>()).to_string();
-    let told = rows(&connection, "FROM agent_actions WHERE action IN (SELECT value FROM json_each(?))", &names).map_err(sql)?;
+    let told = match of {
+        None => rows(&connection, "FROM agent_actions WHERE action IN (SELECT value FROM json_each(?))", &names),
+        Some(agent) => rows(&connection, "FROM agent_actions WHERE agent_id = ?", agent.as_str()),
+    };
+    let wanted = |entry: &Entry| actions.contains(&entry.action) && of.is_none_or(|agent| entry.agent.as_ref() == Some(agent));
     let mut entries = Vec::new();
-    for row in told {
+    for row in told.map_err(sql)? {
         let (segment, number, entry) = row.read()?;
+        if !wanted(&entry) {
+            continue;
+        }
         entries.push((Token::of_intent(&segment, number), entry));
     }
     for (path, id, file) in open {
         let Some(position) = place(&connection, &id).map_err(sql)? else { continue };
         let waiting = segment::entries_after(&file, &path, &id, position)?;
-        let waiting = waiting.into_iter().filter(|(_, entry)| actions.contains(&entry.action));
+        let waiting = waiting.into_iter().filter(|(_, entry)| wanted(entry));
         entries.extend(waiting.map(|(number, entry)| (Token::of_intent(&id, number), entry)));
     }
     Ok(entries)

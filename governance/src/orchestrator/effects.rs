@@ -10,15 +10,16 @@ use super::diagnosis::{Failure, diagnose};
 use super::driver::Driver;
 use super::options::Grants;
 use super::outcome::ProposalSummary;
+use super::parts::Parts;
 use super::run::{Effect, Event};
 use super::telling::Voice;
-use crate::agent::{FAILURE, Instruction, Said};
+use crate::agent::{FAILURE, Instruction, Instructions, Promotions, Said, instruct};
 use crate::coordination::{DecisionRule, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Scope, ScopeLimits};
 use crate::guard::{Role, Unit, free_execution_lock};
 use crate::ledger::Action;
-use crate::store::{Commit, from_json, to_json};
+use crate::store::{Actor, Commit, from_json, to_json};
 use crate::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineStatus, ProposalId, RevocationType, Section};
 
 impl Driver {
@@ -92,7 +93,7 @@ impl Driver {
                 free_execution_lock(&self.parts.store, &self.governor, &id).await?;
                 actor
             }
-            None => admissions.admit(&self.governor.admission, &self.pipeline, &id, Role { role, tier: self.run.tier }).await?,
+            None => self.admit(&id, role).await?,
         };
         let runtime = self.options.runtimes.of(role).name();
         let state = self.parts.store.keys().agent_state(&id);
@@ -109,6 +110,16 @@ impl Driver {
         self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id.clone(), role, runtime }).await?;
         self.pulse.touch(&id);
         self.crew.start(actor, role, &self.governor)
+    }
+
+    /// A registered profile acts at what it stands at, whatever the run's tier; every other one at the run's. Its packet is written before it lives.
+    async fn admit(&self, id: &AgentId, role: AgentRole) -> Result<Actor> {
+        let Parts { store, recorder, .. } = &self.parts;
+        let stands = Promotions::open(store, recorder).stands(&id.profile(Some(&self.pipeline))).await?;
+        let role = Role { role, tier: stands.unwrap_or(self.run.tier) };
+        let actor = self.parts.admissions().admit(&self.governor.admission, &self.pipeline, id, role).await?;
+        instruct(store, recorder, &self.governor, id, &Instructions::default()).await?;
+        Ok(actor)
     }
 
     async fn instruct(&mut self, id: &AgentId, instruction: Instruction) -> Result<()> {

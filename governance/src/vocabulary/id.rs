@@ -121,10 +121,22 @@ impl AgentId {
         Self::new(format!("{profile}-{}", letters(chance, 6)))
     }
 
-    /// The profile that this is an instance of: what stands before the last hyphen.
+    /// The profile that this is an instance of: `alpha` of `alpha-7f3k2q`, and of `alpha-mksufe23` or `alpha-mksufe23-2` in `pipeline-mksufe23`. A
+    /// name without such an end is its own profile.
     #[must_use]
-    pub fn profile(&self) -> Self {
-        self.0.rsplit_once('-').filter(|(name, _)| !name.is_empty()).map_or_else(|| self.clone(), |(name, _)| Self(name.into()))
+    pub fn profile(&self, pipeline: Option<&PipelineId>) -> Self {
+        let without = |end: &str| self.0.strip_suffix(end)?.strip_suffix('-').filter(|profile| !profile.is_empty());
+        let of = pipeline.map(|pipeline| pipeline.as_str().trim_start_matches("pipeline-"));
+        let of_run = of.and_then(|of| {
+            let (before, tries) = self.0.rsplit_once('-')?;
+            let again = tries.bytes().all(|byte| byte.is_ascii_digit()).then(|| before.strip_suffix(of)?.strip_suffix('-')).flatten();
+            without(of).or(again).filter(|profile| !profile.is_empty())
+        });
+        let instance = || {
+            let (profile, end) = self.0.rsplit_once('-')?;
+            (!profile.is_empty() && end.len() == 6 && end.bytes().all(|byte| LETTERS.contains(&byte))).then_some(profile)
+        };
+        of_run.or_else(instance).map_or_else(|| self.clone(), |profile| Self(profile.into()))
     }
 }
 
@@ -177,12 +189,14 @@ impl LedgerId {
     }
 }
 
+/// What the ends of instances are made of.
+const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
 fn letters(chance: &dyn Chance, count: usize) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = [0_u8; 32];
     let bytes = &mut bytes[..count.min(32)];
     chance.fill(bytes);
-    bytes.iter().map(|b| char::from(ALPHABET[usize::from(b % 32)])).collect()
+    bytes.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect()
 }
 
 fn base36(mut number: u64) -> String {
@@ -208,6 +222,27 @@ mod tests {
         }
         assert!(AgentId::new("alpha-7f3k2q").is_ok());
         assert!(serde_json::from_str::<AgentId>("\"a:b\"").is_err());
+    }
+
+    #[test]
+    fn an_instance_knows_its_profile() {
+        let profile = |id: &str, pipeline: Option<&str>| {
+            let pipeline = pipeline.map(|id| PipelineId::new(id).unwrap());
+            AgentId::new(id).unwrap().profile(pipeline.as_ref()).to_string()
+        };
+        let run = Some("pipeline-mksufe23");
+        assert_eq!(profile("alpha-7f3k2q", run), "alpha");
+        assert_eq!(profile("alpha-mksufe23", run), "alpha");
+        assert_eq!(profile("alpha-mksufe23-2", run), "alpha");
+        assert_eq!(profile("alpha-mksufe23", None), "alpha-mksufe23");
+        assert_eq!(profile("tier0-agent-7f3k2q", run), "tier0-agent");
+        assert_eq!(profile("tier0-agent", run), "tier0-agent");
+        assert_eq!(profile("my-worker", None), "my-worker");
+        assert_eq!(profile("alpha", None), "alpha");
+        for chance in 0..20_u8 {
+            let id = AgentId::instance("alpha", &crate::vocabulary::System).unwrap();
+            assert_eq!(id.profile(None).as_str(), "alpha", "{id} {chance}");
+        }
     }
 
     #[test]

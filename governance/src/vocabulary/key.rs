@@ -277,6 +277,18 @@ keys! {
     tenant_window(what: str, bucket: u64) -> Counter "tenant:window:{}:{}";
     /// The shares of limits that processes hold.
     limit_shares() -> Table "tenant:shares";
+    /// What an agent put out, newest last.
+    agent_outputs(id: AgentId) -> List "agent:{}:outputs";
+    /// What an agent showed for its outputs.
+    agent_evidence(id: AgentId) -> Record "agent:{}:evidence";
+    /// What came of an agent's preflight.
+    agent_preflight(id: AgentId) -> Record "agent:{}:preflight";
+    /// The agents of the tenant, as far back as they are kept.
+    agents() -> Set "agents";
+    /// How far a profile is trusted, and what it did for it.
+    profile_standing(name: AgentId) -> Record "profile:{}:standing";
+    /// The profiles of the tenant that something is known of.
+    profiles() -> Set "profiles";
     /// The agents of a project.
     project_agents(id: ProjectId) -> Set "project:{}:agents";
     /// A pipeline's state.

@@ -6,6 +6,7 @@ mod key;
 mod named;
 mod phase;
 mod profile;
+mod promotion;
 mod record;
 mod status;
 pub mod table;
@@ -17,9 +18,17 @@ pub use event::{ChaosCondition, IntegrationEventType};
 pub use id::{AgentId, EntryName, HandoffId, LedgerId, MAX_ID, PipelineId, ProjectId, ProposalId, SegmentId, TaskId, TenantId, Token};
 pub use key::{DEFAULT_LEDGER_PATH, DEFAULT_REDIS_HOST, DEFAULT_REDIS_PORT, Key, Keys, Kind, Section, ttl};
 pub(crate) use named::{named, unknown_name};
-pub use phase::{AGENT_PHASES_ORDERED, AgentPhase, OutputType, get_output_type_for_phase, is_terminal_phase, may_follow, next_phase};
-pub use profile::{AgentProfile, BreakerBy, BreakerRules, Constraints, FaultLimits, GovernanceRules, UseLimits, VaultRole};
-pub use record::{AgentOutput, Checkpoint, ClarifiedPlan, Handoff, InstructionPacket, PipelineContext, StageResult};
+pub use phase::{
+    AGENT_PHASES_ORDERED, AgentPhase, OutputType, get_output_type_for_phase, is_terminal_phase, may_follow, next_phase, skipped_phase,
+};
+pub use profile::{
+    AgentProfile, BreakerBy, BreakerRules, Constraints, FaultLimits, GovernanceRules, PromotionRequirements, PromotionTerms, UseLimits,
+    VaultRole,
+};
+pub use promotion::{Eligibility, ProfileHistory, Requirement, Requirements, Run, eligibility};
+pub use record::{
+    AgentOutput, Checkpoint, ClarifiedPlan, Evidence, EvidencePackage, Handoff, InstructionPacket, PipelineContext, StageResult,
+};
 pub use status::{AgentRole, AgentStatus, ExitCode, FallbackAction, GammaReason, PipelineStatus, StageStatus, StageType};
 pub use tier::{Capability, PromotionRules, PromotionStatus, TIERS, Tier, TierRules};
 pub use time::{Chance, Clock, Millis, Ports, System, millis};

@@ -86,9 +86,32 @@ pub fn may_follow(from: AgentPhase, to: AgentPhase) -> bool {
     from < to && !(from < AgentPhase::Package && to > AgentPhase::Package)
 }
 
+/// The first phase that an agent would leave out, if it went straight from one phase to another; PACKAGE, where that is among them.
+#[must_use]
+pub fn skipped_phase(from: AgentPhase, to: AgentPhase) -> Option<AgentPhase> {
+    if to == AgentPhase::Revoked || is_terminal_phase(from) {
+        return None;
+    }
+    let left_out = |phase: &AgentPhase| from < *phase && *phase < to;
+    Some(AgentPhase::Package).filter(left_out).or_else(|| AGENT_PHASES_ORDERED.into_iter().find(left_out))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_phase_that_is_left_out_is_noticed_and_package_first() {
+        for (at, from) in AGENT_PHASES_ORDERED.into_iter().enumerate().take(7) {
+            for (to_at, to) in AGENT_PHASES_ORDERED.into_iter().enumerate() {
+                let left_out: Vec<_> = AGENT_PHASES_ORDERED.iter().take(to_at).skip(at + 1).collect();
+                let found = skipped_phase(from, to);
+                assert_eq!(found.is_some(), !left_out.is_empty(), "{from} {to}");
+                assert_eq!(found == Some(AgentPhase::Package), left_out.contains(&&AgentPhase::Package), "{from} {to}");
+            }
+            assert_eq!(skipped_phase(from, AgentPhase::Revoked), None);
+        }
+    }
 
     #[test]
     fn phases_follow_in_order_and_end_at_exit() {

@@ -32,6 +32,47 @@ pub struct AgentProfile {
     /// How it is governed.
     #[serde(default)]
     pub governance: GovernanceRules,
+    /// What it takes to be trusted further.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionTerms>,
+}
+
+/// What a profile asks beyond the rules of its tier before it rises. It may only be stricter than those.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromotionTerms {
+    /// The tier that it is to rise to: the next one.
+    pub target: Tier,
+    /// What it takes; where nothing is said, what the tier's rules say.
+    #[serde(default)]
+    pub requirements: PromotionRequirements,
+}
+
+/// What it takes to rise, where a profile asks for more than its tier's rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PromotionRequirements {
+    /// Compliant runs in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<u32>,
+    /// Compliant runs in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consecutive: Option<u32>,
+    /// Actions that must have been done, beside those of the tier's rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<String>,
+    /// Successful modifications.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub modifications: Option<u32>,
+    /// Days without a violation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean_days: Option<u32>,
+    /// Whether a person reviews.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<bool>,
+    /// Whether an administrator approves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub administrator: Option<bool>,
 }
 
 /// What an agent may and may not do, as patterns: see docs/policies.md. What is forbidden outranks what is allowed; what nothing is said of is denied.
@@ -88,6 +129,12 @@ pub struct GovernanceRules {
     /// When what keeps failing is not called for a while; never, where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerRules>,
+    /// Checks that its preflight must hold beside the usual ones, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub preflight_checks: Vec<String>,
+    /// Actions that change nothing, beside the shipped ones: they may be taken before preflight has passed. Exact names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reading_actions: Vec<String>,
 }
 
 impl Default for GovernanceRules {
@@ -100,6 +147,8 @@ impl Default for GovernanceRules {
             error_budget: FaultLimits::default(),
             limits: UseLimits::default(),
             breaker: None,
+            preflight_checks: Vec::new(),
+            reading_actions: Vec::new(),
         }
     }
 }

@@ -103,6 +103,36 @@ records! {
         evidence_required: Vec<String>,
     }
 
+    /// Something that shows what an agent did.
+    Evidence {
+        /// Its name.
+        name: String,
+        /// What kind of thing it is, as `log`, `diff`, `test_report`.
+        kind: String,
+        /// SHA-256 of its content, in hex.
+        content_hash: String,
+        /// Where its content is: a file below the home directory, or `inline`.
+        reference: String,
+        /// The content, where it is inline.
+        text: Option<String>,
+        /// How many bytes the content has.
+        bytes: u64,
+        /// When it was shown.
+        created_at: Millis,
+    }
+
+    /// What an agent bundled before it reported: its evidence, bound to what it had put out.
+    EvidencePackage {
+        /// Whose.
+        agent_id: AgentId,
+        /// The hashes of the outputs that it belongs to, oldest first.
+        outputs: Vec<String>,
+        /// The evidence.
+        evidence: Vec<Evidence>,
+        /// When something was added last.
+        created_at: Millis,
+    }
+
     /// What an agent leaves to its successor.
     Handoff {
         /// The handoff.

@@ -12,6 +12,8 @@ named! {
     pub enum ChargeKind {
         /// The ledger's segments on this machine.
         Ledger = "ledger",
+        /// The register of agents.
+        Register = "register",
         /// Old payloads of the ledger.
         Retention = "retention",
         /// Revocations that the ledger was not told of.
@@ -22,6 +24,8 @@ named! {
         Lock = "lock",
         /// What an agent reserved of its budget.
         Budget = "budget",
+        /// What an agent did, to be held for or against its profile when it has ended.
+        Conduct = "conduct",
         /// A member's inbox on a bus.
         Inbox = "inbox",
         /// A vote with its deadline.
@@ -65,6 +69,12 @@ impl Charge {
     #[must_use]
     pub fn budget(agent: &AgentId) -> Self {
         Self::new(ChargeKind::Budget, agent.as_str())
+    }
+
+    /// What an agent did, to be held for or against its profile when it has ended.
+    #[must_use]
+    pub fn conduct(agent: &AgentId) -> Self {
+        Self::new(ChargeKind::Conduct, agent.as_str())
     }
 
     /// A member's inbox on a bus.

@@ -37,7 +37,7 @@ impl Guard {
                 Considered::Decided(decision) => return Ok((decision, None)),
                 Considered::Open(decision, place) => (decision, place),
             };
-            if let Err(error) = own.live.check(&own.store, &own.actor, own.believed).await {
+            if let Err(error) = own.look().await {
                 return later(error);
             }
             let resolved = at(request, place.as_ref());
@@ -47,7 +47,7 @@ impl Guard {
                 (_, true) => own.decide_for(&policy, &resolved, arguments).await?,
                 (_, false) => policy.decide(&resolved),
             };
-            Ok((own.conclude(decision, place.as_ref()), place))
+            Ok((own.conclude(&policy, &resolved, decision, place.as_ref()), place))
         })
         .await
     }
@@ -67,8 +67,9 @@ impl Guard {
             if !own.live.is_believed(&own.store, &own.actor, own.believed)? {
                 return Ok(None);
             }
-            let decision = if place.is_some() { policy.decide(&at(request, place.as_ref())) } else { decision };
-            Ok(Some((own.conclude(decision, place.as_ref()), place)))
+            let resolved = at(request, place.as_ref());
+            let decision = if place.is_some() { policy.decide(&resolved) } else { decision };
+            Ok(Some((own.conclude(&policy, &resolved, decision, place.as_ref()), place)))
         })
     }
 }
@@ -101,10 +102,25 @@ impl Own {
         }
     }
 
-    fn conclude(&self, decision: Decision, place: Option<&Place>) -> Decision {
+    /// Asks the store where this process knows too little of the agent: whether it is admitted, and until when it may do anything.
+    async fn look(&self) -> Result<()> {
+        if self.live.is_believed(&self.store, &self.actor, self.believed)? {
+            return Ok(());
+        }
+        if let Some(gate) = &self.gate {
+            gate.follow(&self.store, &self.actor.id).await?;
+        }
+        self.live.check(&self.store, &self.actor, self.believed).await
+    }
+
+    fn conclude(&self, policy: &Policy, request: &Request<'_>, decision: Decision, place: Option<&Place>) -> Decision {
         let decision = match place {
             Some(place) if !place.is_as_asked() => decision.resolved(place.relative()),
             _ => decision,
+        };
+        let decision = match &self.gate {
+            Some(gate) => gate.judge(policy, request, self.store.ports().clock.now(), decision),
+            None => decision,
         };
         decision.under(&self.epochs)
     }

@@ -32,6 +32,7 @@ use super::admission::Role;
 use super::allowance::Allowance;
 use super::breakers::Breakers;
 use super::budget::{ErrorBudget, Spend};
+use super::gate::Gate;
 use super::limits::Limits;
 use super::path::{Place, Root};
 use super::policies::PolicySource;
@@ -80,6 +81,7 @@ struct Own {
     counts_failures: bool,
     // Shared by every clone: whoever hears that the admission has ended tells all.
     live: Arc<Live>,
+    gate: Option<Arc<Gate>>,
 }
 
 /// What a tool is given once it may run.
@@ -130,6 +132,7 @@ impl Guard {
                 within: TOOL_TIME,
                 counts_failures: true,
                 live: Arc::default(),
+                gate: None,
             }),
         }
     }
@@ -190,6 +193,12 @@ impl Guard {
     #[must_use]
     pub fn within(self, span: Duration) -> Self {
         self.with(|own| own.within = span)
+    }
+
+    /// The same, behind what an agent's life asks for: its preflight, its deadline.
+    #[must_use]
+    pub fn behind(self, gate: Arc<Gate>) -> Self {
+        self.with(|own| own.gate = Some(gate))
     }
 
     /// The same, whose tools may fail without that being held against the agent. Unless told so, each failure is an error of its budget and of

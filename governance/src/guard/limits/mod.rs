@@ -59,9 +59,10 @@ struct Inner {
     recorder: Recorder,
     engine: RevocationEngine,
     scopes: Vec<Scope>,
-    own: Mutex<UseLimits>,
+    // Shared by those of the agent's model and of its tools.
+    own: Arc<Mutex<UseLimits>>,
     // Calls a minute, where the profile says nothing of them.
-    usual: u64,
+    usual: Option<u64>,
     held: Mutex<Shares>,
     // One draws for all: who waits for it finds the share that it brought.
     drawing: tokio::sync::Mutex<()>,
@@ -72,7 +73,7 @@ impl Limits {
     /// not say how many calls it may make in a minute, the triggers do.
     #[must_use]
     pub fn open(store: &Store, actor: &Actor, recorder: &Recorder, own: UseLimits, triggers: &Triggers) -> Self {
-        let usual = triggers.api_calls_per_minute;
+        let usual = Some(triggers.api_calls_per_minute);
         Self {
             inner: Arc::new(Inner {
                 store: store.clone(),
@@ -80,12 +81,23 @@ impl Limits {
                 recorder: recorder.clone(),
                 engine: RevocationEngine::open(store).recorded(recorder).with_triggers(*triggers),
                 scopes: Scope::of(actor),
-                own: Mutex::new(own),
+                own: Arc::new(Mutex::new(own)),
                 usual,
                 held: Mutex::default(),
                 drawing: tokio::sync::Mutex::default(),
             }),
         }
+    }
+
+    /// The same for the agent's tools, of which as many may be called in a minute as the profile says: no more than usual is said of a model's calls
+    /// alone, because to read a file is no call of an API.
+    #[must_use]
+    pub fn of_tools(&self) -> Self {
+        let Inner { store, actor, recorder, engine, scopes, own, .. } = &*self.inner;
+        let (store, actor, recorder, engine) = (store.clone(), actor.clone(), recorder.clone(), engine.clone());
+        let (scopes, own) = (scopes.clone(), own.clone());
+        let (held, drawing) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { inner: Arc::new(Inner { store, actor, recorder, engine, scopes, own, usual: None, held, drawing }) }
     }
 
     /// Holds the agent to what another profile says, from the next share on: within five seconds.
@@ -143,7 +155,7 @@ impl Inner {
     /// What the agent's profile says.
     fn own(&self) -> UseLimits {
         let own = *self.own.lock().unwrap_or_else(PoisonError::into_inner);
-        UseLimits { calls_per_minute: own.calls_per_minute.or(Some(self.usual)), ..own }
+        UseLimits { calls_per_minute: own.calls_per_minute.or(self.usual), ..own }
     }
 
     fn shares(&self) -> std::sync::MutexGuard<'_, Shares> {

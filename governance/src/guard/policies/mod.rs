@@ -39,7 +39,7 @@ use super::policy::Policy;
 use super::recorder::Recorder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
-use crate::store::{Cell, Commit, Event, Outcome, Refused, Store, Write, from_json, to_json};
+use crate::store::{Actor, Cell, Commit, Event, Outcome, Refused, Store, Write, from_json, to_json};
 use crate::vocabulary::{AgentId, Tier};
 use book::Book;
 
@@ -150,10 +150,10 @@ impl Policies {
     }
 
     /// What an agent of this name and tier decides by, followed from now on: the profile in force of its name, else that of its tier's name, else the shipped one.
-    pub async fn source(&self, agent: &AgentId, tier: Tier) -> Result<PolicySource> {
+    pub async fn source(&self, agent: &Actor, tier: Tier) -> Result<PolicySource> {
         let shipped = Policy::shipped(tier)?;
         self.book.follow();
-        self.book.source(agent.profile(), tier, shipped).await
+        self.book.source(agent.id.profile(agent.pipeline.as_ref()), tier, shipped).await
     }
 
     /// Refuses to let an agent join whose profile could not govern it: withdrawn, not readable here, or made for a higher tier.

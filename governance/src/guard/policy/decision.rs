@@ -224,6 +224,11 @@ impl Policy {
         self.deny(Cause::Path(refused.why.as_str().into()), refused.violation)
     }
 
+    /// What is denied whatever the patterns say.
+    pub(in crate::guard) fn refuse(&self, why: &str, violation: Option<ViolationType>) -> Decision {
+        self.decision(Verdict::Deny, Cause::Later(why.into()), violation)
+    }
+
     /// What cannot be decided now.
     pub(in crate::guard) fn defer(&self, why: &str) -> Decision {
         self.decision(Verdict::Defer, Cause::Later(why.into()), None)

@@ -35,7 +35,7 @@ pub use request::{MAX_NAME, MAX_PATH, Request};
 
 use super::canonical::digest;
 use crate::error::{Error, Result};
-use crate::vocabulary::{AgentId, AgentProfile, Constraints, GovernanceRules, Tier, ViolationType};
+use crate::vocabulary::{AgentId, AgentProfile, Constraints, GovernanceRules, Requirements, Tier, ViolationType};
 use conditions::Conditions;
 use decision::{Cause, violation};
 use index::{Index, List};
@@ -76,6 +76,7 @@ impl Policy {
         let rules = [rules(Field::Action)?, rules(Field::Target)?, rules(Field::Path)?];
         let approvals = index(Field::Target, &[list(Field::Target, List::Approval)?])?;
         let conditions = profile.conditions.as_deref().map(|text| Conditions::compile(&profile, text)).transpose()?;
+        Requirements::of(profile.tier, profile.promotion.as_ref()).map_err(|why| bad(&profile, &why.to_string()))?;
         let hash = hash(&profile)?;
         Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals, conditions, closed: None }) })
     }
@@ -172,6 +173,7 @@ impl Policy {
         let (agent_version, constraints) = ("none".to_owned(), Constraints::default());
         let governance = GovernanceRules::default();
         let profile = AgentProfile {
+            promotion: None,
             agent_id: name.clone(),
             agent_version,
             tier,

@@ -15,6 +15,7 @@ fn profile(constraints: Constraints) -> AgentProfile {
         conditions_file: None,
         vault: None,
         governance: crate::vocabulary::GovernanceRules::default(),
+        promotion: None,
     }
 }
 

@@ -1,0 +1,176 @@
+//! `governance agents`.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::args::Register as Command;
+use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
+use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileStanding};
+use crate::config::Config;
+use crate::error::Result;
+use crate::governance::Governance;
+use crate::vocabulary::{AgentId, Eligibility, PipelineId, PromotionStatus};
+
+/// Who asks, where a person does at a terminal.
+const OPERATOR: &str = "operator";
+
+pub async fn agents(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
+    let governance = match &command {
+        // What is written needs no run before it.
+        Command::Register { .. } => Governance::open(config).await?,
+        _ => super::existing(config).await?,
+    };
+    let promotions = governance.promotions();
+    match command {
+        Command::List(asked) => {
+            let pipeline = asked.pipeline.map(PipelineId::new).transpose()?;
+            let (tier, role, status, health, profile) = (asked.tier, asked.role, asked.status, asked.health, asked.profile);
+            let records = governance.agents(&AgentFilter { tier, role, status, pipeline, health, profile }).await?;
+            if records.is_empty() {
+                printer.note("no such agent has been admitted")?;
+            }
+            records.iter().try_for_each(|record| printer.either(record, || line(record)))?;
+        }
+        Command::Show { id } => {
+            let detail = governance.agent_record(&AgentId::new(id)?).await?;
+            printer.either(&detail, || whole(&detail))?;
+        }
+        Command::Promotion { profile: Some(profile) } => {
+            show(&governance, promotions.standing(&AgentId::new(profile)?).await?, printer).await?
+        }
+        Command::Promotion { profile: None } => {
+            for standing in promotions.standings().await? {
+                show(&governance, standing, printer).await?;
+            }
+        }
+        Command::Register { profile, tier, file, reason } => {
+            let terms = file.map(|file| super::policy::read(&file)).transpose()?.and_then(|policy| policy.profile().promotion.clone());
+            let standing = promotions.register(&AgentId::new(profile)?, tier, terms.as_ref(), OPERATOR, &reason).await?;
+            told(&standing, printer)?;
+        }
+        Command::Promote { profile, to, reason } => {
+            told(&promotions.promote(&AgentId::new(profile)?, to, OPERATOR, &reason).await?, printer)?;
+        }
+        Command::Demote { profile, to, reason } => {
+            told(&promotions.demote(&AgentId::new(profile)?, to, OPERATOR, &reason).await?, printer)?;
+        }
+    }
+    governance.close().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn line(record: &AgentRecord) -> String {
+    let style = match record.health {
+        AgentHealth::Healthy | AgentHealth::Ended => GOOD,
+        AgentHealth::Starting | AgentHealth::Degraded => WARN,
+        AgentHealth::Lost | AgentHealth::Revoked => BAD,
+    };
+    let place = match (record.pid, &record.host) {
+        (Some(pid), Some(host)) => format!(" {pid}@{}", host.escape_debug()),
+        _ => String::new(),
+    };
+    let pipeline = record.pipeline.as_ref().map_or("", PipelineId::as_str);
+    let why = record.why.as_ref().map_or(String::new(), |why| format!("  {why}"));
+    format!(
+        "{BOLD}{:<22}{BOLD:#} {style}{:<9}{style:#} {} {:<5} {:<9} {:<9} {DIM}{pipeline}  {}{place}{DIM:#}{why}",
+        record.id,
+        record.health,
+        record.tier,
+        record.role,
+        record.status,
+        record.phase,
+        record.runtime.escape_debug()
+    )
+}
+
+fn whole(detail: &AgentDetail) -> String {
+    let record = &detail.record;
+    let mut lines = vec![line(record)];
+    let mut say = |what: &str, says: String| lines.push(format!("  {what:<13} {says}"));
+    let version = record.version.as_deref().unwrap_or("-");
+    say("profile", format!("{} {}", record.profile, version.escape_debug()));
+    let able: Vec<_> = record.capabilities.iter().map(|able| able.as_str()).collect();
+    say("capabilities", if able.is_empty() { "none".to_owned() } else { able.join(", ") });
+    if let Some(since) = record.since {
+        say("since", moment(since));
+    }
+    if let Some(last) = detail.last_progress {
+        say("progress", moment(last));
+    }
+    for usage in &detail.spend {
+        say(usage.unit.as_str(), format!("{} of {} used or reserved", usage.used, usage.limit));
+    }
+    let (faults, limits) = (&detail.faults, &detail.fault_limits);
+    say("errors", format!("{} of {}", faults.total_errors, limits.max_total_errors));
+    say("violations", format!("{} of {} of the procedure", faults.procedure_violations, limits.max_procedure_violations));
+    if let Some(revocation) = &detail.revocation {
+        say("revoked", format!("{BAD}{}{BAD:#}: {}", revocation.kind, short(&revocation.reason, 200)));
+    }
+    if let Some(packet) = &detail.packet {
+        say("told", short(&packet.objective, 200));
+        if let Some(deadline) = packet.deadline {
+            say("deadline", moment(deadline));
+        }
+        if !packet.evidence_required.is_empty() {
+            say("must show", short(&packet.evidence_required.join(", "), 200));
+        }
+    }
+    if let Some(preflight) = &detail.preflight {
+        let style = if preflight.passed { GOOD } else { BAD };
+        say("preflight", format!("{style}{}{style:#}", if preflight.passed { "passed" } else { "failed" }));
+        for check in preflight.checks.iter().filter(|check| !check.passed) {
+            say("", format!("{}: {}", short(&check.name, 60), short(check.reason.as_deref().unwrap_or_default(), 200)));
+        }
+    }
+    for output in &detail.outputs {
+        say("output", format!("{} {}  {DIM}{}{DIM:#}", output.output_type, output.phase, output.content_hash));
+    }
+    for shown in detail.evidence.iter().flat_map(|package| &package.evidence) {
+        say(
+            "evidence",
+            format!("{} ({}), {} bytes at {}  {DIM}{}{DIM:#}", shown.name, shown.kind, shown.bytes, shown.reference, shown.content_hash),
+        );
+    }
+    lines.join("\n")
+}
+
+async fn show(governance: &Governance, standing: ProfileStanding, printer: &Printer) -> Result<()> {
+    let eligibility = governance.promotions().eligibility(&standing.profile).await?;
+    let registered = standing.tier.is_some();
+    printer.either(&json!({"standing": standing, "registered": registered, "eligibility": eligibility}), || {
+        let mut lines = vec![headline(&standing, &eligibility)];
+        for requirement in &eligibility.requirements {
+            let style = if requirement.met { GOOD } else { WARN };
+            let need = if requirement.name == "violations" { "none allowed".to_owned() } else { format!("of {}", requirement.need) };
+            lines.push(format!("  {:<15} {style}{}{style:#} {need}", requirement.name, requirement.have));
+        }
+        if eligibility.review {
+            let who = if eligibility.administrator { "a person, and an administrator" } else { "a person" };
+            lines.push(format!("  {:<15} by {who}", "review"));
+        }
+        lines.extend(standing.changes.iter().rev().take(3).map(|change| {
+            let tier = |tier: Option<crate::vocabulary::Tier>| tier.map_or("-", crate::vocabulary::Tier::as_str);
+            let (by, why) = (short(&change.by, 60), short(&change.reason, 120));
+            format!("  {DIM}{} {} to {}: {} by {by}: {why}{DIM:#}", moment(change.at), tier(change.from), tier(change.to), change.status)
+        }));
+        lines.join("\n")
+    })
+}
+
+fn headline(standing: &ProfileStanding, eligibility: &Eligibility) -> String {
+    let style = if standing.status == PromotionStatus::NotEligible { WARN } else { GOOD };
+    let stands = match standing.tier {
+        Some(tier) => format!("stands at {tier}"),
+        None => "is not registered, and joins as its operator says".to_owned(),
+    };
+    let target = eligibility.target.map_or(String::new(), |target| format!(" for {target}"));
+    format!("{BOLD}{}{BOLD:#} {stands}: {style}{}{style:#}{target}", standing.profile, standing.status)
+}
+
+fn told(standing: &ProfileStanding, printer: &Printer) -> Result<()> {
+    printer.either(&json!({"profile": standing.profile, "tier": standing.tier, "status": standing.status, "standing": standing}), || {
+        let waits = if standing.review.is_some() { ": it waits for its review" } else { "" };
+        format!("{BOLD}{}{BOLD:#} stands at {}, {GOOD}{}{GOOD:#}{waits}", standing.profile, standing.stands_at(), standing.status)
+    })
+}

@@ -1,0 +1,119 @@
+//! What an agent's life asks for before a governed call: that its preflight has passed, where its profile wants one, and that its time is not over.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::policy::{Decision, Policy, Request};
+use crate::error::Result;
+use crate::store::Store;
+use crate::vocabulary::{AgentId, AgentProfile, InstructionPacket, Millis, ViolationType};
+
+/// Actions that change nothing: they may be taken before preflight has passed, and succeed without counting as a modification. Every other one is
+/// taken to change something, also one that nobody knows.
+pub const READING_ACTIONS: [&str; 10] = [
+    "read_file",
+    "list_directory",
+    "search_code",
+    "read_logs",
+    "read_inventory",
+    "read_documentation",
+    "generate_plan",
+    "request_review",
+    "ansible_check",
+    "terraform_plan",
+];
+
+/// Whether an action changes something, as far as a profile knows.
+#[must_use]
+pub fn changes_something(profile: &AgentProfile, action: &str) -> bool {
+    !READING_ACTIONS.contains(&action) && !profile.governance.reading_actions.iter().any(|reading| reading == action)
+}
+
+/// Where an agent is in its life, as its guard has to know it. Looked at in each call, without a round trip.
+#[derive(Debug, Default)]
+pub struct Gate {
+    passed: AtomicBool,
+    // Milliseconds; 0 for none.
+    deadline: AtomicU64,
+}
+
+impl Gate {
+    /// Says whether preflight has passed.
+    pub fn set_passed(&self, passed: bool) {
+        self.passed.store(passed, Ordering::Release);
+    }
+
+    /// Whether preflight has passed.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        self.passed.load(Ordering::Acquire)
+    }
+
+    /// Says until when the agent may do anything.
+    pub fn set_deadline(&self, deadline: Option<Millis>) {
+        self.deadline.store(deadline.map_or(0, |deadline| deadline.0.max(1)), Ordering::Release);
+    }
+
+    /// Takes the deadline from the agent's instruction packet, as it is now.
+    pub(super) async fn follow(&self, store: &Store, agent: &AgentId) -> Result<()> {
+        let packet: Option<(u64, InstructionPacket)> = store.json(store.keys().agent_packet(agent)).await?;
+        self.set_deadline(packet.and_then(|(_, packet)| packet.deadline));
+        Ok(())
+    }
+
+    /// The decision, or why nothing comes of it now.
+    pub(super) fn judge(&self, policy: &Policy, request: &Request<'_>, now: Millis, decision: Decision) -> Decision {
+        let deadline = self.deadline.load(Ordering::Acquire);
+        if !decision.is_allowed() {
+            return decision;
+        }
+        if deadline > 0 && now.0 >= deadline {
+            let late = format!("the agent's time was over {} ms ago: its instruction packet says until when", now.0 - deadline);
+            return policy.refuse(&late, None);
+        }
+        if policy.profile().governance.preflight_required && !self.has_passed() && changes_something(policy.profile(), request.action) {
+            let name = &policy.profile().agent_id;
+            let early = format!("the profile `{name}` asks for a preflight, which has not passed, before anything is changed");
+            return policy.refuse(&early, Some(ViolationType::PreflightBypass));
+        }
+        decision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::policy::Verdict;
+    use crate::vocabulary::Tier;
+
+    fn ask(gate: &Gate, tier: Tier, action: &str, now: u64) -> (Verdict, Option<ViolationType>) {
+        let policy = Policy::shipped(tier).unwrap();
+        let request = Request::new(action).on("sandbox-1");
+        let decision = gate.judge(&policy, &request, Millis(now), policy.decide(&request));
+        (decision.verdict(), decision.violation())
+    }
+
+    #[test]
+    fn nothing_is_changed_before_preflight_has_passed_and_reading_goes_on() {
+        let gate = Gate::default();
+        assert_eq!(ask(&gate, Tier::T1, "write_file", 1), (Verdict::Deny, Some(ViolationType::PreflightBypass)));
+        assert_eq!(ask(&gate, Tier::T1, "execute_command", 1).0, Verdict::Deny);
+        for reading in ["read_file", "generate_plan", "ansible_check", "terraform_plan"] {
+            assert_eq!(ask(&gate, Tier::T1, reading, 1).0, Verdict::Allow, "{reading}");
+        }
+        gate.set_passed(true);
+        assert_eq!(ask(&gate, Tier::T1, "write_file", 1), (Verdict::Allow, None));
+        gate.set_passed(false);
+        // What is denied anyway is denied for its own reason.
+        assert_eq!(ask(&gate, Tier::T1, "delete_production", 1).1, Some(ViolationType::ForbiddenAction));
+    }
+
+    #[test]
+    fn nothing_is_done_after_the_deadline() {
+        let gate = Gate::default();
+        gate.set_deadline(Some(Millis(1_000)));
+        assert_eq!(ask(&gate, Tier::T1, "read_file", 999).0, Verdict::Allow);
+        assert_eq!(ask(&gate, Tier::T1, "read_file", 1_000), (Verdict::Deny, None));
+        gate.set_deadline(None);
+        assert_eq!(ask(&gate, Tier::T1, "read_file", 2_000).0, Verdict::Allow);
+    }
+}

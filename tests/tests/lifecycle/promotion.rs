@@ -1,0 +1,242 @@
+//! Profiles rise by what their agents did, and fall by a violation: real runs, real governed calls, the real program.
+
+use governance::agent::{Approver, Ruling};
+use governance::vocabulary::{AgentId, PromotionStatus, Tier};
+use governance::{ErrorKind, Governance, Joining};
+use governance_tests::program::User;
+use serde_json::{Value, json};
+
+use super::{alerts, call, join, on_both, open};
+
+on_both! {
+    five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes
+    agents_are_counted_once_whoever_counts_and_however_often
+}
+
+fn profile(name: &str) -> AgentId {
+    AgentId::new(name).unwrap()
+}
+
+fn requirement<'a>(shown: &'a Value, name: &str) -> &'a Value {
+    shown["eligibility"]["requirements"].as_array().unwrap().iter().find(|requirement| requirement["name"] == name).unwrap()
+}
+
+async fn outside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+/// The program beside the library: a command's last object, without blocking the runtime.
+fn object(user: &User, args: &[&str]) -> Value {
+    tokio::task::block_in_place(|| user.object(args))
+}
+
+async fn five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes(user: &User) {
+    for _ in 0..4 {
+        let ran = tokio::task::block_in_place(|| user.does(&["run", "Design a caching strategy", "--json"]));
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    let shown = object(user, &["agents", "promotion", "alpha"]);
+    assert_eq!((&shown["registered"], &shown["standing"]["status"]), (&json!(false), &json!("not_eligible")), "{shown}");
+    assert_eq!(requirement(&shown, "runs"), &json!({"name": "runs", "have": 4, "need": 5, "met": false}));
+    let refused = tokio::task::block_in_place(|| user.does(&["agents", "promote", "alpha"]));
+    refused.explains("runs 4 of 5; generate_plan 0 of 1");
+
+    // The fifth life is one of its own, and makes a plan by a governed call.
+    let (governance, pipeline) = open(user).await;
+    let alpha = join(&governance, "alpha", &pipeline, Tier::T0).await;
+    call(&alpha, "generate_plan", None).await.unwrap();
+    alpha.leave().await.unwrap();
+    let found = governance.promotions().eligibility(&profile("alpha")).await.unwrap();
+    assert_eq!((found.status, found.missing().count()), (PromotionStatus::Eligible, 0), "{found:?}");
+    tokio::task::block_in_place(|| user.does(&["agents", "promote", "alpha", "--to", "T3"]).explains("can rise to T1 only").code);
+    let promoted = object(user, &["agents", "promote", "alpha", "--reason", "five good runs"]);
+    assert_eq!((&promoted["tier"], &promoted["status"]), (&json!("T1"), &json!("approved")));
+    assert_eq!(alerts(&governance, "promotion_approved").await, 1);
+
+    // Registered now, it acts at what it stands at, and never at more.
+    let above = Joining { tier: Some(Tier::T2), ..Joining::default() };
+    let refused = governance.agent("alpha", &pipeline, above).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Denied, "above_standing"));
+    let alpha = governance.agent("alpha", &pipeline, Joining::default()).await.unwrap();
+    assert_eq!(alpha.desk().tier(), Tier::T1);
+    let run = object(user, &["run", "Design a caching strategy"]);
+    let agents = tokio::task::block_in_place(|| user.objects(&["agents", "list", "--pipeline", run["pipeline_id"].as_str().unwrap()]));
+    let tiers: Vec<_> = agents.iter().map(|agent| (agent["role"].as_str().unwrap(), agent["tier"].as_str().unwrap())).collect();
+    assert!(
+        tiers.contains(&("alpha", "T1")) && tiers.contains(&("beta", "T0")),
+        "a run's agents act at their profiles' standing: {tiers:?}"
+    );
+
+    // A high violation ends the agent, and its profile falls before the next one joins.
+    assert_eq!(call(&alpha, "delete_production", None).await.unwrap_err().code(), "not_allowed");
+    let again = Joining { tier: Some(Tier::T1), ..Joining::default() };
+    assert_eq!(governance.agent("alpha", &pipeline, again).await.unwrap_err().code(), "above_standing");
+    let shown = object(user, &["agents", "promotion", "alpha"]);
+    assert_eq!((&shown["standing"]["tier"], requirement(&shown, "runs")["have"].as_u64()), (&json!("T0"), Some(0)), "{shown}");
+    assert_eq!(requirement(&shown, "violations"), &json!({"name": "violations", "have": 1, "need": 0, "met": false}));
+    assert_eq!(alerts(&governance, "profile_demoted").await, 1);
+    governance.close().await.unwrap();
+    let changes = tokio::task::block_in_place(|| user.objects(&["ledger", "list", "--action", "promotion"]));
+    let told: Vec<Value> = changes.iter().map(|entry| serde_json::from_str(entry["payload"].as_str().unwrap()).unwrap()).collect();
+    let fell = told.iter().find(|change| change["to_tier"] == "T0").unwrap();
+    assert!(fell["from_tier"] == "T1" && fell["reason"].as_str().unwrap().starts_with("forbidden_action by `alpha-"), "{fell}");
+    tokio::task::block_in_place(|| user.verified());
+}
+
+async fn agents_are_counted_once_whoever_counts_and_however_often(user: &User) {
+    let (governance, pipeline) = open(user).await;
+    let other = Governance::open(user.config()).await.unwrap();
+    for number in 0..8 {
+        let agent = join(&governance, "alpha", &pipeline, Tier::T0).await;
+        if number % 4 == 3 {
+            // Held neither for nor against anybody: it did nothing.
+            agent.leave().await.unwrap();
+            continue;
+        }
+        call(&agent, "generate_plan", None).await.unwrap();
+        call(&agent, "read_file", None).await.unwrap();
+        agent.leave().await.unwrap();
+    }
+    let counting = [&governance, &other, &governance, &other].map(|governance| {
+        let promotions = governance.promotions();
+        tokio::spawn(async move { promotions.catch_up(None).await.unwrap() })
+    });
+    for counted in counting {
+        counted.await.unwrap();
+    }
+    let history = other.promotions().standing(&profile("alpha")).await.unwrap().history;
+    assert_eq!((history.compliant, history.consecutive, history.not_compliant), (6, 6, 0));
+    assert_eq!((history.actions["generate_plan"], history.actions["read_file"], history.modifications), (6, 6, 0));
+    other.close().await.unwrap();
+    governance.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rise_to_t3_waits_for_its_review_and_to_t4_for_two_people() {
+    let user = User::default();
+    let (governance, pipeline) = open(&user).await;
+    let promotions = governance.promotions();
+    let deployer = profile("deployer");
+    promotions.register(&deployer, Tier::T2, None, "ann", "known for years").await.unwrap();
+    let again = promotions.register(&deployer, Tier::T4, None, "ann", "again").await.unwrap_err();
+    assert_eq!((again.kind(), again.code()), (ErrorKind::Conflict, "registered"));
+    let joining = Joining { role: Some(governance::vocabulary::AgentRole::Beta), ..Joining::default() };
+    let live = async |lives: u32, action: Option<&str>| {
+        for _ in 0..lives {
+            let agent = governance.agent("deployer", &pipeline, joining).await.unwrap();
+            call(&agent, action.unwrap_or("read_file"), Some("sandbox-1")).await.unwrap();
+            agent.leave().await.unwrap();
+        }
+    };
+    live(19, None).await;
+    live(3, Some("ansible_run")).await;
+    live(2, Some("terraform_apply")).await;
+    let early = promotions.promote(&deployer, None, "ann", "soon").await.unwrap_err();
+    assert!(early.to_string().contains("runs 24 of 25"), "{early}");
+    live(1, None).await;
+    assert_eq!(promotions.rule(&deployer, &Ruling::default_approval("bob")).await.unwrap_err().code(), "no_review");
+    let told = {
+        let home = user.config().home;
+        outside(move || {
+            let program = governance_tests::program::binary();
+            let args = ["agents", "promote", "deployer", "--json"];
+            std::process::Command::new(program).args(args).env_clear().env("GOVERNANCE_HOME", home).output().unwrap()
+        })
+        .await
+    };
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!((&told["tier"], &told["status"]), (&json!("T2"), &json!("pending_review")));
+    assert_eq!(promotions.promote(&deployer, None, "ann", "again").await.unwrap_err().code(), "pending_review");
+    assert_eq!(promotions.admits(&deployer, Some(Tier::T3)).await.unwrap_err().code(), "above_standing");
+
+    // Rejected, asked again, approved.
+    let no = Ruling { approved_by: vec![], rejected_by: Some("bob".into()), reason: "show me more".into() };
+    assert_eq!(promotions.rule(&deployer, &no).await.unwrap().status, PromotionStatus::Rejected);
+    promotions.promote(&deployer, None, "ann", "now").await.unwrap();
+    assert_eq!(promotions.rule(&deployer, &Ruling::default()).await.unwrap().tier, Some(Tier::T2), "nobody has approved yet");
+    let risen = promotions.rule(&deployer, &Ruling::default_approval("bob")).await.unwrap();
+    assert_eq!((risen.tier, risen.status, risen.history.compliant), (Some(Tier::T3), PromotionStatus::Approved, 0));
+
+    live(50, None).await;
+    promotions.promote(&deployer, Some(Tier::T4), "ann", "fifty more").await.unwrap();
+    let one = promotions.rule(&deployer, &Ruling::default_approval("bob")).await.unwrap();
+    assert_eq!((one.tier, one.review.unwrap().approved_by.len()), (Some(Tier::T3), 1));
+    let root = Ruling { approved_by: vec![Approver { name: "root".into(), administrator: true }], ..Ruling::default() };
+    assert_eq!(promotions.rule(&deployer, &root).await.unwrap().tier, Some(Tier::T4));
+    assert_eq!(promotions.promote(&deployer, None, "ann", "on").await.unwrap_err().code(), "highest_tier");
+    governance.close().await.unwrap();
+}
+
+/// One person who approves.
+trait Approval {
+    fn default_approval(name: &str) -> Self;
+}
+
+impl Approval for Ruling {
+    fn default_approval(name: &str) -> Self {
+        Self { approved_by: vec![Approver { name: name.into(), administrator: false }], ..Self::default() }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engineer_demotes_and_whoever_may_not_is_revoked_for_trying() {
+    let user = User::default();
+    let (governance, pipeline) = open(&user).await;
+    let promotions = governance.promotions();
+    promotions.register(&profile("deployer"), Tier::T2, None, "ann", "known").await.unwrap();
+    promotions.register(&profile("chief"), Tier::T3, None, "ann", "known").await.unwrap();
+    let engineer = join(&governance, "alpha", &pipeline, Tier::T3).await;
+    let fallen = engineer.desk().demote(&profile("deployer"), "left its sandbox").await.unwrap();
+    assert_eq!((fallen.tier, fallen.changes.last().unwrap().by.as_str()), (Some(Tier::T1), engineer.desk().actor().id.as_str()));
+    let operator = join(&governance, "beta", &pipeline, Tier::T1).await;
+    let refused = operator.desk().demote(&profile("deployer"), "envy").await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Denied, "may_not_review"));
+    assert!(super::is_revoked(&governance, &operator).await.is_some());
+    assert_eq!(engineer.desk().demote(&profile("chief"), "a peer").await.unwrap_err().code(), "may_not_review");
+    let below = promotions.demote(&profile("deployer"), Some(Tier::T2), "ann", "up?").await.unwrap_err();
+    assert_eq!(below.code(), "not_below");
+    // Nobody had registered beta: it falls from the tier that it acted at.
+    assert_eq!(promotions.standing(&profile("beta")).await.unwrap().tier, Some(Tier::T0));
+    governance.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_has_forgotten_everything_still_knows_who_fell() {
+    let (_folder, server, user) = super::on_redis();
+    let (governance, _) = open(&user).await;
+    let promotions = governance.promotions();
+    promotions.register(&profile("deployer"), Tier::T2, None, "ann", "known").await.unwrap();
+    promotions.demote(&profile("deployer"), None, "ann", "left its sandbox").await.unwrap();
+    governance.revocations().stop_all("a drill").await.unwrap();
+    governance.revocations().lift().await.unwrap();
+    governance.close().await.unwrap();
+    server.ask(&["FLUSHALL"]);
+    let recovered = Governance::recover(user.config()).await.unwrap();
+    assert_eq!(recovered.promotions().standing(&profile("deployer")).await.unwrap().tier, Some(Tier::T1));
+    recovered.close().await.unwrap();
+}
+
+#[test]
+fn wrong_use_is_explained_and_terms_may_only_be_stricter() {
+    let user = User::default();
+    let file = user.path("deployer.yaml");
+    let terms = |more: &str| {
+        let text = format!("agent_id: deployer\nagent_version: '1'\ntier: T1\npromotion:\n  target: T2\n  requirements: {{{more}}}\n");
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    user.does(&["policy", "check", &terms("runs: 3")]).explains("may only be stricter");
+    user.does(&["policy", "check", &terms("rums: 30")]).explains("rums");
+    let told = user.object(&["agents", "register", "deployer", "--tier", "T1", "--file", &terms("runs: 30, actions: [docker_run]")]);
+    assert_eq!((&told["tier"], &told["status"]), (&"T1".into(), &"not_eligible".into()));
+    let shown = user.object(&["agents", "promotion", "deployer"]);
+    assert_eq!((&requirement(&shown, "runs")["need"], &requirement(&shown, "docker_run")["met"]), (&json!(30), &json!(false)));
+    user.does(&["agents", "promote", "deployer"]).explains("not eligible for T2");
+    user.does(&["agents", "promote", "../x"]).explains("only letters");
+    user.does(&["agents", "demote", "deployer", "--to", "T9"]);
+    assert_eq!(user.object(&["agents", "demote", "deployer", "--reason", "a drill"])["tier"], "T0");
+    user.does(&["agents", "demote", "deployer"]).explains("name a tier below");
+    let people = user.does(&["agents", "promotion"]);
+    assert!(people.out.contains("deployer stands at T0") && people.out.contains("T1 to T0"), "{people:?}");
+    user.verified();
+}
