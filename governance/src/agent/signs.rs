@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Limits, Scope, ScopeUsage};
-use crate::guard::{ErrorBudget, Faults, RevocationEngine, Unit};
+use crate::guard::{ErrorBudget, Faults, RevocationEngine};
 use crate::store::{Actor, Store};
 use crate::vocabulary::{Key, PipelineId};
 
@@ -124,11 +124,9 @@ impl Watcher {
         if procedure_violations > 0 {
             self.warn(&own, "procedure_violations", procedure_violations.into(), limits.max_procedure_violations.into());
         }
-        for ScopeUsage { scope, usage } in self.limits.usage().await? {
-            // That every place is taken is no sign of an end.
-            if usage.unit != Unit::Concurrency {
-                self.warn(&scope, usage.unit.as_str(), usage.used, usage.limit);
-            }
+        // What comes back by itself is no sign of an end.
+        for ScopeUsage { scope, usage } in self.limits.finite().await? {
+            self.warn(&scope, usage.unit.as_str(), usage.used, usage.limit);
         }
         Ok(None)
     }
