@@ -110,7 +110,7 @@ async fn an_agent_is_told_when_its_budget_runs_low() {
     governance.limits().set(&governor, &run, Unit::Calls, 5).await.unwrap();
     for _ in 0..4 {
         let request = governance::guard::policy::Request::new("request_review");
-        let _ = alpha.govern(&request, &json!({}), async |_| Ok(())).await.unwrap();
+        alpha.govern(&request, &json!({}), async |_| Ok(())).await.unwrap();
     }
     assert_eq!(event(&alpha).await, AgentEvent::BudgetLow { unit: "calls".into(), scope: run, used: 4, limit: 5 });
     governance.close().await.unwrap();

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::error::Result;
 use crate::guard::limits::{Limits, Scope, ScopeUsage};
-use crate::guard::{ErrorBudget, Faults, Held, Lookout, Unit};
+use crate::guard::{ErrorBudget, Faults, Held, Lookout};
 use crate::store::{Actor, Store, Watch};
 use crate::vocabulary::Key;
 
@@ -129,11 +129,9 @@ impl Heard {
         if procedure_violations > 0 {
             self.warn(&own, "procedure_violations", procedure_violations.into(), limits.max_procedure_violations.into());
         }
-        for ScopeUsage { scope, usage } in self.limits.usage().await? {
-            // That every place is taken is no sign of an end.
-            if usage.unit != Unit::Concurrency {
-                self.warn(&scope, usage.unit.as_str(), usage.used, usage.limit);
-            }
+        // What comes back by itself is no sign of an end.
+        for ScopeUsage { scope, usage } in self.limits.finite().await? {
+            self.warn(&scope, usage.unit.as_str(), usage.used, usage.limit);
         }
         Ok(())
     }

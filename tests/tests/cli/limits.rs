@@ -56,5 +56,5 @@ fn a_run_is_held_to_the_limits_of_config_toml() {
     config("[limits.run]\nhours = 1\n");
     user.does(&["run", CACHE]).explains("hours");
     config("[limits.run]\ncalls = -1\n");
-    user.does(&["run", CACHE]).explains("calls");
+    user.does(&["run", CACHE]).explains("line 2");
 }

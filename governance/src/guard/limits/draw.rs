@@ -35,7 +35,7 @@ impl Inner {
     pub async fn draw(&self, asked: &Asked, lasting: Duration, appetite: u64) -> Result<Result<Share, Refusal>> {
         let mut swept = false;
         loop {
-            let mut standing = Standing::of(&self.store, &self.scopes, &self.own()).await?;
+            let mut standing = Standing::of(&self.store, &self.scopes, &self.own(), |_| true).await?;
             // Calls of an agent in all are its model's, and drawn with its model's allowance.
             standing.terms.retain(|term| !(term.unit == Unit::Calls && matches!(term.scope, Scope::Agent(_))));
             let plan = match plan(&standing.terms, asked, appetite, standing.now) {

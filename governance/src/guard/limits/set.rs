@@ -97,7 +97,7 @@ impl ScopeLimits {
 
     /// How the limits stand that were set for these scopes.
     pub async fn usage(&self, scopes: &[Scope]) -> Result<Vec<ScopeUsage>> {
-        Ok(used(Standing::of(&self.store, scopes, &UseLimits::default()).await?))
+        Ok(used(Standing::of(&self.store, scopes, &UseLimits::default(), |_| true).await?))
     }
 }
 
@@ -105,12 +105,19 @@ impl Limits {
     /// How every limit stands that holds for the agent.
     pub async fn usage(&self) -> Result<Vec<ScopeUsage>> {
         let Inner { store, scopes, .. } = &*self.inner;
-        Ok(used(Standing::of(store, scopes, &self.inner.own()).await?))
+        Ok(used(Standing::of(store, scopes, &self.inner.own(), |_| true).await?))
+    }
+
+    /// How those limits stand that do not come back by themselves.
+    pub(crate) async fn finite(&self) -> Result<Vec<ScopeUsage>> {
+        let Inner { store, scopes, .. } = &*self.inner;
+        let finite = |unit| !matches!(unit, Unit::CallsPerMinute | Unit::Concurrency);
+        Ok(used(Standing::of(store, scopes, &self.inner.own(), finite).await?))
     }
 
     /// What changes when something is used.
     pub(crate) fn counters(&self) -> Vec<Key> {
-        let units = || Unit::ALL.iter().filter(|unit| !matches!(unit, Unit::CallsPerMinute | Unit::WallTime));
+        let units = || Unit::ALL.iter().filter(|unit| !matches!(unit, Unit::CallsPerMinute | Unit::Concurrency | Unit::WallTime));
         let keys = self.inner.store.keys();
         self.inner.scopes.iter().flat_map(|scope| units().map(|unit| scope.used(keys, unit.as_str()))).collect()
     }

@@ -34,7 +34,7 @@ impl UseLimits {
 
 impl Standing {
     /// Reads every limit that there is, and how it stands.
-    pub async fn of(store: &Store, scopes: &[Scope], profile: &UseLimits) -> Result<Self> {
+    pub async fn of(store: &Store, scopes: &[Scope], profile: &UseLimits, wanted: impl Fn(Unit) -> bool) -> Result<Self> {
         let keys = store.keys();
         let sent = store.ports().clock.elapsed();
         let now = store.now().await?;
@@ -42,7 +42,7 @@ impl Standing {
         let mut terms = Vec::new();
         for (scope, answer) in scopes.iter().zip(store.read(&tables).await?) {
             let Answer::Table(fields) = answer else { return Err(Error::internal("a store answered another question")) };
-            for unit in Unit::ALL.iter().copied() {
+            for unit in Unit::ALL.iter().copied().filter(|unit| wanted(*unit)) {
                 let own = matches!(scope, Scope::Agent(_));
                 let found = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, found)| found);
                 let set = found(unit.as_str()).map(|it| Ok::<_, Error>((it.version, from_json::<Limit>(unit.as_str(), &it.value)?)));
