@@ -190,19 +190,37 @@ async fn a_directory_that_vanishes_takes_nothing_with_it_and_is_watched_when_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_still_being_written_is_waited_for() {
-    let place = place().await;
     let text = profile("1", "a-*").replace("[a-*]", "[a-*]\n  forbidden_targets: [a-secret]");
     let (first, rest) = text.split_at(text.find("  forbidden").unwrap());
-    let path = place.policies.join("alpha.yaml");
-    // Good in itself, and wider than what is meant.
-    std::fs::write(&path, first).unwrap();
-    let mut file = std::fs::File::options().append(true).open(&path).unwrap();
-    for byte in rest.as_bytes().chunks(4) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        std::io::Write::write_all(&mut file, byte).unwrap();
+    let tries = async || {
+        let place = place().await;
+        let path = place.policies.join("alpha.yaml");
+        // Good in itself, and wider than what is meant.
+        std::fs::write(&path, first).unwrap();
+        let mut file = std::fs::File::options().append(true).open(&path).unwrap();
+        let (mut before, mut longest) = (Instant::now(), Duration::ZERO);
+        for byte in rest.as_bytes().chunks(4) {
+            std::thread::sleep(Duration::from_millis(20));
+            std::io::Write::write_all(&mut file, byte).unwrap();
+            longest = longest.max(before.elapsed());
+            before = Instant::now();
+        }
+        until("it is in force as a whole", async || {
+            let held = place.governance.policies().version(&alpha(), None).await.unwrap()?;
+            (held.text.unwrap().profile == text).then_some(())
+        })
+        .await;
+        let version = place.version().await;
+        place.governance.close().await.unwrap();
+        (longest, version)
+    };
+    for _ in 0..20 {
+        let (longest, version) = tries().await;
+        // A machine that is too busy to write lets a file hold still: such a try says nothing.
+        if longest < Duration::from_millis(80) {
+            assert_eq!(version, 1, "nothing of what was written on the way was ever in force");
+            return;
+        }
     }
-    place.is_at(1).await;
-    let held = place.governance.policies().version(&alpha(), None).await.unwrap().unwrap();
-    assert_eq!(held.text.unwrap().profile, text, "nothing of what was written on the way was ever in force");
-    place.governance.close().await.unwrap();
+    panic!("this machine is too busy to write 4 bytes each 80 ms");
 }

@@ -20,6 +20,7 @@ governance policy check profiles/deployer.yaml\n  governance policy check profil
     /// What a profile decides, step by step
     Explain(Explain),
     /// What conditions may speak of: the Cedar schema
+    #[command(after_help = "Examples:\n  governance policy schema > profile.cedarschema")]
     Schema,
     /// Watch a directory of profiles: a change there comes into force, one that is not good is an alert
     #[command(
@@ -48,8 +49,10 @@ governance policy apply profiles/deployer.yaml --over 3"
         change: Change,
     },
     /// The profiles in force
+    #[command(after_help = "Examples:\n  governance policy list\n  governance policy list --json")]
     List,
     /// A profile in force, as it was written
+    #[command(after_help = "Examples:\n  governance policy show deployer\n  governance policy show deployer --version 2")]
     Show {
         /// The profile's name
         name: String,
@@ -73,11 +76,15 @@ governance policy diff deployer 2 5\n  governance policy diff deployer profiles/
         to: Option<String>,
     },
     /// A profile's versions: who, when, why
+    #[command(after_help = "The last 100; the ledger keeps them all.\n\nExamples:\n  governance policy history deployer")]
     History {
         /// The profile's name
         name: String,
     },
     /// Put an earlier version in force again, as a new one
+    #[command(
+        after_help = "Examples:\n  governance policy rollback deployer --note \"too wide\"\n  governance policy rollback deployer --to 3"
+    )]
     Rollback {
         /// The profile's name
         name: String,
@@ -88,6 +95,7 @@ governance policy diff deployer 2 5\n  governance policy diff deployer profiles/
         change: Change,
     },
     /// Take a profile out of force: its agents are denied everything; a shipped one is itself again
+    #[command(after_help = "Examples:\n  governance policy withdraw deployer --note \"no longer used\"")]
     Withdraw {
         /// The profile's name
         name: String,

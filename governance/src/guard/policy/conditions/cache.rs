@@ -12,12 +12,14 @@ const KEPT: usize = 4_096;
 /// A longer key is not kept: an argument may be a whole document.
 const LONGEST: usize = 2_048;
 
+type Known = HashTable<(Box<[u8]>, Arc<Judgement>)>;
+
 /// Answers by their keys. One for each compiled text.
 #[derive(Default)]
 pub(super) struct Cache {
     // Seeded at random: an agent chooses its arguments, and shall not choose what collides.
     state: RandomState,
-    known: Mutex<HashTable<(Box<[u8]>, Arc<Judgement>)>>,
+    known: Mutex<Known>,
 }
 
 impl Cache {
@@ -39,7 +41,7 @@ impl Cache {
         entry.or_insert_with(|| (key.into(), judgement.clone()));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashTable<(Box<[u8]>, Arc<Judgement>)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

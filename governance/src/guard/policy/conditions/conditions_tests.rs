@@ -365,7 +365,7 @@ fn calls() -> impl Strategy<Value = Call> {
         Some(json!(100)),
         Some(json!(100.0)),
         Some(json!(99.5)),
-        Some(json!(1000.123_456)),
+        Some(json!(1_000.123_456)),
         Some(json!("a")),
         Some(json!("100")),
         Some(json!(true)),

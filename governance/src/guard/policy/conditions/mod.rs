@@ -71,6 +71,7 @@ pub struct Judgement {
     pub(super) violation: Option<ViolationType>,
 }
 
-#[cfg(all(test, feature = "cedar"))]
+#[cfg(test)]
+#[cfg(feature = "cedar")]
 #[path = "conditions_tests.rs"]
 mod tests;
