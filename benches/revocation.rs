@@ -25,6 +25,15 @@ fn config(home: &Path) -> Config {
     Config { home: home.into(), store: std::env::var("GOVERNANCE_STORE").ok(), ..Config::default() }
 }
 
+/// The other process; it ends with this value.
+struct Other(Child);
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        drop((self.0.kill(), self.0.wait()));
+    }
+}
+
 fn main() -> Result<()> {
     if let Some(home) = std::env::var_os(HOME) {
         return live(Path::new(&home));
@@ -34,9 +43,9 @@ fn main() -> Result<()> {
 }
 
 #[expect(clippy::expect_used, reason = "a benchmark")]
-fn another(home: &Path) -> Child {
+fn another(home: &Path) -> Other {
     let program = std::env::current_exe().expect("this program has a path");
-    Command::new(program).env(HOME, home).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("this program starts again")
+    Other(Command::new(program).env(HOME, home).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("this program starts again"))
 }
 
 #[tokio::main]
@@ -44,7 +53,7 @@ fn another(home: &Path) -> Child {
 async fn revoke(home: &Path) -> Result<()> {
     let governance = Governance::open(config(home)).await?;
     let mut other = another(home);
-    let mut lines = BufReader::new(other.stdout.take().expect("its output")).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(other.0.stdout.take().expect("its output")).lines().map_while(Result::ok);
     let (mut seen, mut acknowledged) = (Vec::new(), Vec::new());
     while let Some(agent) = lines.next() {
         // Whatever it was begun with is done.
@@ -55,7 +64,7 @@ async fn revoke(home: &Path) -> Result<()> {
         let when = lines.next().and_then(|line| line.parse().ok()).map(Duration::from_nanos).expect("it sees it");
         seen.push(when.saturating_sub(before));
     }
-    drop(other.wait());
+    drop(other);
     for (what, mut spans) in [("acknowledged to who revokes", acknowledged), ("seen in another process", seen)] {
         spans.sort_unstable();
         let at = |share: usize| spans.get(spans.len() * share / 1000).copied().unwrap_or_default();

@@ -78,7 +78,12 @@ async fn toil(agent: &Agent) {
         .await;
     tell(done.unwrap_err().code());
     // What it tries afterwards.
-    let late = agent.govern(&request, &json!({}), async |_| Ok(tell("ran"))).await;
+    let late = agent
+        .govern(&request, &json!({}), async |_| {
+            tell("ran");
+            Ok(())
+        })
+        .await;
     tell(late.unwrap_err().code());
     let late = agent.desk().board().post(Section::Progress, "late", &1).await;
     tell(late.unwrap_err().code());
