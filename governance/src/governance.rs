@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
+use crate::guard::approval::Approvals;
 use crate::guard::care::{Budgets, Heartbeats, Locks, Receipts, Retention, Sequencing};
 use crate::guard::{Admissions, ErrorBudget, Recorder, RevocationEngine, Standing};
 use crate::ledger::{Filter, Ledger, StoreName};
@@ -214,6 +215,12 @@ impl Governance {
     #[must_use]
     pub fn revocations(&self) -> RevocationEngine {
         RevocationEngine::open(self.store()).recorded(self.recorder())
+    }
+
+    /// What people are asked to approve.
+    #[must_use]
+    pub fn approvals(&self) -> Approvals {
+        Approvals::open(self.store(), self.recorder())
     }
 
     /// Beginning pipelines and agents.

@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod approvals;
 mod end;
 mod look;
 mod policy;
@@ -14,6 +15,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use crate::ledger::Durability;
 use crate::llm::Mode;
+pub use approvals::{AddApprover, Approvals, Approvers, Decide, WithKey};
 pub use end::{Revoke, Stop};
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun};
 pub use policy::{Explain, Policy};
@@ -129,6 +131,16 @@ pub enum Command {
     Policy {
         #[command(subcommand)]
         command: Policy,
+    },
+    /// What agents may do only once a person approves
+    Approvals {
+        #[command(subcommand)]
+        command: Approvals,
+    },
+    /// Who may approve
+    Approvers {
+        #[command(subcommand)]
+        command: Approvers,
     },
     /// What this program is configured to do
     Config {

@@ -1,6 +1,9 @@
 //! Roof: the command line. Parses, calls, prints; decides nothing.
 
 mod agent;
+mod approvals;
+mod approver_key;
+mod approvers;
 mod args;
 mod blackboard;
 mod budget;
@@ -117,6 +120,8 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Bus { command } => bus::bus(config, command, printer).await,
         Command::Budget { command } => budget::budget(config, command, printer).await,
         Command::Checkpoint { command } => checkpoint::checkpoint(&config, command, printer),
+        Command::Approvals { command } => approvals::approvals(config, command, printer).await,
+        Command::Approvers { command } => approvers::approvers(config, command, printer).await,
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,

@@ -5,13 +5,23 @@ use std::fmt::Write;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// SHA-256 of a value's canonical form, in hexadecimal: no spaces, names sorted by their bytes.
-pub(super) fn digest(value: &Value) -> String {
+/// A value's canonical form: no spaces, names sorted by their bytes.
+pub(super) fn canonical(value: &Value) -> String {
     let mut text = String::new();
     write(value, &mut text);
+    text
+}
+
+/// SHA-256 of a value's canonical form, in hexadecimal: no spaces, names sorted by their bytes.
+pub(super) fn digest(value: &Value) -> String {
+    sha256(canonical(value).as_bytes())
+}
+
+/// SHA-256 in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
     // By hand: this is a good part of what a governed call costs.
     let digits = |byte: u8| [byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
-    Sha256::digest(text).into_iter().flat_map(digits).collect()
+    Sha256::digest(bytes).into_iter().flat_map(digits).collect()
 }
 
 /// Sorted here, because whether a map keeps its names sorted is a choice of the whole build.

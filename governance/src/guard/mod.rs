@@ -10,6 +10,7 @@
 //!   Guard             a governed call: decided, recorded, checked again, run
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
 //!   policy            who may do what: a profile, compiled and asked
+//!   approval          what a person must approve, and who may: requests, signatures, their single use
 //!   path              where a path really leads, before a rule is asked about it
 //!   care              what the caretaker does here
 //! ```
@@ -17,6 +18,7 @@
 mod admission;
 mod alerts;
 mod allowance;
+pub mod approval;
 mod breaker;
 mod budget;
 mod canonical;

@@ -14,11 +14,14 @@ mod time;
 mod violation;
 
 pub use event::{ChaosCondition, IntegrationEventType};
-pub use id::{AgentId, EntryName, HandoffId, LedgerId, MAX_ID, PipelineId, ProjectId, ProposalId, SegmentId, TaskId, TenantId, Token};
+pub use id::{
+    AgentId, ApprovalId, ApproverName, EntryName, HandoffId, LedgerId, MAX_ID, PipelineId, ProjectId, ProposalId, SegmentId, TaskId,
+    TenantId, Token,
+};
 pub use key::{DEFAULT_LEDGER_PATH, DEFAULT_REDIS_HOST, DEFAULT_REDIS_PORT, Key, Keys, Kind, Section, ttl};
 pub(crate) use named::{named, unknown_name};
 pub use phase::{AGENT_PHASES_ORDERED, AgentPhase, OutputType, get_output_type_for_phase, is_terminal_phase, may_follow, next_phase};
-pub use profile::{AgentProfile, Constraints, FaultLimits, GovernanceRules, VaultRole};
+pub use profile::{AgentProfile, ApprovalRules, Constraints, FaultLimits, GovernanceRules, VaultRole};
 pub use record::{AgentOutput, Checkpoint, ClarifiedPlan, Handoff, InstructionPacket, PipelineContext, StageResult};
 pub use status::{AgentRole, AgentStatus, ExitCode, FallbackAction, GammaReason, PipelineStatus, StageStatus, StageType};
 pub use tier::{Capability, PromotionRules, PromotionStatus, TIERS, Tier, TierRules};

@@ -1,5 +1,7 @@
 //! An agent's profile: what it is, what it may do, how it is governed. Read from a file, so every field is checked.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AgentId, Capability, Tier};
@@ -76,6 +78,9 @@ pub struct GovernanceRules {
     pub heartbeat_interval: u64,
     /// How many faults it may make.
     pub error_budget: FaultLimits,
+    /// How its approvals are given.
+    #[serde(skip_serializing_if = "ApprovalRules::is_default")]
+    pub approval: ApprovalRules,
 }
 
 impl Default for GovernanceRules {
@@ -86,7 +91,31 @@ impl Default for GovernanceRules {
             evidence_required: true,
             heartbeat_interval: 30,
             error_budget: FaultLimits::default(),
+            approval: ApprovalRules::default(),
         }
+    }
+}
+
+/// How approvals are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalRules {
+    /// How many people must approve.
+    pub quorum: NonZeroU32,
+    /// Seconds that they have for it.
+    pub deadline: NonZeroU32,
+}
+
+impl ApprovalRules {
+    // So that a profile that says nothing of it keeps its hash.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for ApprovalRules {
+    fn default() -> Self {
+        Self { quorum: NonZeroU32::MIN, deadline: NonZeroU32::MIN.saturating_add(3_599) }
     }
 }
 

@@ -11,6 +11,7 @@
 //!
 //! Whatever fails before the tool runs denies: an error, a panic, a store or a disk that does not answer.
 
+mod approving;
 mod live;
 mod open;
 mod refusal;
@@ -31,7 +32,8 @@ use super::revocation::RevocationEngine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Action, OutcomeResult};
 use crate::store::{Actor, Admission, Store};
-use crate::vocabulary::{Token, ViolationType};
+use crate::vocabulary::{ApprovalId, Token, ViolationType};
+use approving::Approving;
 use live::Live;
 use open::{OpenCall, caught};
 
@@ -54,6 +56,7 @@ pub struct Guard {
     believed: Duration,
     within: Duration,
     live: Arc<Live>,
+    approving: Approving,
 }
 
 /// What a tool is given once it may run.
@@ -78,6 +81,9 @@ struct Told<'a> {
     arguments: &'a str,
     verdict: &'a str,
     policy: &'a str,
+    /// What it was approved by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'a ApprovalId>,
 }
 
 impl Guard {
@@ -96,6 +102,7 @@ impl Guard {
             believed: BELIEVED,
             within: TOOL_TIME,
             live: Arc::default(),
+            approving: Approving::default(),
         }
     }
 
@@ -153,9 +160,10 @@ impl Guard {
     /// A tool that is late, cancelled (this future is dropped), or whose agent is revoked meanwhile is dropped where it stands, and its outcome
     /// is recorded as `unknown`: what it did outside cannot be called back.
     pub async fn govern<T>(&self, request: &Request<'_>, arguments: &Value, tool: impl AsyncFnOnce(Granted) -> Result<T>) -> Result<T> {
-        let (decision, place) = self.judge(request).await?;
+        let judged = self.judge(request).await?;
         let hash = digest(arguments);
-        if !decision.is_allowed() {
+        let (decision, place, approval) = self.approved(request, arguments, &hash, judged).await?;
+        if approval.is_none() && !decision.is_allowed() {
             return Err(self.refuse(request, &hash, &decision).await);
         }
         let verdict = decision.verdict().as_str();
@@ -165,15 +173,23 @@ impl Guard {
             None => (None, None),
         };
         let request = &Request { path, ..*request };
-        let told = Told { request, asked, arguments: &hash, verdict, policy: decision.policy_hash() };
+        let told = Told {
+            request,
+            asked,
+            arguments: &hash,
+            verdict,
+            policy: decision.policy_hash(),
+            approval: approval.as_ref().map(|approval| &approval.id),
+        };
         let (agent, pipeline) = (Some(&self.actor.id), self.actor.pipeline.as_ref());
         let recorded = self.recorder.intent(&self.store, Action::ToolCall, agent, pipeline, &told)?;
         let granted = Granted { place, decision, token: recorded.token.clone() };
-        let call = OpenCall::new(&self.recorder, recorded);
+        let (call, token) = (OpenCall::new(&self.recorder, recorded), granted.token.clone());
         // INVARIANT: an intent comes before every check that a tool's start rests on, so that who looks at the ledger knows of every start.
         let may = async {
             self.live.check(&self.store, &self.actor, self.believed).await?;
-            self.draw().await
+            self.draw().await?;
+            self.redeem(approval.as_ref(), &token).await
         };
         if let Err(error) = guarded(may).await {
             call.end(OutcomeResult::Error, &told_of(&error))?;
