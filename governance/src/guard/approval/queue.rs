@@ -64,12 +64,12 @@ impl Approvals {
 
     /// Waits until nothing stands open any more: approved, denied, expired, void or used; at most so long. Answers where it stands then. Cancel safe.
     pub async fn wait(&self, id: &ApprovalId, within: Duration) -> Result<Approval> {
-        self.wait_saying(id, within, async |_| Ok(())).await
+        self.waited(None, id, within).await
     }
 
     /// The same for whoever asked: while it waits for people its clocks stand still, as if it made progress.
     pub(in crate::guard) async fn wait_as(&self, actor: &Actor, id: &ApprovalId, within: Duration) -> Result<Approval> {
-        let waited = self.wait_saying(id, within, async |left: Duration| self.busy(actor, left.min(BUSY)).await).await;
+        let waited = self.waited(Some(actor), id, within).await;
         match self.busy(actor, Duration::ZERO).await {
             // Whose admission has ended waits for nothing.
             Err(error) if waited.is_ok() => Err(error),
@@ -77,7 +77,7 @@ impl Approvals {
         }
     }
 
-    async fn wait_saying(&self, id: &ApprovalId, within: Duration, say: impl AsyncFn(Duration) -> Result<()>) -> Result<Approval> {
+    async fn waited(&self, who: Option<&Actor>, id: &ApprovalId, within: Duration) -> Result<Approval> {
         let (keys, clock) = (self.store.keys(), &self.store.ports().clock);
         let until = clock.elapsed().saturating_add(within);
         let first = self.approval(id).await?;
@@ -90,7 +90,9 @@ impl Approvals {
             if approval.state != ApprovalState::Pending || left.is_zero() {
                 return Ok(approval);
             }
-            say(left).await?;
+            if let Some(actor) = who {
+                self.busy(actor, left.min(BUSY)).await?;
+            }
             let _ = tokio::time::timeout(left.min(LOOK), watch.changed()).await;
         }
     }

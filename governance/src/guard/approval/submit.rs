@@ -10,7 +10,7 @@ use super::state::{Approval, counts};
 use super::statement::{ApprovalVerdict, Signed, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::alerts::alert;
-use crate::ledger::Action;
+use crate::ledger::{Action, hex};
 use crate::store::{Commit, Write, to_json};
 use crate::vocabulary::{ApprovalId, ApproverName};
 
@@ -94,7 +94,8 @@ impl Approvals {
     /// Refused (`governed_process`) in a process of a governed agent.
     pub async fn register(&self, name: &ApproverName, public: &str, by: &ApproverKey) -> Result<Approver> {
         self.refuse_agents().await?;
-        self.change(RegistryChange::Add, name, public, by).await?;
+        let said = self.registration(RegistryChange::Add, name, public, by.name())?;
+        self.enroll(&by.sign(said)).await?;
         let missing = || Error::internal("an approver was registered and is not there");
         self.approvers().await?.named(name).cloned().ok_or_else(missing)
     }
@@ -106,32 +107,46 @@ impl Approvals {
             Error::new(ErrorKind::NotFound, "no_such_approver", format!("there is no approver `{name}`: see `governance approvers list`"))
         };
         let public = self.approvers().await?.named(name).map(|approver| approver.key.clone()).ok_or_else(missing)?;
-        self.change(RegistryChange::Remove, name, &public, by).await
+        let said = self.registration(RegistryChange::Remove, name, &public, by.name())?;
+        self.enroll(&by.sign(said)).await
     }
 
-    async fn change(&self, change: RegistryChange, name: &ApproverName, public: &str, by: &ApproverKey) -> Result<()> {
-        let (ledger, keys, now) = (self.ledger()?, self.store.keys(), self.store.ports().clock.now());
-        if crate::ledger::hex::decode::<32>(public).is_none_or(|bytes| ed25519_dalek::VerifyingKey::from_bytes(&bytes).is_err()) {
+    /// A change of this state's register, to be signed.
+    pub fn registration(&self, change: RegistryChange, name: &ApproverName, public: &str, by: &ApproverName) -> Result<Registration> {
+        if hex::decode::<32>(public).is_none_or(|bytes| ed25519_dalek::VerifyingKey::from_bytes(&bytes).is_err()) {
             return Err(Error::invalid(
                 "bad_public_key",
                 "a public key is 64 hexadecimal digits, as `governance approvers key` prints them",
             ));
         }
-        let (tenant, ledger_id) = (keys.prefix().to_owned(), ledger.id().clone());
-        let (name, public) = (name.clone(), public.to_ascii_lowercase());
-        let said = Registration { change, name, public, by: by.name().clone(), ledger: ledger_id, tenant, at: now };
-        let signed = by.sign(said);
+        Ok(Registration {
+            change,
+            name: name.clone(),
+            public: public.to_ascii_lowercase(),
+            by: by.clone(),
+            ledger: self.ledger()?.id().clone(),
+            tenant: self.store.keys().prefix().to_owned(),
+            at: self.store.ports().clock.now(),
+        })
+    }
+
+    /// Takes a signed change of the register. Verified here, and again by whoever believes it.
+    pub async fn enroll(&self, signed: &Signed<Registration>) -> Result<()> {
+        let (said, keys) = (&signed.said, self.store.keys());
+        if said.ledger != *self.ledger()?.id() || said.tenant != keys.prefix() {
+            return Err(Error::invalid("not_this_request", "what was signed is a change of another register"));
+        }
         // The version first, then the ledger: whoever changes it in between makes the commit fail.
         let version = self.store.cell(keys.approvers()).await?.map_or(0, |found| found.version);
         let mut register = self.approvers().await?;
-        register.apply(&signed)?;
-        let data = json!({"change": change, "approver": signed.said.name, "key": signed.said.public, "by": signed.said.by});
+        register.apply(signed)?;
+        let data = json!({"change": said.change, "approver": said.name, "key": said.public, "by": said.by});
         let commit = Commit::by(&self.store.admission().await?)
             .version(keys.approvers(), version)
             .put(keys.approvers(), to_json(&register.all())?)
             .write(alert(&self.store, "approvers_changed", &data)?)
             .write(self.broadcast("approvers_changed", &data)?);
-        let done = self.recorder.record(&self.store, Action::Approver, (None, None), &signed, async |token| {
+        let done = self.recorder.record(&self.store, Action::Approver, (None, None), signed, async |token| {
             self.store.apply(commit.token(token)).await.map(drop)
         });
         done.await
