@@ -7,11 +7,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use governance::coordination::{Blackboard, CaretakerStatus, Written};
+use governance::guard::policy::Request;
 use governance::guard::{Admissions, Heartbeat, Recorder, Role, Spend, Unit};
 use governance::ledger::{Durability, Ledger};
 use governance::store::{Actor, Store};
 use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Section, TaskId, Tier};
-use governance::{Config, ErrorBudget, ErrorKind, Governance};
+use governance::{Config, ErrorBudget, ErrorKind, Governance, Joining};
 use governance_tests::task::Task;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -25,6 +26,7 @@ async fn main() {
         Some("spawn") => spawn(&store, &task).await,
         Some("keep") => keep(&store, &task).await,
         Some("agent") => agent(&store, &task).await,
+        Some("govern") => govern(&task).await,
         role => panic!("no such role: {role:?}"),
     }
 }
@@ -175,4 +177,35 @@ async fn agent(store: &Store, task: &Task) {
     }
     tell!("lives");
     line();
+}
+
+/// Joins as an agent that may touch production with an approval only. Each line is a call (`{arguments, presented, waiting_ms}`), or something
+/// that it starts (`{run: [command, …]}`).
+async fn govern(task: &Task) {
+    let config = Config { home: task.home.clone(), store: Some(task.store.clone()), ..Config::default() };
+    let governance = Governance::open(config).await.unwrap();
+    let pipeline = governance.begin("try it").await.unwrap();
+    let agent = governance.agent("alpha", &pipeline, Joining { tier: Some(Tier::T2), ..Joining::default() }).await.unwrap();
+    tell!("{}", serde_json::json!({"agent": agent.desk().actor().id, "process": std::process::id()}));
+    while let Some(line) = tokio::task::spawn_blocking(line).await.unwrap() {
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if let Some(command) = said["run"].as_array() {
+            let words: Vec<_> = command.iter().map(|word| word.as_str().unwrap()).collect();
+            let done = tokio::process::Command::new(words[0]).args(&words[1..]).stdin(std::process::Stdio::null()).output().await.unwrap();
+            let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+            tell!("{}", serde_json::json!({"code": done.status.code(), "out": out, "err": err}));
+            continue;
+        }
+        let mut guard = agent.desk().guard().clone().waiting(Duration::from_millis(said["waiting_ms"].as_u64().unwrap_or(0)));
+        if let Some(presented) = said["presented"].as_str() {
+            guard = guard.presenting(&presented.parse().unwrap());
+        }
+        let done = guard.govern(&Request::new("terraform_apply").on("prod-db"), &said["arguments"], async |_| Ok(())).await;
+        match done {
+            Ok(()) => tell!("{}", serde_json::json!({"ran": said["arguments"]})),
+            Err(error) => tell!("{}", serde_json::json!({"refused": error.code(), "details": error.details()})),
+        }
+    }
+    agent.leave().await.ok();
+    governance.close().await.unwrap();
 }
