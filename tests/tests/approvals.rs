@@ -164,7 +164,7 @@ fn approvers_are_registered_by_approvers() {
     assert!(bob.code == Some(0) && bob.err.contains("WARNING"), "{bob:?}");
     // Whose key was made elsewhere.
     let eve = user.object(&["approvers", "key", "eve", "--key", "eve.key", "--no-passphrase"]);
-    user.does(&["approvers", "add", "eve", "--public", "3f"]).explains("--by");
+    user.does(&["approvers", "add", "eve", "--public", "3f"]).explains("required");
     user.does(&["approvers", "add", "eve", "--public", "3f", "--by", "bob.key"]).explains("64 hexadecimal digits");
     user.object(&["approvers", "add", "eve", "--public", eve["key"].as_str().unwrap(), "--by", "bob.key"]);
     let names: Vec<_> = user.objects(&["approvers", "list"]).into_iter().map(|approver| approver["name"].clone()).collect();
