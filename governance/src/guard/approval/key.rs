@@ -105,7 +105,7 @@ impl KeyFile {
     pub fn keep(&self, key: &ApproverKey, passphrase: Option<&str>, chance: &dyn Chance) -> Result<()> {
         let (public, seed) = (key.public(), Zeroizing::new(key.secret.to_bytes()));
         let bound = bound(&key.name, &public);
-        let sealed = passphrase.map(|passphrase| Sealed::seal(&*seed, passphrase, bound.as_bytes(), chance)).transpose()?;
+        let sealed = passphrase.map(|passphrase| Sealed::seal(&seed, passphrase, bound.as_bytes(), chance)).transpose()?;
         let seed = sealed.is_none().then(|| hex::encode(&*seed));
         let kept = Kept { governance_approver_key: VERSION, name: key.name.clone(), public, sealed, seed };
         let text = Zeroizing::new(serde_json::to_vec_pretty(&kept).map_err(|e| Error::internal("a key is not JSON").because(e))?);
