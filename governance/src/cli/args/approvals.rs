@@ -14,7 +14,7 @@ pub enum Approvals {
         all: bool,
     },
     /// Everything that an approval would cover: who, what, where, with which arguments
-    #[command(after_help = "Control characters, escapes and what cannot be seen are shown as \\u{…}.\n\nExample:\n  \
+    #[command(after_help = "Control characters, escapes and what cannot be seen are shown as \\u{…}.\n\nExamples:\n  \
 governance approvals show approval-7f3k2q9xab")]
     Show {
         /// The request, as `approval-7f3k2q9xab`
@@ -29,10 +29,10 @@ governance approvals approve approval-7f3k2q9xab --hash 3f2a… --yes --passphra
     )]
     Approve(Decide),
     /// Sign that it may not be done; that ends it
-    #[command(after_help = "Example:\n  governance approvals deny approval-7f3k2q9xab --note \"not on a Friday\"")]
+    #[command(after_help = "Examples:\n  governance approvals deny approval-7f3k2q9xab --note \"not on a Friday\"")]
     Deny(Decide),
     /// Wait until it is decided; exit code 0 if it was approved, 1 otherwise
-    #[command(after_help = "Example:\n  governance approvals wait approval-7f3k2q9xab --timeout 600")]
+    #[command(after_help = "Examples:\n  governance approvals wait approval-7f3k2q9xab --timeout 600")]
     Wait {
         /// The request
         #[arg(value_name = "APPROVAL")]
@@ -81,7 +81,7 @@ governance approvers add ann\n  governance approvers add bob --key bob.key --by 
     )]
     Add(AddApprover),
     /// Make a key pair without registering it, and print its public half
-    #[command(after_help = "Example:\n  governance approvers key bob")]
+    #[command(after_help = "Examples:\n  governance approvers key bob")]
     Key {
         /// Whose
         name: String,
@@ -92,9 +92,10 @@ governance approvers add ann\n  governance approvers add bob --key bob.key --by 
         no_passphrase: bool,
     },
     /// Who may approve, as the ledger says
+    #[command(after_help = "Examples:\n  governance approvers list --json")]
     List,
     /// Take somebody out of the register
-    #[command(after_help = "Their key never comes back. What they approved and nobody used yet no longer counts.\n\nExample:\n  \
+    #[command(after_help = "Their key never comes back. What they approved and nobody used yet no longer counts.\n\nExamples:\n  \
 governance approvers remove bob")]
     Remove {
         /// Who
