@@ -30,7 +30,8 @@ async fn main() {
         Some("spawn") => spawn(&store, &task).await,
         Some("keep") => keep(&store, &task).await,
         Some("agent") => agent(&store, &task).await,
-        Some("govern") => govern(&store, &task).await,
+        Some("follow") => follow(&task).await,
+        Some("govern") => govern(&task).await,
         role => panic!("no such role: {role:?}"),
     }
 }
@@ -252,7 +253,7 @@ async fn agent(store: &Store, task: &Task) {
 }
 
 /// Asks for one thing over and over as an agent that joined; tells each time that the answer is another one than before, and how many calls were made.
-async fn govern(_: &Store, task: &Task) {
+async fn follow(task: &Task) {
     let config = Config { home: task.home.clone(), store: Some(task.store.clone()), ..Config::default() };
     let governance = Governance::open(config).await.unwrap();
     let pipeline = task.actor.pipeline.clone().unwrap();
@@ -271,5 +272,36 @@ async fn govern(_: &Store, task: &Task) {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     tell!("called {calls}");
+    governance.close().await.unwrap();
+}
+
+/// Joins as an agent that may touch production with an approval only. Each line is a call (`{arguments, presented, waiting_ms}`), or something
+/// that it starts (`{run: [command, …]}`).
+async fn govern(task: &Task) {
+    let config = Config { home: task.home.clone(), store: Some(task.store.clone()), ..Config::default() };
+    let governance = Governance::open(config).await.unwrap();
+    let pipeline = governance.begin("try it").await.unwrap();
+    let agent = governance.agent("alpha", &pipeline, Joining { tier: Some(Tier::T2), ..Joining::default() }).await.unwrap();
+    tell!("{}", serde_json::json!({"agent": agent.desk().actor().id, "process": std::process::id()}));
+    while let Some(line) = tokio::task::spawn_blocking(line).await.unwrap() {
+        let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+        if let Some(command) = said["run"].as_array() {
+            let words: Vec<_> = command.iter().map(|word| word.as_str().unwrap()).collect();
+            let done = tokio::process::Command::new(words[0]).args(&words[1..]).stdin(std::process::Stdio::null()).output().await.unwrap();
+            let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+            tell!("{}", serde_json::json!({"code": done.status.code(), "out": out, "err": err}));
+            continue;
+        }
+        let mut guard = agent.desk().guard().clone().waiting(Duration::from_millis(said["waiting_ms"].as_u64().unwrap_or(0)));
+        if let Some(presented) = said["presented"].as_str() {
+            guard = guard.presenting(&presented.parse().unwrap());
+        }
+        let done = guard.govern(&Request::new("terraform_apply").on("prod-db"), &said["arguments"], async |_| Ok(())).await;
+        match done {
+            Ok(()) => tell!("{}", serde_json::json!({"ran": said["arguments"]})),
+            Err(error) => tell!("{}", serde_json::json!({"refused": error.code(), "details": error.details()})),
+        }
+    }
+    agent.leave().await.ok();
     governance.close().await.unwrap();
 }

@@ -13,6 +13,7 @@ use crate::agent::{Conduct, Register};
 use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
+use crate::guard::approval::Approvals;
 use crate::guard::care::{Acknowledgements, Budgets, Heartbeats, Locks, Retention, Sequencing};
 use crate::guard::health::Seen;
 use crate::guard::limits::ScopeLimits;
@@ -249,6 +250,12 @@ impl Governance {
     #[must_use]
     pub fn alerts(&self) -> Alerts {
         Alerts::open(self.store())
+    }
+
+    /// What people are asked to approve.
+    #[must_use]
+    pub fn approvals(&self) -> Approvals {
+        Approvals::open(self.store(), self.recorder())
     }
 
     /// Beginning pipelines and agents.

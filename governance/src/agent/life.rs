@@ -16,7 +16,7 @@ use super::step::{Order, Step};
 use super::worker::Worker;
 use crate::coordination::{Delivery, Lease, MailboxOptions, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Fault, FaultCount, Heartbeat, execution_lock};
+use crate::guard::{Fault, FaultCount, Heartbeat, approval, execution_lock};
 use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, ttl};
 
 /// The governor's name on every bus.
@@ -43,6 +43,7 @@ impl Life {
     pub async fn begin(desk: &Desk) -> Result<Self> {
         let mut bus = desk.bus();
         let lock = Lock::hold(desk).await?;
+        approval::sit_down(desk.store(), desk.actor()).await?;
         bus.take_over(MailboxOptions { redeliver_after: STAGE, ..MailboxOptions::default() }).await?;
         let heartbeat = desk.heartbeat().await?;
         desk.register().await?;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod alerts;
+mod approvals;
 mod end;
 mod health;
 mod look;
@@ -19,6 +20,7 @@ use crate::ledger::Durability;
 use crate::llm::Mode;
 pub use agents::Agents as Register;
 pub use alerts::Alerts;
+pub use approvals::{AddApprover, Approvals, Approvers, Decide, WithKey};
 pub use end::{Revoke, Stop, Waiting};
 pub use health::Health;
 pub use look::{Blackboard, Budget, Bus, Logs, Pipeline, RevokeRun, Whose};
@@ -149,6 +151,16 @@ pub enum Command {
     Policy {
         #[command(subcommand)]
         command: Policy,
+    },
+    /// What agents may do only once a person approves
+    Approvals {
+        #[command(subcommand)]
+        command: Approvals,
+    },
+    /// Who may approve
+    Approvers {
+        #[command(subcommand)]
+        command: Approvers,
     },
     /// What this program is configured to do
     Config {

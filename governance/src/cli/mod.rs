@@ -3,6 +3,9 @@
 mod agent;
 mod agents;
 mod alerts;
+mod approvals;
+mod approver_key;
+mod approvers;
 mod args;
 mod blackboard;
 mod budget;
@@ -123,6 +126,8 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Agents { command } => agents::agents(config, command, printer).await,
         Command::Checkpoint { command } => checkpoint::checkpoint(&config, command, printer),
         Command::Alerts(asked) => alerts::alerts(config, asked, printer).await,
+        Command::Approvals { command } => approvals::approvals(config, command, printer).await,
+        Command::Approvers { command } => approvers::approvers(config, command, printer).await,
         Command::Revoke(revoke) => stop::revoke(config, revoke, printer).await,
         Command::Stop(stop) => stop::stop(config, stop, printer).await,
         Command::Ledger { command } => ledger::ledger(config, command, printer).await,

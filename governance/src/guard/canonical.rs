@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 /// SHA-256 of a value's canonical form, in hexadecimal.
 pub(crate) fn digest(value: &Value) -> String {
-    digest_of(&canonical(value))
+    sha256(canonical(value).as_bytes())
 }
 
 /// A value's canonical form: no spaces, names sorted by their bytes.
@@ -17,11 +17,11 @@ pub(super) fn canonical(value: &Value) -> String {
     text
 }
 
-/// SHA-256 of a text, in hexadecimal.
-pub(super) fn digest_of(text: &str) -> String {
+/// SHA-256 in hexadecimal.
+pub(super) fn sha256(bytes: &[u8]) -> String {
     // By hand: this is a good part of what a governed call costs.
     let digits = |byte: u8| [byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
-    Sha256::digest(text).into_iter().flat_map(digits).collect()
+    Sha256::digest(bytes).into_iter().flat_map(digits).collect()
 }
 
 /// Sorted here, because whether a map keeps its names sorted is a choice of the whole build.

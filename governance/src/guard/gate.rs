@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::policy::{Decision, Policy, Request};
+use super::policy::{Decision, Policy, Request, Verdict};
 use crate::error::Result;
 use crate::store::Store;
 use crate::vocabulary::{AgentId, AgentProfile, InstructionPacket, Millis, ViolationType};
@@ -63,7 +63,7 @@ impl Gate {
     /// The decision, or why nothing comes of it now.
     pub(super) fn judge(&self, policy: &Policy, request: &Request<'_>, now: Millis, decision: Decision) -> Decision {
         let deadline = self.deadline.load(Ordering::Acquire);
-        if !decision.is_allowed() {
+        if !decision.is_allowed() && decision.verdict() != Verdict::StepUp {
             return decision;
         }
         if deadline > 0 && now.0 >= deadline {
@@ -82,7 +82,6 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::policy::Verdict;
     use crate::vocabulary::Tier;
 
     fn ask(gate: &Gate, tier: Tier, action: &str, now: u64) -> (Verdict, Option<ViolationType>) {

@@ -14,6 +14,7 @@
 //!   Gate              what an agent's life asks for before a call: its preflight, its deadline
 //!   policy            who may do what: a profile, compiled and asked
 //!   policies          which profiles are in force: kept in the store, followed by every process
+//!   approval          what a person must approve, and who may: requests, signatures, their single use
 //!   path              where a path really leads, before a rule is asked about it
 //!   care              what the caretaker does here
 //! ```
@@ -21,6 +22,7 @@
 mod admission;
 mod alerts;
 mod allowance;
+pub mod approval;
 mod breaker;
 mod breakers;
 mod budget;

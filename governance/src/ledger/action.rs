@@ -51,6 +51,8 @@ named! {
         Decision = "decision",
         /// Somebody approves or refuses.
         Approval = "approval",
+        /// Somebody may approve from now on, or no longer.
+        Approver = "approver",
         /// A message is sent.
         Message = "message",
         /// An agent's rights end.
@@ -99,7 +101,10 @@ impl Action {
     /// Without them a record could not be checked, nor a lost stop be brought back into force. They hold no content of agents.
     #[must_use]
     pub fn is_kept(self) -> bool {
-        use Action::{Adopt, Close, Damaged, Lift, Open, Policy, Promotion, Recover, Retention, Revoke, Spend, Stop, Vanished};
-        matches!(self, Open | Close | Adopt | Vanished | Damaged | Retention | Revoke | Stop | Lift | Recover | Promotion | Policy | Spend)
+        use Action::{Adopt, Approver, Close, Damaged, Lift, Open, Policy, Promotion, Recover, Retention, Revoke, Spend, Stop, Vanished};
+        matches!(
+            self,
+            Open | Close | Adopt | Approver | Vanished | Damaged | Retention | Revoke | Stop | Lift | Recover | Promotion | Policy | Spend
+        )
     }
 }

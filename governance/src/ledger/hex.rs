@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// Lower-case hexadecimal.
-pub(super) fn encode(bytes: &[u8]) -> String {
+pub(crate) fn encode(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -11,7 +11,7 @@ pub(super) fn encode(bytes: &[u8]) -> String {
 }
 
 /// Exactly `N` bytes, or nothing.
-pub(super) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     if text.len() != N * 2 || !text.is_ascii() {
         return None;

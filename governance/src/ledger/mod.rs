@@ -47,7 +47,7 @@ mod export_check;
 mod frame;
 mod gap;
 mod head;
-mod hex;
+pub(crate) mod hex;
 mod home;
 mod key;
 mod listing;

@@ -67,5 +67,6 @@ fn start(program: &Program, model: &ModelSettings, group: &Group) -> Result<Chil
     let child = command.spawn().map_err(|e| Error::unavailable("agent_not_started", format!("`{shown}` could not be started: {e}")))?;
     group.led_by(child.id());
     limits::limit(child.id(), program.quota).inspect_err(|_| group.sweep())?;
+    limits::mark(child.id()).inspect_err(|_| group.sweep())?;
     Ok(child)
 }

@@ -105,6 +105,10 @@ id! {
     SegmentId: "segment id";
     /// The name of an entry of a blackboard section.
     EntryName: "entry name";
+    /// Something that people are asked to approve, as `approval-7f3k2q9x`.
+    ApprovalId: "approval id";
+    /// Somebody who may approve.
+    ApproverName: "approver";
     /// Makes a commit safe to repeat: the id of its intent in the ledger, or any id of the caller's that is used once.
     Token: "token";
 }
@@ -179,6 +183,14 @@ impl SegmentId {
     /// A fresh segment id, sortable by time.
     pub fn fresh(now: Millis, chance: &dyn Chance) -> Self {
         Self(format!("{}-{}", base36(now.0), letters(chance, 8)).into())
+    }
+}
+
+impl ApprovalId {
+    /// A fresh id.
+    #[must_use]
+    pub fn fresh(chance: &dyn Chance) -> Self {
+        Self(format!("approval-{}", letters(chance, 10)).into())
     }
 }
 

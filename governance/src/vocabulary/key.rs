@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AgentId, HandoffId, PipelineId, ProjectId, ProposalId, TaskId, TenantId, named};
+use super::{AgentId, ApprovalId, HandoffId, PipelineId, ProjectId, ProposalId, TaskId, TenantId, named};
 
 /// Where a Redis-protocol server usually listens.
 pub const DEFAULT_REDIS_HOST: &str = "127.0.0.1";
@@ -337,6 +337,22 @@ keys! {
     ballots_taken(task: TaskId, id: ProposalId, step: str) -> Record "proposal:{}:{}:{}";
     /// What happened to a task's proposals.
     proposal_events(task: TaskId) -> Log "proposal:{}:events";
+    /// What people are asked to approve, without its arguments.
+    approval(id: ApprovalId) -> Record "approval:{}";
+    /// Its arguments. There until the deadline, a denial or the use.
+    approval_arguments(id: ApprovalId) -> Record "approval:{}:arguments";
+    /// What approvers said of it, each signed.
+    approval_decisions(id: ApprovalId) -> Record "approval:{}:decisions";
+    /// There once it was used.
+    approval_use(id: ApprovalId) -> Record "approval:{}:use";
+    /// The ids of the newest requests for approval.
+    approvals() -> List "approvals";
+    /// What an agent has asked approval for, by what it is.
+    agent_approvals(id: AgentId) -> Table "agent:{}:approvals";
+    /// Who may approve, as the store was told; the ledger decides.
+    approvers() -> Record "approvers";
+    /// The processes in which agents live, by machine and number.
+    agent_processes() -> Table "agents:processes";
     /// Everything that is broadcast to dashboards.
     ws_broadcast() -> Channel "ws:broadcast";
     /// Revocations, for readers.

@@ -15,15 +15,18 @@ mod time;
 mod violation;
 
 pub use event::{ChaosCondition, IntegrationEventType};
-pub use id::{AgentId, EntryName, HandoffId, LedgerId, MAX_ID, PipelineId, ProjectId, ProposalId, SegmentId, TaskId, TenantId, Token};
+pub use id::{
+    AgentId, ApprovalId, ApproverName, EntryName, HandoffId, LedgerId, MAX_ID, PipelineId, ProjectId, ProposalId, SegmentId, TaskId,
+    TenantId, Token,
+};
 pub use key::{DEFAULT_LEDGER_PATH, DEFAULT_REDIS_HOST, DEFAULT_REDIS_PORT, Key, Keys, Kind, Section, ttl};
 pub(crate) use named::{named, unknown_name};
 pub use phase::{
     AGENT_PHASES_ORDERED, AgentPhase, OutputType, get_output_type_for_phase, is_terminal_phase, may_follow, next_phase, skipped_phase,
 };
 pub use profile::{
-    AgentProfile, BreakerBy, BreakerRules, Constraints, FaultLimits, GovernanceRules, PromotionRequirements, PromotionTerms, UseLimits,
-    VaultRole,
+    AgentProfile, ApprovalRules, BreakerBy, BreakerRules, Constraints, FaultLimits, GovernanceRules, PromotionRequirements, PromotionTerms,
+    UseLimits, VaultRole,
 };
 pub use promotion::{Eligibility, ProfileHistory, Requirement, Requirements, Run, eligibility};
 pub use record::{

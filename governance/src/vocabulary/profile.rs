@@ -1,5 +1,7 @@
 //! An agent's profile: what it is, what it may do, how it is governed. Read from a file, so every field is checked.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AgentId, Capability, Tier, named};
@@ -135,6 +137,9 @@ pub struct GovernanceRules {
     /// Actions that change nothing, beside the shipped ones: they may be taken before preflight has passed. Exact names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reading_actions: Vec<String>,
+    /// How its approvals are given.
+    #[serde(skip_serializing_if = "ApprovalRules::is_default")]
+    pub approval: ApprovalRules,
 }
 
 impl Default for GovernanceRules {
@@ -149,6 +154,7 @@ impl Default for GovernanceRules {
             breaker: None,
             preflight_checks: Vec::new(),
             reading_actions: Vec::new(),
+            approval: ApprovalRules::default(),
         }
     }
 }
@@ -224,6 +230,29 @@ impl UseLimits {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// How approvals are given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApprovalRules {
+    /// How many people must approve.
+    pub quorum: NonZeroU32,
+    /// Seconds that they have for it.
+    pub deadline: NonZeroU32,
+}
+
+impl ApprovalRules {
+    // So that a profile that says nothing of it keeps its hash.
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for ApprovalRules {
+    fn default() -> Self {
+        Self { quorum: NonZeroU32::MIN, deadline: NonZeroU32::MIN.saturating_add(3_599) }
     }
 }
 

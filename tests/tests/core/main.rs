@@ -3,6 +3,7 @@
 
 mod admissions;
 mod allowance;
+mod approvals;
 mod blackboard;
 mod breaker;
 mod budget;

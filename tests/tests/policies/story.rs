@@ -45,7 +45,7 @@ fn agent(user: &User) -> (Living, std::process::ChildStdin) {
         Task { store, home: config.home.clone(), actor, number: 0, ttl_ms: 0 }
     });
     let mut command = Command::new(worker());
-    command.arg("govern").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command.arg("follow").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let (living, mut input) = Living::led(command);
     std::io::Write::write_all(&mut input, format!("{}\n", serde_json::to_string(&task).unwrap()).as_bytes()).unwrap();
     (living, input)

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::guard::canonical::{canonical, digest_of};
+use crate::error::{Error, Result};
+use crate::guard::canonical::{canonical, sha256};
 
 /// A tool's arguments: their canonical JSON and its hash. The ledger keeps the hash alone, because arguments may be secrets; an approval is bound to it.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl Arguments {
     /// Arguments whose JSON is canonical already: no spaces, names sorted by their bytes. What is not only has another hash than it could have.
     #[must_use]
     pub fn canonical(text: String) -> Self {
-        let digest = digest_of(&text);
+        let digest = sha256(text.as_bytes());
         Self { text, digest }
     }
 
@@ -29,6 +30,11 @@ impl Arguments {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What they are.
+    pub(super) fn value(&self) -> Result<Value> {
+        serde_json::from_str(&self.text).map_err(|e| Error::invalid("bad_arguments", "the arguments are not JSON").because(e))
     }
 
     /// SHA-256 of it, in hexadecimal.

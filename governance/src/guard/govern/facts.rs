@@ -1,9 +1,7 @@
 //! What the conditions of a policy are told of a call.
 
-use serde_json::Value;
-
 use super::{Arguments, Guard, Own};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::guard::admission::Role;
 use crate::guard::policy::{Decision, Facts, Policy, Request};
 
@@ -28,8 +26,7 @@ impl Own {
                 Err(error) => return Err(error),
             }
         }
-        let arguments: Value =
-            serde_json::from_str(arguments.text()).map_err(|e| Error::invalid("bad_arguments", "the arguments are not JSON").because(e))?;
+        let arguments = arguments.value()?;
         Ok(policy.decide_for(request, &facts.with(&arguments)))
     }
 }

@@ -11,6 +11,7 @@
 //!
 //! Whatever fails before the tool runs denies: an error, a panic, a store or a disk that does not answer.
 
+mod approving;
 mod arguments;
 mod call;
 mod entered;
@@ -42,12 +43,13 @@ use super::revocation::RevocationEngine;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Admission, Store};
-use crate::vocabulary::{BreakerRules, Token};
+use crate::vocabulary::{ApprovalId, BreakerRules, Token};
 pub use arguments::Arguments;
 pub use call::Call;
 pub use layer::{Asked, BoxError, GovernLayer, GovernService};
 pub use stream::Governed;
 
+use approving::{Approved, Approving};
 use entered::Entered;
 use judge::{guarded, guarded_now};
 use live::Live;
@@ -82,6 +84,7 @@ struct Own {
     // Shared by every clone: whoever hears that the admission has ended tells all.
     live: Arc<Live>,
     gate: Option<Arc<Gate>>,
+    approving: Approving,
 }
 
 /// What a tool is given once it may run.
@@ -109,6 +112,9 @@ struct Told<'a> {
     arguments: &'a str,
     verdict: &'a str,
     policy: &'a str,
+    /// What it was approved by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    approval: Option<&'a ApprovalId>,
 }
 
 impl Guard {
@@ -133,6 +139,7 @@ impl Guard {
                 counts_failures: true,
                 live: Arc::default(),
                 gate: None,
+                approving: Approving::default(),
             }),
         }
     }
@@ -236,17 +243,19 @@ impl Guard {
     /// A denial is an error: `not_allowed`, `approval_required`, `undecided` (the store did not answer in time), `revoked`, `budget_exhausted`; the
     /// first three carry the decision in their details. It is recorded with its reason, and has the consequence of the violation that it is.
     pub async fn begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
-        let (decision, place) = self.judge(request, arguments).await?;
-        if !decision.is_allowed() {
+        let judged = self.judge(request, arguments).await?;
+        let (decision, place, approved) = self.approved(request, arguments, judged).await?;
+        if approved.is_none() && !decision.is_allowed() {
             return Err(self.refuse(request, arguments.digest(), &decision).await);
         }
         let entered = guarded(self.own.enter(request)).await?;
-        let call = self.intend(request, arguments, decision, place, entered)?;
+        let call = self.intend(request, arguments, (decision, place, approved.as_ref()), entered)?;
         // INVARIANT: an intent comes before every check that a tool's start rests on, so that who looks at the ledger knows of every start.
         let may = async {
             call.check().await?;
             self.own.draw().await?;
-            call.confirm()
+            call.confirm()?;
+            self.redeem(approved.as_ref(), &call.granted().token).await
         };
         match guarded(may).await {
             Ok(()) => Ok(call),
@@ -264,7 +273,7 @@ impl Guard {
         }
         let Some((decision, place)) = self.judge_now(request)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };
         let Some(entered) = guarded_now(|| self.own.enter_now())? else { return Ok(None) };
-        let call = self.intend(request, arguments, decision, place, entered)?;
+        let call = self.intend(request, arguments, (decision, place, None), entered)?;
         let may = || {
             call.confirm()?;
             Ok(call.is_admitted()? && self.own.allowance.as_ref().map_or(Ok(true), |allowance| allowance.try_draw(1))?)
@@ -301,8 +310,7 @@ impl Guard {
         &self,
         request: &Request<'_>,
         arguments: &Arguments,
-        decision: Decision,
-        place: Option<Place>,
+        (decision, place, approved): (Decision, Option<Place>, Option<&Approved>),
         entered: Entered,
     ) -> Result<Call> {
         let own = &self.own;
@@ -313,7 +321,8 @@ impl Guard {
             None => (None, None),
         };
         let Request { action, target, .. } = *request;
-        let told = Told { action, target, path, asked, arguments: arguments.digest(), verdict, policy: decision.policy_hash() };
+        let approval = approved.map(|approved| &approved.id);
+        let told = Told { action, target, path, asked, arguments: arguments.digest(), verdict, policy: decision.policy_hash(), approval };
         let (agent, pipeline) = (Some(&own.actor.id), own.actor.pipeline.as_ref());
         let recorded = own.recorder.intent(&own.store, Action::ToolCall, agent, pipeline, &told)?;
         let granted = Granted { place, decision, token: recorded.token.clone() };

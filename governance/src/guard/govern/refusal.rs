@@ -15,15 +15,7 @@ impl Guard {
     /// Records a refusal and does what it leads to. The error that the caller gets; whatever fails here, the call stays refused.
     pub(super) async fn refuse(&self, request: &Request<'_>, arguments: &str, decision: &Decision) -> Error {
         let reason = decision.reason();
-        if let Err(error) = self.tell_refusal(request, arguments, decision) {
-            tracing::error!(agent = %self.own.actor.id, %error, "a denied call could not be recorded: {reason}");
-        }
-        if let Some(violation) = decision.violation()
-            && let Err(error) = self.answer_for(violation, &reason).await
-        {
-            tracing::error!(agent = %self.own.actor.id, %violation, %error, "a violation could not be acted on: this process admits nothing more of the agent");
-            self.own.live.end(&format!("{violation}, which could not be acted on: {error}"));
-        }
+        self.hold_against(request, arguments, decision, decision.violation(), &reason).await;
         let (kind, code, says) = match decision.verdict() {
             Verdict::StepUp => (ErrorKind::Denied, "approval_required", "needs an approval"),
             Verdict::Defer => (ErrorKind::Unavailable, "undecided", "cannot be decided now, so it is not done"),
@@ -47,17 +39,44 @@ impl Guard {
         }
     }
 
-    fn tell_refusal(&self, request: &Request<'_>, arguments: &str, decision: &Decision) -> Result<()> {
+    /// Records why a call is not made, and what that is held to be; then does what it leads to.
+    pub(super) async fn hold_against(
+        &self,
+        request: &Request<'_>,
+        arguments: &str,
+        decision: &Decision,
+        violation: Option<ViolationType>,
+        reason: &str,
+    ) {
+        if let Err(error) = self.tell_refusal(request, arguments, decision, violation, reason) {
+            tracing::error!(agent = %self.own.actor.id, %error, "a denied call could not be recorded: {reason}");
+        }
+        if let Some(violation) = violation
+            && let Err(error) = self.answer_for(violation, reason).await
+        {
+            tracing::error!(agent = %self.own.actor.id, %violation, %error, "a violation could not be acted on: this process admits nothing more of the agent");
+            self.own.live.end(&format!("{violation}, which could not be acted on: {error}"));
+        }
+    }
+
+    fn tell_refusal(
+        &self,
+        request: &Request<'_>,
+        arguments: &str,
+        decision: &Decision,
+        violation: Option<ViolationType>,
+        reason: &str,
+    ) -> Result<()> {
         let subject = (Some(&self.own.actor.id), self.own.actor.pipeline.as_ref());
         let shown = |text: Option<&str>| text.map_or(Value::Null, |text| text.chars().take(500).collect::<String>().into());
         let told = json!({
             "action": shown(Some(request.action)), "target": shown(request.target), "path": shown(request.path), "arguments": arguments,
-            "verdict": decision.verdict(), "reason": decision.reason(), "rule": decision.rule(), "policy": decision.policy_hash(),
+            "verdict": decision.verdict(), "reason": reason, "rule": decision.rule(), "policy": decision.policy_hash(),
         });
         self.own.recorder.note(&self.own.store, Action::ToolCall, subject, &told)?;
-        let Some(violation) = decision.violation() else { return Ok(()) };
+        let Some(violation) = violation else { return Ok(()) };
         let broken = json!({
-            "type": violation, "severity": violation.severity(), "revocation": violation.revocation(), "detail": decision.reason(),
+            "type": violation, "severity": violation.severity(), "revocation": violation.revocation(), "detail": reason,
         });
         self.own.recorder.note(&self.own.store, Action::Violation, subject, &broken)
     }

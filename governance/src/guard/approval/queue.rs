@@ -1,0 +1,284 @@
+//! The queue of requests: looked at, waited for, used.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::asked::{ApprovalRequest, Asked};
+use super::evidence::Evidence;
+use super::registry::Approvers;
+use super::state::{Approval, ApprovalState, Known, Used, weigh};
+use super::statement::{Signed, Statement};
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::alerts::alert;
+use crate::guard::recorder::Recorder;
+use crate::ledger::{Action, Ledger};
+use crate::store::{Actor, Answer, Commit, Outcome, Query, Refused, Store, Versioned, Write, from_json, to_json};
+use crate::vocabulary::{AgentId, ApprovalId, Key, PipelineId, Token, millis};
+
+/// How long what became of a request can still be looked at after its deadline.
+pub(super) const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a change may stay unseen where the store's own signal was lost.
+const LOOK: Duration = Duration::from_secs(2);
+/// How long a wait counts as progress before it is said again.
+const BUSY: Duration = Duration::from_secs(15);
+
+/// Requests for approval, and what becomes of them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Approvals {
+    pub(super) store: Store,
+    pub(super) recorder: Recorder,
+}
+
+/// A request as it was found, with the versions that its use depends on.
+pub(super) struct Looked {
+    pub approval: Approval,
+    pub arguments: u64,
+    pub decisions: u64,
+    pub said: Vec<Signed<Statement>>,
+    pub approvers: Approvers,
+}
+
+impl Approvals {
+    /// The queue of a store, with the ledger that knows who may approve.
+    #[must_use]
+    pub fn open(store: &Store, recorder: &Recorder) -> Self {
+        Self { store: store.clone(), recorder: recorder.clone() }
+    }
+
+    /// A request, and where it stands.
+    pub async fn approval(&self, id: &ApprovalId) -> Result<Approval> {
+        Ok(self.look(id).await?.approval)
+    }
+
+    /// The newest requests that are still known, oldest first.
+    pub async fn list(&self, last: u64) -> Result<Vec<Approval>> {
+        let evidence = self.evidence().await?;
+        let mut approvals = Vec::new();
+        for id in self.store.list(self.store.keys().approvals(), last).await? {
+            let id = ApprovalId::new(String::from_utf8_lossy(&id))?;
+            approvals.extend(self.look_with(&id, &evidence).await?.map(|looked| looked.approval));
+        }
+        Ok(approvals)
+    }
+
+    /// Waits until nothing stands open any more: approved, denied, expired, void or used; at most so long. Answers where it stands then. Cancel safe.
+    pub async fn wait(&self, id: &ApprovalId, within: Duration) -> Result<Approval> {
+        self.waited(None, id, within).await
+    }
+
+    /// The same for whoever asked: while it waits for people its clocks stand still, as if it made progress.
+    pub(in crate::guard) async fn wait_as(&self, actor: &Actor, id: &ApprovalId, within: Duration) -> Result<Approval> {
+        let waited = self.waited(Some(actor), id, within).await;
+        match self.busy(actor, Duration::ZERO).await {
+            // Whose admission has ended waits for nothing.
+            Err(error) if waited.is_ok() => Err(error),
+            _ => waited,
+        }
+    }
+
+    async fn waited(&self, who: Option<&Actor>, id: &ApprovalId, within: Duration) -> Result<Approval> {
+        let (keys, clock) = (self.store.keys(), &self.store.ports().clock);
+        let until = clock.elapsed().saturating_add(within);
+        let first = self.approval(id).await?;
+        let mut watched = vec![keys.approval_decisions(id), keys.approval_use(id)];
+        watched.extend(first.request.epochs.keys());
+        let mut watch = self.store.watch(&watched).await?;
+        loop {
+            let approval = self.approval(id).await?;
+            let left = until.saturating_sub(clock.elapsed());
+            if approval.state != ApprovalState::Pending || left.is_zero() {
+                return Ok(approval);
+            }
+            if let Some(actor) = who {
+                self.busy(actor, left.min(BUSY)).await?;
+            }
+            let _ = tokio::time::timeout(left.min(LOOK), watch.changed()).await;
+        }
+    }
+
+    async fn busy(&self, actor: &Actor, span: Duration) -> Result<()> {
+        let state = self.store.keys().agent_state(&actor.id);
+        // A part of the system that asks is no agent, and nobody counts its progress.
+        if self.store.state(state.clone()).await?.is_none() {
+            return Ok(());
+        }
+        self.store.apply(actor.commit().merge(state, [("busy_for_ms", millis(span))])).await.map(drop)
+    }
+
+    /// Uses an approval of exactly this, once: the commit bears the token of the intent that it is used for. Everything is verified here, by whoever
+    /// is about to act.
+    ///
+    /// `approval_required`, `approval_denied`, `approval_expired`, `approval_used`, `approval_void` say where it stands; `approval_bypass` that it is
+    /// an approval of something else.
+    pub async fn redeem(&self, actor: &Actor, id: &ApprovalId, asked: &Asked, token: &Token) -> Result<Approval> {
+        loop {
+            let found = self.look(id).await?;
+            self.report_uncounted(&found.approval).await?;
+            let approval = usable(found.approval, actor, asked)?;
+            let keys = self.store.keys();
+            let used = Used { token: token.clone(), at: self.store.ports().clock.now() };
+            let ttl = Some(approval.request.deadline.since(self.store.now().await?) + KEPT);
+            // INVARIANT: one use, before the deadline (its arguments are gone after it), with no word of an approver unseen, by the admission that asked.
+            let commit = actor
+                .commit()
+                .token(token.clone())
+                .version(keys.approval(id), 1)
+                .version(keys.approval_arguments(id), found.arguments)
+                .version(keys.approval_decisions(id), found.decisions)
+                .absent(keys.approval_use(id))
+                .write(Write::Put { cell: keys.approval_use(id).into(), value: to_json(&used)?, ttl, event: None })
+                .write(Write::Delete(keys.approval_arguments(id).into()))
+                .write(self.broadcast("approval_used", &json!({"approval_id": id, "agent_id": actor.id, "token": token}))?);
+            match self.store.commit(commit).await? {
+                Outcome::Accepted(_) => {
+                    let told = json!({"used": id, "token": token, "arguments": approval.request.arguments});
+                    self.recorder.note(&self.store, Action::Approval, subject(&approval.request), &told)?;
+                    return Ok(Approval { state: ApprovalState::Used, used: Some(used), ..approval });
+                }
+                // Somebody was first, or said something: what it is now tells.
+                Outcome::Refused(Refused::Conflict { .. }) => {}
+                Outcome::Refused(refused) => return Err(refused.into()),
+            }
+        }
+    }
+
+    /// Signatures that do not count are no accident.
+    async fn report_uncounted(&self, approval: &Approval) -> Result<()> {
+        if approval.uncounted.is_empty() {
+            return Ok(());
+        }
+        let data = json!({"approval_id": approval.request.id, "agent_id": approval.request.agent, "uncounted": approval.uncounted});
+        tracing::error!(approval = %approval.request.id, uncounted = ?approval.uncounted, "the store holds approvals that nobody registered has given");
+        self.store.apply(Commit::default().write(alert(&self.store, "approval_not_genuine", &data)?)).await.map(drop)
+    }
+
+    /// A request with everything that it depends on.
+    pub(super) async fn look(&self, id: &ApprovalId) -> Result<Looked> {
+        let missing =
+            || Error::new(ErrorKind::NotFound, "no_such_approval", format!("there is no request `{id}`: see `governance approvals list`"));
+        let evidence = self.evidence().await?;
+        self.look_with(id, &evidence).await?.ok_or_else(missing)
+    }
+
+    async fn evidence(&self) -> Result<Evidence> {
+        Evidence::of(self.ledger()?, self.store.keys().prefix()).await
+    }
+
+    pub(super) async fn look_with(&self, id: &ApprovalId, evidence: &Evidence) -> Result<Option<Looked>> {
+        let keys = self.store.keys();
+        let cells = [keys.approval(id), keys.approval_arguments(id), keys.approval_decisions(id), keys.approval_use(id)];
+        let [request, arguments, decisions, used] = self.cells(cells).await?;
+        let Some(request) = request else { return Ok(None) };
+        let request: ApprovalRequest = from_json("a request for approval", &request.value)?;
+        if request.id != *id {
+            return Err(Error::corrupt("approval_damaged", format!("`{id}` does not hold the request of this name")));
+        }
+        let text = arguments.as_ref().map(|found| String::from_utf8_lossy(&found.value).into_owned());
+        if text.as_ref().is_some_and(|text| !request.is_of(text)) {
+            let message =
+                format!("the arguments of `{id}` are not those of which the request holds the hash: somebody wrote into the store");
+            return Err(Error::corrupt("approval_damaged", message));
+        }
+        let stored: Vec<Signed<Statement>> = decisions.as_ref().map_or(Ok(Vec::new()), |found| from_json("approvals", &found.value))?;
+        let used = match used {
+            Some(used) => Some(from_json("the use of an approval", &used.value)?),
+            None => evidence.used(id),
+        };
+        let said: Vec<_> = stored.iter().chain(evidence.denials(id)).cloned().collect();
+        let here =
+            request.ledger == *self.ledger()?.id() && request.tenant == keys.prefix() && request.lineage == self.store.lineage().await?;
+        let admitted = here && self.still_admitted(&request).await?;
+        let known = Known { said: &said, approvers: &evidence.approvers, used, admitted, now: self.store.now().await? };
+        Ok(Some(Looked {
+            approval: weigh(request, text, known),
+            arguments: arguments.map_or(0, |found| found.version),
+            decisions: decisions.map_or(0, |found| found.version),
+            said: stored,
+            approvers: evidence.approvers.clone(),
+        }))
+    }
+
+    async fn still_admitted(&self, request: &ApprovalRequest) -> Result<bool> {
+        match self.store.still_admitted(&request.actor()).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Revoked => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn cells<const N: usize>(&self, keys: [Key; N]) -> Result<[Option<Versioned>; N]> {
+        let queries = keys.map(|key| Query::Cell(key.into()));
+        let mut answers = self.store.read(&queries).await?.into_iter();
+        let mut cells = [const { None }; N];
+        for cell in &mut cells {
+            let Some(Answer::Cell(found)) = answers.next() else { return Err(Error::internal("a store answered another question")) };
+            *cell = found;
+        }
+        Ok(cells)
+    }
+
+    /// The ledger: without one nobody is registered, and nothing can be approved.
+    pub(super) fn ledger(&self) -> Result<&Ledger> {
+        self.recorder.ledger().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Denied,
+                "no_record",
+                "approvals need a ledger, which knows who may give them: open the store with its home",
+            )
+        })
+    }
+
+    pub(super) fn broadcast(&self, kind: &str, data: &serde_json::Value) -> Result<Write> {
+        let payload = to_json(&json!({"type": kind, "data": data}))?;
+        Ok(Write::Signal { channel: self.store.keys().ws_broadcast(), payload })
+    }
+}
+
+/// Who an entry of the ledger about a request is about.
+pub(super) fn subject(request: &ApprovalRequest) -> (Option<&AgentId>, Option<&PipelineId>) {
+    (Some(&request.agent), request.pipeline.as_ref())
+}
+
+/// The approval, if it may be used for this now.
+fn usable(approval: Approval, actor: &Actor, asked: &Asked) -> Result<Approval> {
+    if let Some(what) = approval.request.differs_from(actor, asked) {
+        let message = format!("`{}` is not an approval of this: its {what} differs", approval.request.id);
+        return Err(Error::new(ErrorKind::Denied, "approval_bypass", message).with("approval", told(&approval)));
+    }
+    // The policy may want more people by now.
+    let enough = approval.approved.len() >= usize::try_from(asked.rules.quorum.get()).unwrap_or(usize::MAX);
+    match approval.state {
+        ApprovalState::Approved if enough => Ok(approval),
+        ApprovalState::Approved => Err(refusal(&approval, ApprovalState::Pending)),
+        state => Err(refusal(&approval, state)),
+    }
+}
+
+/// Why a request is no leave to act.
+pub(in crate::guard) fn refusal(approval: &Approval, state: ApprovalState) -> Error {
+    let id = &approval.request.id;
+    let (code, says) = match state {
+        ApprovalState::Pending | ApprovalState::Approved => {
+            let (has, needs) = (approval.approved.len(), approval.request.quorum);
+            ("approval_required", format!("`{id}` has {has} of {needs} approvals: `governance approvals show {id}`"))
+        }
+        ApprovalState::Denied => {
+            let by = approval.denied.as_ref().map_or("somebody", |given| given.approver.as_str());
+            ("approval_denied", format!("`{id}` was denied by {by}"))
+        }
+        ApprovalState::Expired => ("approval_expired", format!("`{id}` was not approved and used before its deadline")),
+        ApprovalState::Void => ("approval_void", format!("`{id}` is void: the admission that it was asked under has ended")),
+        ApprovalState::Used => ("approval_used", format!("`{id}` was used already: an approval is of one call")),
+    };
+    Error::new(ErrorKind::Denied, code, says).with("approval", told(approval))
+}
+
+/// What an error says of a request, for programs.
+pub(in crate::guard) fn told(approval: &Approval) -> serde_json::Value {
+    let request = &approval.request;
+    json!({
+        "id": request.id, "state": approval.state, "kind": request.kind, "arguments": request.arguments, "hash": approval.hash,
+        "quorum": request.quorum, "approved": approval.approved.len(), "deadline": request.deadline,
+    })
+}

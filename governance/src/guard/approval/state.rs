@@ -1,0 +1,139 @@
+//! Where a request stands, from what was signed. Pure.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::asked::ApprovalRequest;
+use super::registry::Approvers;
+use super::statement::{ApprovalVerdict, Signed, Statement};
+use crate::vocabulary::{ApproverName, Millis, Token, named};
+
+named! {
+    /// Where a request stands.
+    pub enum ApprovalState {
+        /// It waits for people.
+        Pending = "pending",
+        /// Enough people approved; it was not used yet.
+        Approved = "approved",
+        /// Somebody denied it.
+        Denied = "denied",
+        /// Its deadline is over.
+        Expired = "expired",
+        /// The admission of whoever asked has ended.
+        Void = "void",
+        /// What was approved was begun.
+        Used = "used",
+    }
+}
+
+/// What somebody said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// Who.
+    pub approver: ApproverName,
+    /// When, on their clock.
+    pub at: Millis,
+    /// Why, if they said so.
+    pub note: Option<String>,
+}
+
+/// What was found in the store and does not count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uncounted {
+    /// Who is said to have said it.
+    pub approver: ApproverName,
+    /// Why it does not count.
+    pub why: String,
+}
+
+/// The use of an approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Used {
+    /// The intent that it was used for.
+    pub token: Token,
+    /// When.
+    pub at: Millis,
+}
+
+/// A request, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// What was asked.
+    pub request: ApprovalRequest,
+    /// Its hash, which is signed.
+    pub hash: String,
+    /// The canonical arguments; none once they are gone.
+    pub arguments: Option<String>,
+    /// Where it stands.
+    pub state: ApprovalState,
+    /// Who approved.
+    pub approved: Vec<Given>,
+    /// Who denied it first.
+    pub denied: Option<Given>,
+    /// What it was used for.
+    pub used: Option<Used>,
+    /// What does not count, and why.
+    pub uncounted: Vec<Uncounted>,
+}
+
+impl Approval {
+    /// Whether nothing more will come of it: it was denied, used, has expired, or is void.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        !matches!(self.state, ApprovalState::Pending | ApprovalState::Approved)
+    }
+}
+
+/// Everything that where a request stands depends on.
+pub(super) struct Known<'a> {
+    pub said: &'a [Signed<Statement>],
+    pub approvers: &'a Approvers,
+    pub used: Option<Used>,
+    pub admitted: bool,
+    pub now: Millis,
+}
+
+/// Where a request stands. People are counted, not signatures.
+pub(super) fn weigh(request: ApprovalRequest, arguments: Option<String>, known: Known<'_>) -> Approval {
+    let (mut approved, mut denied, mut uncounted) = (Vec::new(), None, Vec::new());
+    let mut counted = BTreeSet::new();
+    for signed in known.said {
+        let said = &signed.said;
+        let given = Given { approver: said.approver.clone(), at: said.at, note: said.note.clone() };
+        if let Err(why) = counts(&request, signed, known.approvers) {
+            uncounted.push(Uncounted { approver: given.approver, why: why.to_owned() });
+        } else if said.verdict == ApprovalVerdict::Deny {
+            denied.get_or_insert(given);
+        } else if counted.insert(given.approver.clone()) {
+            approved.push(given);
+        }
+    }
+    let enough = approved.len() >= usize::try_from(request.quorum.get()).unwrap_or(usize::MAX);
+    let state = match () {
+        () if known.used.is_some() => ApprovalState::Used,
+        () if denied.is_some() => ApprovalState::Denied,
+        () if !known.admitted => ApprovalState::Void,
+        // The arguments are kept until the deadline; without them there is nothing that anybody could look at.
+        () if known.now >= request.deadline || arguments.is_none() => ApprovalState::Expired,
+        () if enough => ApprovalState::Approved,
+        () => ApprovalState::Pending,
+    };
+    Approval { hash: request.hash(), request, arguments, state, approved, denied, used: known.used, uncounted }
+}
+
+/// Whether something that was signed counts for a request; why not.
+pub(super) fn counts(request: &ApprovalRequest, signed: &Signed<Statement>, approvers: &Approvers) -> Result<(), &'static str> {
+    let said = &signed.said;
+    if !said.is_about(request) {
+        return Err("it was signed for something else");
+    }
+    let approver = approvers.named(&said.approver).ok_or("nobody of this name is registered in the ledger")?;
+    if !signed.is_by(&approver.key) {
+        return Err("the signature is not by the registered key");
+    }
+    if said.at > said.deadline {
+        return Err("it was signed after the deadline");
+    }
+    Ok(())
+}
