@@ -100,9 +100,10 @@ def test_arguments_that_cannot_be_said_are_refused_by_their_name(searcher: Opene
         with pytest.raises(governance.InvalidError, match="`query`") as refused:
             tool(odd)
         assert refused.value.code == "not_json"
-    for call in (lambda: tool(), lambda: tool(1, 2), lambda: tool(quary=1), lambda: tool(1, query=2)):
+    wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {}), ((1, 2), {}), ((), {"quary": 1}), ((1,), {"query": 2})]
+    for args, kwargs in wrong:
         with pytest.raises(TypeError):
-            call()
+            tool(*args, **kwargs)
     assert ran == []
 
 
