@@ -13,6 +13,7 @@ mod consensus;
 mod ending;
 mod faults;
 mod follower;
+mod governed;
 mod guard;
 mod revocation;
 mod sealed;
