@@ -107,6 +107,13 @@ try {
     'share.left()': () => share.left(),
     'share.tryDraw(1), on the record': () => share.tryDraw(1),
   })
+  const given = ['the quick brown fox', 420, true, 0.5]
+  const tool = (text) => text
+  const [safe, async] = [agent.govern(tool, { action: 'read_file' }), async (text) => text]
+  await compared('a governed call, two entries in a file, four scalar arguments (goal: p50 ≤ 6 µs)', alone, {
+    'govern(tool)': () => safe(...given),
+    'an async function': () => async(...given),
+  })
   await agent.leave()
   sqlite?.close()
   await file.governance.close()

@@ -3,8 +3,11 @@ import { ErrorBudget } from './budget.js'
 import { MessageBus } from './bus.js'
 import { concept } from './concept.js'
 import { Consensus } from './consensus.js'
+import { act, governed, governing } from './govern.js'
 import { Model } from './model.js'
 import { Step } from './step.js'
+
+let nativeOf
 
 /** A governed agent that lives in this process. */
 export const Agent = concept('Agent', {
@@ -31,5 +34,20 @@ export const Agent = concept('Agent', {
   handles: { nextStep: [() => Step, []] },
   streams: { events: [], steps: [] },
   items: { steps: () => Step },
+  own: {
+    act: () =>
+      function (work) {
+        return act(this, work)
+      },
+    govern: (held) => {
+      nativeOf = held
+      return function (tool, options) {
+        return governed(tool, options, () => held(this))
+      }
+    },
+  },
   disposal: 'leave',
 })
+
+/** Governs a tool for the agent that acts where it is called. */
+export const govern = governing((agent) => nativeOf(agent))

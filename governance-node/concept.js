@@ -18,10 +18,11 @@ const read = (answer) => (answer === undefined || answer === null ? undefined : 
  * - `checks`: answer at once, with what the core's function answers
  * - `properties`: are there; `values` are those that JSON says, `parts` are other concepts that are there
  * - `opens`: static ways to get one
+ * - `own`: functions of JavaScript's own: `{ govern: (held) => function (tool) { … } }`, where `held(self)` is the native half
  * - `disposal`: the method that ends it, for `await using`
  */
 export const concept = (name, table) => {
-  const { opens = {}, methods = {}, handles = {}, streams = {}, items = {}, checks = [], properties = [], values = [], parts = {}, disposal } = table
+  const { opens = {}, methods = {}, handles = {}, streams = {}, items = {}, checks = [], properties = [], values = [], parts = {}, own = {}, disposal } = table
   let held
   const Concept = {
     [name]: class {
@@ -90,6 +91,7 @@ export const concept = (name, table) => {
   for (const [open, names] of Object.entries(opens)) {
     define(Concept, open, (...given) => callAsync(async () => new Concept(await native[name][open](named(names, given)))))
   }
+  for (const [method, make] of Object.entries(own)) define(prototype, method, make(held))
   if (disposal) {
     define(prototype, Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose'), function () {
       return this[disposal]()

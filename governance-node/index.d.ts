@@ -51,8 +51,11 @@ export class Governance implements AsyncDisposable {
   budget(owner: string): Promise<ErrorBudget>
   /** Begins a pipeline whose agents join by themselves. Answers its id. Denied while a stop is in force. */
   begin(objective: string): Promise<string>
-  /** Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`. */
-  agent(profile: string, pipeline: string, options?: { role?: AgentRole; tier?: Tier }): Promise<Agent>
+  /**
+   * Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`. `profile` is its name, and the shipped profile of its tier
+   * says what it may do; or it is a profile's file, which says that, its name and its tier. `root` is the folder that its tools' paths are below.
+   */
+  agent(profile: string, pipeline: string, options?: { role?: AgentRole; tier?: Tier; root?: string }): Promise<Agent>
   /** Waits, so many milliseconds at most, until everything that is written is in the record. False if it was not in time. */
   catchUp(within: number): Promise<boolean>
   /** Lets the next process keep house, and closes the ledger. What still waits fails with the code `closed`. */
@@ -287,9 +290,9 @@ export class Agent implements AsyncDisposable {
   private constructor()
   /**
    * Sits down on the seat that a supervisor hands over, as one line of JSON on standard input. That input stays open for the agent's life:
-   * when it closes, the supervisor is gone, and this process ends.
+   * when it closes, the supervisor is gone, and this process ends. `root` is the folder that its tools' paths are below.
    */
-  static seated(): Promise<Agent>
+  static seated(options?: { root?: string }): Promise<Agent>
   readonly id: string
   readonly role: AgentRole
   readonly pipeline: string
@@ -305,6 +308,10 @@ export class Agent implements AsyncDisposable {
   readonly model: Model
   /** Throws a `RevokedError` at once, without a round trip, when this process knows already that the agent is revoked. */
   check(): void
+  /** Governs a tool for this agent: see `govern`. */
+  govern<Given extends unknown[], Answer>(tool: (...given: Given) => Answer, options: ToolOptions): (...given: Given) => Governed<Answer>
+  /** Does something as this agent: the tools that `govern` governs are called by it meanwhile. Answers what that answers. */
+  act<Answer>(work: () => Answer): Answer
   /** Where it is in its life. */
   phase(): Promise<AgentPhase>
   /** Enters the next phase of its life; a skipped PACKAGE is denied. */
@@ -341,6 +348,36 @@ export class Agent implements AsyncDisposable {
   leave(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
+
+/** What a tool is to its agent's guard. */
+export interface ToolOptions {
+  /** What it does, as `web.search`. */
+  action: string
+  /** What it touches, always. */
+  target?: string
+  /** Which argument says what it touches: its position, or its name in the first one. */
+  targetFrom?: number | string
+  /** Where, always, below the agent's root. The tool opens it by itself: nothing holds it to that place. */
+  path?: string
+  /** Which argument says where. It is replaced by the place that it really leads to, an absolute path. */
+  pathFrom?: number | string
+  /** How the file is opened there: the argument is then its descriptor, which is closed after the call. `x` makes a new one. */
+  opened?: 'r' | 'w' | 'x'
+  /** How many milliseconds it may take; 60,000 unless said otherwise. A function that does not await runs as long as it takes. */
+  timeout?: number
+  /** The position of the argument with options, into which a `signal` is put that aborts when the call has to end. */
+  signalIn?: number
+}
+
+/** A governed tool answers a promise; an async generator function stays one. */
+export type Governed<Answer> = Answer extends AsyncGenerator<infer Piece, unknown, unknown> ? AsyncGenerator<Piece, void, undefined> : Promise<Awaited<Answer>>
+
+/**
+ * Governs a tool for the agent that acts where it is called, inside `agent.act(…)`. Each call is decided by the agent's profile, recorded, checked
+ * again, run, and recorded again. A refusal is a `DeniedError`, a `RevokedError` or an `ExhaustedError`, and then the tool does not run; whatever fails
+ * while that is decided refuses too.
+ */
+export function govern<Given extends unknown[], Answer>(tool: (...given: Given) => Answer, options: ToolOptions): (...given: Given) => Governed<Answer>
 
 /** Something that an agent should know of itself. */
 export type AgentEvent = { event: 'revoked'; reason: string } | { event: 'budget_low'; unit: string; used: number; limit: number }

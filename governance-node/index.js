@@ -1,6 +1,6 @@
 // Governance for AI agents, in this process. The rules are the core's; here is only the shape that JavaScript expects.
 
-export { Agent } from './agent.js'
+export { Agent, govern } from './agent.js'
 export { Allowance } from './allowance.js'
 export { Blackboard } from './blackboard.js'
 export { ErrorBudget } from './budget.js'

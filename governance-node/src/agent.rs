@@ -1,5 +1,7 @@
 //! The native half of `Agent`.
 
+use std::path::PathBuf;
+
 use ::governance::Governance;
 use ::governance::agent::AgentEvent;
 use ::governance::llm::Idea;
@@ -18,6 +20,7 @@ use crate::json::{exact, given, shaped, text as written};
 use crate::model::Model;
 use crate::step::Step;
 use crate::stream::{Next, Source, Stream};
+use crate::tool::Calls;
 
 #[napi]
 pub struct Agent {
@@ -25,14 +28,17 @@ pub struct Agent {
     pub(crate) core: ::governance::Agent,
     /// What its seat was in, where it opened that itself.
     pub(crate) seat: Option<Governance>,
+    /// The calls of its tools.
+    pub(crate) calls: Calls,
 }
 
 #[napi]
 impl Agent {
     #[napi]
-    pub async fn seated(_text: String) -> Result<Self> {
-        let (seat, core) = Governance::seated().await?;
-        Ok(Self { house: House::default(), core, seat: Some(seat) })
+    pub async fn seated(text: String) -> Result<Self> {
+        given!(text => root: Option<PathBuf>);
+        let (seat, core) = Governance::seated_in(root).await?;
+        Ok(Self { house: House::default(), core, seat: Some(seat), calls: Calls::default() })
     }
 
     #[napi(getter)]

@@ -1,5 +1,7 @@
 //! The native half of `Governance`.
 
+use std::path::PathBuf;
+
 use ::governance::Config;
 use ::governance::Joining;
 use ::governance::config::Flags;
@@ -18,6 +20,7 @@ use crate::house::House;
 use crate::json::{given, span};
 use crate::ledger::Ledger;
 use crate::revocation::RevocationEngine;
+use crate::tool::Calls;
 
 /// Who gives budgets where nobody else does.
 const OPERATOR: &str = "operator";
@@ -75,10 +78,11 @@ impl Governance {
 
     #[napi]
     pub async fn agent(&self, text: String) -> Result<Agent> {
-        given!(text => profile: String, pipeline: String, role: Option<String>, tier: Option<String>);
-        let joining = Joining { role: role.map(|role| role.parse()).transpose()?, tier: tier.map(|tier| tier.parse()).transpose()? };
+        given!(text => profile: String, pipeline: String, role: Option<String>, tier: Option<String>, root: Option<PathBuf>);
+        let (role, tier) = (role.map(|role| role.parse()).transpose()?, tier.map(|tier| tier.parse()).transpose()?);
+        let joining = Joining { role, tier, root };
         let core = self.house.ask(self.core.agent(&profile, &pipeline.parse()?, joining)).await?;
-        Ok(Agent { house: self.house.clone(), core, seat: None })
+        Ok(Agent { house: self.house.clone(), core, seat: None, calls: Calls::default() })
     }
 
     #[napi]

@@ -16,4 +16,5 @@ mod model;
 mod revocation;
 mod step;
 mod stream;
+mod tool;
 mod vocabulary;

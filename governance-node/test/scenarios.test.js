@@ -115,7 +115,7 @@ test('the whole surface is here, and declared', () => {
     const on = surface[kind].opens?.[member] ? found : found.prototype
     assert.ok(Object.getOwnPropertyDescriptor(on, name), `${kind} has no ${name}`)
     const written = declared.match(new RegExp(`class ${kind}\\b[^{]*\\{([^]*?)\\n\\}`))?.[1] ?? ''
-    assert.match(written, new RegExp(`\\n  (static |readonly )*${name}[(:]`), `index.d.ts does not declare ${kind}.${name}`)
+    assert.match(written, new RegExp(`\\n  (static |readonly )*${name}[(:<]`), `index.d.ts does not declare ${kind}.${name}`)
   }
 })
 

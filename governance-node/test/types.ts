@@ -1,6 +1,6 @@
 // Compiled, never run: the declarations say what callers rely on.
 
-import { AGENT_PHASES_ORDERED, type BoardEntry, ConflictError, Governance, type MessageBus, nextPhase, Section, Severity, VIOLATION_SEVERITY_MAP } from 'governance'
+import { type Agent, AGENT_PHASES_ORDERED, type BoardEntry, ConflictError, govern, Governance, type MessageBus, nextPhase, Section, Severity, VIOLATION_SEVERITY_MAP } from 'governance'
 
 export async function used(): Promise<BoardEntry[]> {
   await using governance = await Governance.open({ home: '.governance', store: 'memory:' })
@@ -42,4 +42,18 @@ export async function used(): Promise<BoardEntry[]> {
   // @ts-expect-error milliseconds are a number
   await governance.catchUp('soon')
   throw new ConflictError(`${phase} ${severity} ${won} ${intact}`)
+}
+
+export async function governed(agent: Agent): Promise<void> {
+  const search = govern(async (query: string, limit?: number) => [query, limit], { action: 'web.search', timeout: 1_000 })
+  const found: (string | number | undefined)[] = await search('cats', 3)
+  const count: number = await agent.govern((text: string) => text.length, { action: 'write_file', targetFrom: 0 })('sandbox-1')
+  const pages = agent.govern(async function* (from: number) { yield from }, { action: 'web.search' })
+  for await (const page of pages(count)) console.log(page + 1, found)
+  // @ts-expect-error the tool takes a text
+  await search(5)
+  // @ts-expect-error no action
+  govern(() => 1, {})
+  const inside: Promise<number> = agent.act(async () => 1)
+  await inside
 }

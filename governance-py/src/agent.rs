@@ -1,5 +1,6 @@
 //! `Agent`, `Step` and `Model`.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::governance::agent::{self, AgentEvent, Proposed, Stage};
@@ -9,20 +10,21 @@ use ::governance::{Error, ErrorKind, Result, coordination};
 use futures_util::stream::unfold;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::answer::{Answer, handle, record, records};
 use crate::budget::Budget;
 use crate::given::{Named, Shaped};
 use crate::hosted::{Hosted, Made, Mode, Place};
 use crate::json;
+use crate::tool::{Call, Tool};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
 /// An agent, and what it lives on.
 #[derive(Clone)]
 pub struct Living {
-    agent: ::governance::Agent,
+    pub(crate) agent: ::governance::Agent,
     tier: Tier,
     // Where it was seated: nobody else closes it.
     own: Option<::governance::Governance>,
@@ -35,8 +37,8 @@ impl Living {
         Ok(Self { agent, tier, own: None })
     }
 
-    async fn seated() -> Result<Self> {
-        let (governance, agent) = ::governance::Governance::seated().await?;
+    async fn seated(root: Option<PathBuf>) -> Result<Self> {
+        let (governance, agent) = ::governance::Governance::seated_in(root).await?;
         Ok(Self { own: Some(governance.clone()), ..Self::joined(&governance, agent).await? })
     }
 
@@ -62,8 +64,36 @@ impl Agent {
 
     /// Sits down on the seat that a supervisor hands over on standard input. When that input closes, this process ends.
     #[classmethod]
-    fn seated<'py>(class: &Bound<'py, PyType>, py: Python<'py>) -> Answered<'py> {
-        Place::new(py, Mode::of(class)?)?.open(py, Living::seated())
+    #[pyo3(signature = (*, root=None))]
+    fn seated<'py>(class: &Bound<'py, PyType>, py: Python<'py>, root: Option<PathBuf>) -> Answered<'py> {
+        Place::new(py, Mode::of(class)?)?.open(py, Living::seated(root))
+    }
+
+    /// Begins a tool's call without a round trip; none where that cannot be.
+    fn _try_begin<'py>(
+        &self,
+        py: Python<'py>,
+        tool: &Tool,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Option<Call>> {
+        Living::begin_now(&self.0, py, tool, args, kwargs)
+    }
+
+    /// Begins a tool's call: waits where the store has to be asked.
+    fn _begin<'py>(&self, py: Python<'py>, tool: &Tool, args: &Bound<'py, PyTuple>, kwargs: Option<&Bound<'py, PyDict>>) -> Answered<'py> {
+        Living::begin(&self.0, &self.0.place().waited(), py, tool, args, kwargs)
+    }
+
+    /// The same, awaited.
+    fn _ask_begin<'py>(
+        &self,
+        py: Python<'py>,
+        tool: &Tool,
+        args: &Bound<'py, PyTuple>,
+        kwargs: Option<&Bound<'py, PyDict>>,
+    ) -> Answered<'py> {
+        Living::begin(&self.0, &self.0.place().awaited(), py, tool, args, kwargs)
     }
 
     /// Who it is.

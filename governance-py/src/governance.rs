@@ -68,16 +68,18 @@ impl Governance {
     }
 
     /// Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
-    #[pyo3(signature = (profile, pipeline, *, role=None, tier=None))]
+    #[pyo3(signature = (profile, pipeline, *, role=None, tier=None, root=None))]
     fn agent<'py>(
         &self,
         py: Python<'py>,
-        profile: String,
+        profile: PathBuf,
         pipeline: Named<PipelineId>,
         role: Option<Named<AgentRole>>,
         tier: Option<Named<Tier>>,
+        root: Option<PathBuf>,
     ) -> Answered<'py> {
-        let joining = Joining { role: role.map(|role| role.0), tier: tier.map(|tier| tier.0) };
+        let joining = Joining { role: role.map(|role| role.0), tier: tier.map(|tier| tier.0), root };
+        let profile = profile.to_string_lossy().into_owned();
         self.0.open(py, move |governance| async move {
             Living::joined(&governance, governance.agent(&profile, &pipeline.0, joining).await?).await
         })

@@ -63,6 +63,20 @@ impl Place {
         self.mode
     }
 
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// The same place, for who awaits.
+    pub fn awaited(&self) -> Self {
+        Self { mode: Mode::Async, ..self.clone() }
+    }
+
+    /// The same place, for who waits.
+    pub fn waited(&self) -> Self {
+        Self { mode: Mode::Blocking, ..self.clone() }
+    }
+
     /// Whether calls still make sense here.
     fn check(&self) -> Result<()> {
         self.check_process()?;
@@ -212,6 +226,7 @@ impl Made {
 }
 
 /// Something of the core, with its place. It belongs to the process that made it.
+#[derive(Clone)]
 pub struct Hosted<T: Send>(Arc<Kept<T>>);
 
 impl<T: Send + Sync + 'static> Hosted<T> {
@@ -221,6 +236,11 @@ impl<T: Send + Sync + 'static> Hosted<T> {
 
     pub fn place(&self) -> &Place {
         &self.0.place
+    }
+
+    /// What is held, for whoever needs it longer than this handle.
+    pub fn kept(&self) -> Arc<Kept<T>> {
+        self.0.clone()
     }
 
     /// Goes in, if calls still make sense here.
@@ -240,8 +260,21 @@ impl<T: Send + Sync + 'static> Hosted<T> {
     where
         F: Future<Output = Result<R>> + Send + 'static,
     {
+        self.call_at(self.place(), py, begin)
+    }
+
+    /// The same, answered as another place does.
+    pub fn call_at<'py, R: Answer, F>(
+        &self,
+        place: &Place,
+        py: Python<'py>,
+        begin: impl FnOnce(Arc<Kept<T>>) -> F,
+    ) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
         let _inside = self.enter(py)?;
-        self.place().answer(py, self.place().until_closed(begin(self.0.clone())))
+        place.answer(py, place.until_closed(begin(self.0.clone())))
     }
 
     /// Opens something that lives here too.

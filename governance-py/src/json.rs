@@ -30,7 +30,7 @@ fn walk(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
     }
     if value.is_instance_of::<PyInt>() {
         let whole = value.extract::<i64>().map(Number::from).or_else(|_| value.extract::<u64>().map(Number::from));
-        return whole.map(Value::Number).map_err(|_| refuse(value.py(), "holds a whole number of more than 64 bits"));
+        return whole.map(Value::Number).map_err(|_| too_long(value.py()));
     }
     if let Ok(number) = value.cast::<PyFloat>() {
         return Number::from_f64(number.value()).map(Value::Number).ok_or_else(|| refuse(value.py(), "holds a number that JSON lacks"));
@@ -55,7 +55,7 @@ fn walk(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Value> {
 }
 
 /// What a dataclass or a pydantic model says, one level deep.
-fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+pub fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = value.py();
     if value.is_instance_of::<PyType>() {
         return Ok(None);
@@ -75,11 +75,19 @@ fn plain<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> 
     Ok(Some(dict.into_any()))
 }
 
-fn text(text: &Bound<'_, PyString>) -> PyResult<String> {
-    text.to_cow().map(Into::into).map_err(|_| refuse(text.py(), "holds half of a surrogate pair, which UTF-8 lacks"))
+pub fn text(text: &Bound<'_, PyString>) -> PyResult<String> {
+    text.to_cow().map(Into::into).map_err(|_| half(text.py()))
 }
 
-fn refuse(py: Python<'_>, why: &str) -> PyErr {
+pub fn half(py: Python<'_>) -> PyErr {
+    refuse(py, "holds half of a surrogate pair, which UTF-8 lacks")
+}
+
+pub fn too_long(py: Python<'_>) -> PyErr {
+    refuse(py, "holds a whole number of more than 64 bits")
+}
+
+pub fn refuse(py: Python<'_>, why: &str) -> PyErr {
     raise(py, &Error::invalid("not_json", format!("the value {why}")))
 }
 

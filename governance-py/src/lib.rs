@@ -2,6 +2,7 @@
 
 mod agent;
 mod answer;
+mod arguments;
 mod blackboard;
 mod budget;
 mod bus;
@@ -17,6 +18,7 @@ mod program;
 mod revocation;
 mod runtime;
 mod stream;
+mod tool;
 mod vocabulary;
 
 use pyo3::prelude::*;
@@ -31,6 +33,7 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<agent::Agent>()?;
     module.add_class::<agent::Step>()?;
     module.add_class::<agent::Model>()?;
+    module.add_class::<tool::Tool>()?;
     module.add_class::<bus::MessageBus>()?;
     module.add_class::<bus::Delivery>()?;
     module.add_class::<budget::ErrorBudget>()?;

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import Optional, Union
+from typing import IO, Optional, Union
 
 from typing_extensions import assert_type
 
@@ -20,7 +20,27 @@ from governance import (
     Step,
     Written,
     blocking,
+    govern,
 )
+
+
+@govern(action="web.search", timeout=2.5)
+async def fetch(query: str, limit: int = 10) -> list[str]:
+    return [query] * limit
+
+
+@govern(action="read_file", path_from="file", opened="rb")
+def read(file: IO[bytes]) -> bytes:
+    return file.read()
+
+
+def governed() -> None:
+    def pages(count: int) -> Iterator[int]:
+        yield from range(count)
+
+    assert_type(govern(pages, action="web.search")(3), Iterator[int])
+    # Whoever calls it names the file.
+    assert_type(read("notes/a.md"), bytes)
 
 
 async def awaited() -> None:
@@ -37,7 +57,9 @@ async def awaited() -> None:
         async with budget.allowance("calls", 8, 60) as allowance:
             assert_type(allowance.try_draw(1), bool)
         pipeline = await governance.begin("an objective")
-        async with governance.agent("alpha", pipeline, tier="T1") as agent:
+        async with governance.agent("alpha", pipeline, tier="T1", root="work") as agent:
+            assert_type(await fetch("cats", limit=3), list[str])
+            assert_type(await agent.govern(fetch, action="web.search")("cats"), list[str])
             assert_type(await agent.next_step(), Optional[Step])
             assert_type(await agent.vote("p", {"one": "a"}), Cast)
             async for event in agent.events():

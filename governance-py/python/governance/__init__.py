@@ -59,6 +59,7 @@ from ._handles import (
     Model,
     RevocationEngine,
     Step,
+    govern,
 )
 
 # As type checkers know it, without the time that importing `typing` takes.
@@ -243,6 +244,7 @@ __all__ = [
     "Written",
     "blocking",
     "get_output_type_for_phase",
+    "govern",
     "is_terminal_phase",
     "next_phase",
     "records",

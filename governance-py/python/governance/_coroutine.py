@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 
 class _Managed(Protocol):
+    async def __aenter__(self) -> Any: ...
     async def __aexit__(
         self, kind: Optional[type[BaseException]], value: Optional[BaseException], traceback: Optional[TracebackType], /
     ) -> Optional[bool]: ...
@@ -44,6 +45,7 @@ class Opening(Coroutine[Any, Any, M], Generic[M]):
 
     async def __aenter__(self) -> M:
         self._opened = await self._coroutine
+        await self._opened.__aenter__()
         return self._opened
 
     async def __aexit__(

@@ -1,14 +1,15 @@
 """Governed state for asyncio: every call answers a coroutine."""
 
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, ClassVar, Literal, Optional, Protocol, Union, final, type_check_only
+from typing import Any, ClassVar, Literal, Optional, Protocol, TypeVar, Union, final, overload, type_check_only
 
-from typing_extensions import Self, TypeAlias
+from typing_extensions import ParamSpec, Self, TypeAlias
 
 from ._coroutine import Opening
+from ._current import govern as govern
 from ._governance import AgentPhase, AgentRole, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
 from .records import (
     AgentEvent,
@@ -58,6 +59,7 @@ __all__ = [
     "Model",
     "RevocationEngine",
     "Step",
+    "govern",
 ]
 
 @type_check_only
@@ -68,6 +70,9 @@ class _Dataclass(Protocol):
 class _Model(Protocol):
     def model_dump(self, *, mode: str) -> Any: ...
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_Mode: TypeAlias = Literal["r", "rb", "w", "wb", "x", "xb"]
 # Anything that JSON can say, a dataclass, or a pydantic model.
 _Json: TypeAlias = Union[None, bool, int, float, str, Sequence["_Json"], Mapping[str, object], _Dataclass, _Model]
 # Seconds, or a span.
@@ -111,11 +116,20 @@ class Governance:
     async def begin(self, objective: str) -> str:
         """Begins a pipeline whose agents join by themselves, with `agent`. Answers its id. A `DeniedError` while a stop is in force."""
 
-    def agent(self, profile: str, pipeline: str, *, role: Optional[_Role] = None, tier: Optional[_Tier] = None) -> Opening[Agent]:
+    def agent(
+        self,
+        profile: Union[str, os.PathLike[str]],
+        pipeline: str,
+        *,
+        role: Optional[_Role] = None,
+        tier: Optional[_Tier] = None,
+        root: Union[str, os.PathLike[str], None] = None,
+    ) -> Opening[Agent]:
         """Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
 
-        The profile's name is the role, and T0, observer, the tier, unless told otherwise. It may ask the configuration's model 64 times, unless it
-        is granted more. A `NotFoundError` if there is no such pipeline.
+        The profile's name is the role, and T0, observer, the tier, unless told otherwise; the tier's shipped profile says what the agent may do. Or it
+        is a profile's file, which says what it may do, its name and its tier. `root` is the folder that its tools' paths are below; without one, they
+        can use none. It may ask the configuration's model 64 times, unless it is granted more. A `NotFoundError` if there is no such pipeline.
         """
 
     @property
@@ -418,8 +432,11 @@ class Agent:
     """
 
     @classmethod
-    def seated(cls) -> Opening[Agent]:
-        """Sits down on the seat that a supervisor hands over, as one line of JSON on standard input. When that input closes, this process ends."""
+    def seated(cls, *, root: Union[str, os.PathLike[str], None] = None) -> Opening[Agent]:
+        """Sits down on the seat that a supervisor hands over, as one line of JSON on standard input. When that input closes, this process ends.
+
+        `root` is the folder that its tools' paths are below.
+        """
 
     @property
     def id(self) -> str:
@@ -464,6 +481,65 @@ class Agent:
     @property
     def model(self) -> Model:
         """What thinks for it, governed."""
+
+    @overload
+    def govern(
+        self,
+        tool: Callable[_P, _R],
+        /,
+        *,
+        action: str,
+        target: Optional[str] = None,
+        target_from: Optional[str] = None,
+        path: Optional[str] = None,
+        path_from: Optional[str] = None,
+        opened: None = None,
+        timeout: Optional[_Span] = None,
+    ) -> Callable[_P, _R]:
+        """Governs a tool for this agent. Also a decorator: see `governance.govern`."""
+
+    @overload
+    def govern(
+        self,
+        tool: None = None,
+        /,
+        *,
+        action: str,
+        target: Optional[str] = None,
+        target_from: Optional[str] = None,
+        path: Optional[str] = None,
+        path_from: Optional[str] = None,
+        opened: None = None,
+        timeout: Optional[_Span] = None,
+    ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
+    @overload
+    def govern(
+        self,
+        tool: Callable[..., _R],
+        /,
+        *,
+        action: str,
+        target: Optional[str] = None,
+        target_from: Optional[str] = None,
+        path: Optional[str] = None,
+        path_from: str,
+        opened: _Mode,
+        timeout: Optional[_Span] = None,
+    ) -> Callable[..., _R]: ...
+    @overload
+    def govern(
+        self,
+        tool: None = None,
+        /,
+        *,
+        action: str,
+        target: Optional[str] = None,
+        target_from: Optional[str] = None,
+        path: Optional[str] = None,
+        path_from: str,
+        opened: _Mode,
+        timeout: Optional[_Span] = None,
+    ) -> Callable[[Callable[..., _R]], Callable[..., _R]]: ...
 
     def check(self) -> None:
         """A `RevokedError` when this process already knows that the agent's admission has ended. Without waiting."""

@@ -1,6 +1,7 @@
 """Governed state for code that waits: every call answers when it is done, and other threads run meanwhile."""
 
 from . import _governance
+from ._current import enter, govern, leave
 from ._governance import RevokedError
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Model",
     "RevocationEngine",
     "Step",
+    "govern",
 ]
 
 
@@ -64,13 +66,21 @@ class Ledger(_governance._Ledger):
 
 
 class Agent(_governance._Agent):
-    __slots__ = ()
+    __slots__ = ("_entered",)
     _blocking = True
 
+    def govern(self, tool=None, /, *, action, target=None, target_from=None, path=None, path_from=None, opened=None, timeout=None):
+        from ._govern import govern
+
+        sources = {"target": target, "target_from": target_from, "path": path, "path_from": path_from}
+        return govern(lambda: self, tool, action=action, **sources, opened=opened, timeout=timeout)
+
     def __enter__(self):
+        self._entered = enter(self)
         return self
 
     def __exit__(self, kind, value, traceback, /):
+        leave(self._entered)
         try:
             self.leave()
         except RevokedError:

@@ -15,6 +15,7 @@ mod ending;
 mod extent;
 mod faults;
 mod follower;
+mod governed;
 mod guard;
 mod limits;
 mod policies;

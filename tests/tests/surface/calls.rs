@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use governance::agent::Step;
 use governance::coordination::{BusEvent, Delivery, Events, MailboxOptions, Opening, Told, VoteEvent};
+use governance::guard::policy::Request;
 use governance::guard::{Allowance, Fault};
 use governance::ledger::{Filter, Ledger};
 use governance::llm::ChatMessage;
@@ -214,7 +215,7 @@ classes! {
         },
     }
     Agent(of: Agent; with) {
-        "seated" => handle(Handle::Agent(Governance::seated().await?.1)),
+        "seated" => handle(Handle::Agent(Governance::seated_in(with.maybe("root")).await?.1)),
         "id" => value(&of.0.desk().actor().id),
         "role" => value(of.0.desk().role()),
         "pipeline" => value(&of.0.desk().actor().pipeline),
@@ -227,6 +228,7 @@ classes! {
         "budget" => handle(Handle::ErrorBudget(of.0.desk().budget().clone(), of.0.desk().actor().clone())),
         "model" => handle(Handle::Model(of.0.clone())),
         "check" => value(of.0.check()?),
+        "govern" => value(of.0.govern(&Request::new(with.text("action")), with.json("arguments"), async |_| Ok(())).await?),
         "phase" => value(of.0.phase().await?),
         "enter" => value(of.0.desk().enter(with.named("phase")?).await?),
         "analyse" => value(of.0.desk().analyse().await?),

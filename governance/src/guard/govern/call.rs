@@ -70,13 +70,13 @@ impl Call {
     }
 
     /// The same as [`check`](Self::check), on its own.
-    pub fn ask(&self) -> impl Future<Output = Result<()>> + Send + 'static {
+    pub fn ask(&self) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
         let own = self.guard.own.clone();
         async move { own.live.check(&own.store, &own.actor, own.believed).await }
     }
 
     /// Waits until the call has to end: its time is over, of which so much is gone already, or its agent's admission. Says why.
-    pub fn until_over(&self, gone: Duration) -> impl Future<Output = Error> + Send + 'static {
+    pub fn until_over(&self, gone: Duration) -> impl Future<Output = Error> + Send + 'static + use<> {
         let (own, late) = (self.guard.own.clone(), self.late());
         let left = self.within.saturating_sub(gone);
         async move {

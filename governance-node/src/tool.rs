@@ -1,0 +1,182 @@
+//! A tool's calls that were begun, by number: JavaScript ends each of them.
+
+use std::collections::HashMap;
+use std::os::fd::IntoRawFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use ::governance::guard::policy::Request;
+use ::governance::guard::{Arguments, Call};
+use ::governance::{Error as Core, ErrorKind, Result as Answer};
+use napi_derive::napi;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::agent::Agent;
+use crate::error::Result;
+use crate::json::{exact, given, read, span};
+
+/// The calls of an agent that are under way.
+#[derive(Default)]
+pub struct Calls(Mutex<Open>);
+
+#[derive(Default)]
+struct Open {
+    calls: HashMap<u32, Under>,
+    last: u32,
+}
+
+struct Under {
+    call: Call,
+    // Ends the watch over it, where there is one.
+    watched: Option<CancellationToken>,
+}
+
+impl Calls {
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, call: Call) -> u32 {
+        let mut open = self.open();
+        // Never 0: that says that there is none.
+        let mut number = open.last.wrapping_add(1).max(1);
+        while open.calls.contains_key(&number) {
+            number = number.wrapping_add(1).max(1);
+        }
+        open.last = number;
+        open.calls.insert(number, Under { call, watched: None });
+        number
+    }
+
+    fn with<R>(&self, number: u32, look: impl FnOnce(&mut Under) -> Answer<R>) -> Answer<R> {
+        let over = || Core::new(ErrorKind::Conflict, "call_ended", "this call has ended already");
+        self.open().calls.get_mut(&number).ok_or_else(over).and_then(look)
+    }
+
+    /// Ends a call; nothing if it has ended already.
+    fn end(&self, number: u32, end: impl FnOnce(Call) -> Answer<()>) -> Answer<()> {
+        let Some(Under { call, watched }) = self.open().calls.remove(&number) else { return Ok(()) };
+        if let Some(watched) = watched {
+            watched.cancel();
+        }
+        end(call)
+    }
+}
+
+struct Asked {
+    action: String,
+    target: Option<String>,
+    path: Option<String>,
+    arguments: Arguments,
+    within: Option<Value>,
+}
+
+impl Asked {
+    fn request(&self) -> Request<'_> {
+        Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref() }
+    }
+
+    fn begun(&self, call: Call) -> Result<Call> {
+        Ok(match &self.within {
+            Some(within) => call.within(span(within)?),
+            None => call,
+        })
+    }
+}
+
+/// A call's arguments, which come as JSON of their own.
+fn arguments(text: &str) -> Result<Arguments> {
+    Ok(Arguments::of(&exact(read(text)?)?))
+}
+
+#[napi]
+impl Agent {
+    /// Begins a tool's call without waiting: its number, or 0 where it takes a round trip to say.
+    #[napi]
+    pub fn try_begin(
+        &self,
+        action: String,
+        target: Option<String>,
+        path: Option<String>,
+        given: String,
+        within: Option<f64>,
+    ) -> Result<u32> {
+        self.house.check()?;
+        let asked = Asked { action, target, path, arguments: arguments(&given)?, within: within.map(Value::from) };
+        match self.core.try_begin_call(&asked.request(), &asked.arguments)? {
+            Some(call) => Ok(self.calls.add(asked.begun(call)?)),
+            None => Ok(0),
+        }
+    }
+
+    #[napi]
+    pub async fn begin(&self, text: String) -> Result<u32> {
+        given!(text => action: String, target: Option<String>, path: Option<String>, given: String, within: Option<Value>);
+        let asked = Asked { action, target, path, arguments: arguments(&given)?, within };
+        let call = self.house.ask(self.core.begin_call(&asked.request(), &asked.arguments)).await?;
+        Ok(self.calls.add(asked.begun(call)?))
+    }
+
+    #[napi]
+    pub fn call_done(&self, number: u32) -> Result<()> {
+        Ok(self.calls.end(number, Call::done)?)
+    }
+
+    #[napi]
+    pub fn call_failed(&self, number: u32, code: String) -> Result<()> {
+        Ok(self.calls.end(number, |call| call.failed(&code))?)
+    }
+
+    #[napi]
+    pub fn call_lost(&self, number: u32, code: String) -> Result<()> {
+        Ok(self.calls.end(number, |call| call.lost(&code))?)
+    }
+
+    /// Where its path really leads.
+    #[napi]
+    pub fn call_path(&self, number: u32) -> Result<String> {
+        let none = || Core::invalid("no_path", "this call names no path");
+        let path = self.calls.with(number, |under| under.call.granted().place.as_ref().map(|place| place.path()).ok_or_else(none))?;
+        Ok(path.to_string_lossy().into_owned())
+    }
+
+    /// The file that is there, open: to `r`ead, to `w`rite anew, or `x`, made.
+    #[napi]
+    pub fn call_open(&self, number: u32, mode: String) -> Result<i32> {
+        let none = || Core::invalid("no_path", "this call names no path");
+        let place = self.calls.with(number, |under| under.call.granted().place.clone().ok_or_else(none))?;
+        let opened = match &*mode {
+            "r" => place.read(),
+            "w" => place.write(),
+            _ => place.create(),
+        };
+        Ok(opened?.into_raw_fd())
+    }
+
+    /// Whether the agent is admitted, as far as is known without waiting. Throws once it is not.
+    #[napi]
+    pub fn call_is_admitted(&self, number: u32) -> Result<bool> {
+        Ok(self.calls.with(number, |under| under.call.is_admitted())?)
+    }
+
+    /// The same, asking the store.
+    #[napi]
+    pub async fn call_check(&self, number: u32) -> Result<()> {
+        let asking = self.calls.with(number, |under| Ok(under.call.ask()))?;
+        self.house.ask(asking).await
+    }
+
+    /// Waits until the call has ended, or throws why it has to; of its time so many milliseconds are gone.
+    #[napi]
+    pub async fn call_over(&self, number: u32, gone: f64) -> Result<()> {
+        let gone = span(&Value::from(gone))?;
+        let watching = self.calls.with(number, |under| Ok((under.call.until_over(gone), under.watched.get_or_insert_default().clone())));
+        // Ended before anybody watched.
+        let Ok((over, watched)) = watching else { return Ok(()) };
+        tokio::select! {
+            biased;
+            () = watched.cancelled() => Ok(()),
+            why = self.house.ask(async { Err(over.await) }) => why,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+// A governed tool runs after it was allowed and recorded, or not at all; and each end of it is recorded as what it is. Runs under `node --test` and
+// under `bun test`.
+
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readFileSync, readSync, rmSync, symlinkSync, writeFileSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { DeadlineError, DeniedError, Governance, govern, InvalidError, RevokedError } from '../index.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'governance-'))
+after(() => rmSync(folder, { recursive: true, force: true }))
+
+const constraints = {
+  allowed_actions: ['web.search', 'write_file', 'read_file'],
+  allowed_targets: ['sandbox-*'],
+  forbidden_targets: ['prod-*'],
+  allowed_paths: ['notes/**'],
+}
+const profile = join(folder, 'searcher.json')
+writeFileSync(profile, JSON.stringify({ agent_id: 'searcher', agent_version: '1', tier: 'T1', constraints }))
+
+let count = 0
+
+/** A story of an agent of that profile, in a folder of its own. */
+const story = (name, tell) =>
+  test(name, { timeout: 60_000 }, async () => {
+    const home = join(folder, `home-${(count += 1)}`)
+    const root = join(home, 'root')
+    mkdirSync(join(root, 'notes'), { recursive: true })
+    const governance = await Governance.open({ home: join(home, 'home') })
+    const agent = await governance.agent(profile, await governance.begin('look something up'), { role: 'alpha', root })
+    const told = async () => {
+      assert.ok(await governance.catchUp(10_000))
+      const { actions } = await governance.ledger.list({ agent: agent.id, action: 'tool_call', limit: 1_000 })
+      return actions.map(({ kind, result, payload }) => ({ kind, result, ...JSON.parse(payload) }))
+    }
+    const ends = async () => (await told()).filter(({ kind }) => kind === 'outcome').map(({ result, code }) => [result, code])
+    await agent.act(() => tell({ governance, agent, root, told, ends }))
+    await governance.close()
+  })
+
+const digest = (canonical) => createHash('sha256').update(canonical).digest('hex')
+const action = 'web.search'
+
+story('a tool answers a promise, and each call is recorded', async ({ told }) => {
+  function search(query, { limit = 10 } = {}) {
+    return [query, limit]
+  }
+  const safe = govern(search, { action })
+  assert.deepEqual([safe.name, safe.length], ['search', 1])
+  assert.deepEqual(await safe('cats', { limit: 3 }), ['cats', 3])
+  assert.deepEqual(await safe('cats', undefined), ['cats', 10])
+  const [intent, outcome, second] = await told()
+  assert.deepEqual([intent.kind, intent.verdict, intent.arguments, outcome.result], ['intent', 'allow', digest('["cats",{"limit":3}]'), 'ok'])
+  assert.equal(second.arguments, digest('["cats"]'))
+  assert.ok(!JSON.stringify(intent).includes('cats'))
+})
+
+story('arguments that cannot be said are refused', async () => {
+  let ran = false
+  const safe = govern(() => (ran = true), { action })
+  for (const odd of [() => {}, NaN, 2 ** 60, new Map(), Symbol('x'), 1n]) await assert.rejects(safe(odd), InvalidError)
+  await assert.rejects(safe(undefined, 1), { code: 'not_json' })
+  assert.equal(ran, false)
+})
+
+story('what is not allowed does not run and says why', async ({ governance, agent }) => {
+  const ran = []
+  const write = govern(({ host }) => ran.push(host), { action: 'write_file', targetFrom: 'host' })
+  await write({ host: 'sandbox-1', text: 'x' })
+  await assert.rejects(write({ text: 'x' }), { code: 'unclear_tool' })
+  const denied = await write({ host: 'prod-db' }).catch((error) => error)
+  assert.ok(denied instanceof DeniedError && denied.code === 'not_allowed', denied.stack)
+  assert.equal(denied.details.decision.violation, 'forbidden_target_access')
+  await assert.rejects(write({ host: 'sandbox-1' }), RevokedError)
+  assert.deepEqual(ran, ['sandbox-1'])
+  assert.ok(await governance.revocations.revocationOf(agent.id))
+})
+
+test('without an agent nothing runs', async () => {
+  await assert.rejects(govern(() => assert.fail('it ran'), { action })(), { code: 'no_agent', kind: 'denied' })
+})
+
+test('a tool that is described wrongly is refused at once', () => {
+  const odd = [{}, { action, target: 'a', targetFrom: 0 }, { action, path: 'a', pathFrom: 0 }, { action, opened: 'r' }, { action, pathFrom: 0, opened: 'a' }, { action, tagret: 'a' }]
+  for (const options of odd) assert.throws(() => govern(() => {}, options), { code: 'unclear_tool' })
+  assert.throws(() => govern(function* () {}, { action }), { code: 'unclear_tool' })
+  assert.throws(() => govern('tool', { action }), { code: 'unclear_tool' })
+})
+
+story('the inner agent acts, and then the outer one again', async ({ governance, agent }) => {
+  const [safe, own] = [govern((query) => query, { action }), agent.govern((query) => query, { action })]
+  const beta = await governance.agent('beta', agent.pipeline)
+  await beta.act(async () => {
+    await assert.rejects(safe('cats'), /t0-observer/)
+    assert.equal(await own('cats'), 'cats')
+  })
+  assert.equal(await safe('cats'), 'cats')
+})
+
+story('a tool gets the place that its path really leads to', async ({ root, ends }) => {
+  symlinkSync('notes', join(root, 'short'))
+  const where = govern((file) => file, { action: 'write_file', pathFrom: 0 })
+  assert.equal(await where('short/../short/a.md'), join(root, 'notes/a.md'))
+  const write = govern(({ file, text }) => writeSync(file, text), { action: 'write_file', pathFrom: 'file', opened: 'w' })
+  await write({ file: 'notes/a.md', text: 'wörter' })
+  assert.equal(readFileSync(join(root, 'notes/a.md'), 'utf8'), 'wörter')
+  const read = govern(async (file) => Buffer.alloc(7, 0).subarray(0, readSync(file, Buffer.alloc(7))).length, { action: 'read_file', pathFrom: 0, opened: 'r' })
+  assert.equal(await read('short/a.md'), 7)
+  await assert.rejects(read('notes/none.md'), { code: 'file_missing' })
+  assert.deepEqual((await ends()).at(-1), ['error', 'file_missing'])
+  await assert.rejects(read('../outside'), DeniedError)
+  await assert.rejects(read('notes/a.md'), RevokedError)
+})
+
+story('what is thrown passes unchanged and is recorded without its words', async ({ told, ends }) => {
+  const thrown = [new TypeError('secret'), Object.assign(new Error('secret'), { name: 'TimeoutError' }), 'secret']
+  const fails = govern((at) => {
+    throw thrown[at]
+  }, { action })
+  for (const at of thrown.keys()) assert.equal(await fails(at).catch((error) => error), thrown[at])
+  assert.deepEqual(await ends(), [['error', 'TypeError'], ['unknown', 'TimeoutError'], ['error', 'error']])
+  assert.ok(!JSON.stringify(await told()).includes('secret'))
+})
+
+story('a tool that hangs is left alone, and told to stop', async ({ governance, agent, ends }) => {
+  const seen = []
+  const hangs = govern((how, options) => new Promise(() => options?.signal.addEventListener('abort', () => seen.push(options.signal.reason.code))), {
+    action,
+    timeout: 150,
+    signalIn: 1,
+  })
+  await assert.rejects(hangs('for long'), (error) => error instanceof DeadlineError && error.code === 'tool_timed_out')
+  const slow = govern((span) => sleep(span, 'done'), { action, timeout: 2_000 })
+  assert.equal(await slow(200), 'done')
+  const held = govern(() => new Promise(() => {}), { action })()
+  await sleep(50)
+  await governance.revocations.revoke(agent.id, 'manual', 'a drill')
+  await assert.rejects(held, RevokedError)
+  assert.deepEqual(seen, ['tool_timed_out'])
+  assert.deepEqual(await ends(), [['unknown', 'tool_timed_out'], ['ok', undefined], ['unknown', 'revoked']])
+})
+
+story('pieces are one call, and whoever stops asking leaves it unknown', async ({ ends }) => {
+  const [asked, closed] = [[], []]
+  const pages = govern(
+    async function* pages(count) {
+      try {
+        for (let page = 0; page < count; page += 1) {
+          asked.push(page)
+          yield page
+        }
+        if (count === 4) throw new RangeError('too many')
+        if (count === 5) await new Promise(() => {})
+      } finally {
+        closed.push(count)
+      }
+    },
+    { action, timeout: 300 },
+  )
+  const all = async (count) => {
+    const pieces = []
+    for await (const piece of pages(count)) pieces.push(piece)
+    return pieces
+  }
+  assert.deepEqual(await all(3), [0, 1, 2])
+  await assert.rejects(all(4), RangeError)
+  await assert.rejects(all(5), DeadlineError)
+  asked.length = 0
+  for await (const piece of pages(3)) if (piece === 0) break
+  assert.deepEqual([asked, closed], [[0], [3, 4, 3]], 'nothing is done that nobody asked for')
+  assert.deepEqual(await ends(), [['ok', undefined], ['error', 'RangeError'], ['unknown', 'tool_timed_out'], ['unknown', 'cancelled']])
+  const late = govern(() => pages(1), { action })
+  await assert.rejects(late(), { code: 'unclear_tool' })
+})
+
+story('pieces end with their agent', async ({ governance, agent, ends }) => {
+  const endless = govern(
+    async function* () {
+      for (;;) yield await sleep(20, 1)
+    },
+    { action },
+  )
+  const pieces = endless()
+  await pieces.next()
+  await governance.revocations.revoke(agent.id, 'manual', 'a drill')
+  await assert.rejects(async () => {
+    for await (const _ of pieces);
+  }, RevokedError)
+  assert.deepEqual(await ends(), [['unknown', 'revoked']])
+})
+
+story('a closed handle denies', async ({ governance, agent }) => {
+  const safe = agent.govern(() => assert.fail('it ran'), { action })
+  await governance.close()
+  await assert.rejects(safe(), { code: 'closed' })
+})

