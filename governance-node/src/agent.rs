@@ -1,5 +1,7 @@
 //! The native half of `Agent`.
 
+use std::sync::Arc;
+
 use ::governance::Governance;
 use ::governance::agent::AgentEvent;
 use ::governance::llm::Idea;
@@ -73,7 +75,7 @@ impl Agent {
 
     #[napi(getter)]
     pub fn bus(&self) -> MessageBus {
-        MessageBus { house: self.house.clone(), core: RwLock::new(self.core.desk().bus()) }
+        MessageBus { house: self.house.clone(), core: Arc::new(RwLock::new(self.core.desk().bus())) }
     }
 
     #[napi(getter)]
