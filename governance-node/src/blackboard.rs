@@ -58,7 +58,7 @@ impl Blackboard {
     #[napi]
     pub fn entries(&self, text: String, desk: &Desk) -> Result<Told> {
         let own = self.clone();
-        desk.carry(async move {
+        desk.carry_apart(async move {
             given!(text => section: String);
             own.house.answer(own.core.entries(section.parse()?)).await
         })
@@ -67,7 +67,7 @@ impl Blackboard {
     #[napi]
     pub fn history(&self, text: String, desk: &Desk) -> Result<Told> {
         let own = self.clone();
-        desk.carry(async move {
+        desk.carry_apart(async move {
             given!(text => section: String, name: String);
             own.house.answer(own.core.history(section.parse()?, &name)).await
         })

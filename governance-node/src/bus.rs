@@ -141,7 +141,7 @@ impl MessageBus {
     #[napi]
     pub fn dead_letters(&self, _text: Option<String>, desk: &Desk) -> Result<Told> {
         let own = self.clone();
-        desk.carry(async move { own.house.answer(own.core().await.dead_letters()).await })
+        desk.carry_apart(async move { own.house.answer(own.core().await.dead_letters()).await })
     }
 
     #[napi]

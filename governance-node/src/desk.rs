@@ -71,6 +71,15 @@ impl Desk {
         });
         Ok(Either::B(number))
     }
+
+    /// Carries out a call that may read much: never on the thread of JavaScript.
+    pub fn carry_apart(&self, work: impl Future<Output = Result<String>> + Send + 'static) -> Result<Told> {
+        self.carry(async move {
+            // Not answered at once, so it moves to the runtime.
+            tokio::task::yield_now().await;
+            work.await
+        })
+    }
 }
 
 /// What the runtime's threads have of a desk.

@@ -78,7 +78,7 @@ impl RevocationEngine {
     #[napi]
     pub fn revocations(&self, text: String, desk: &Desk) -> Result<Told> {
         let own = self.clone();
-        desk.carry(async move {
+        desk.carry_apart(async move {
             given!(text => last: Value);
             own.house.answer(own.core.revocations(whole(&last)?)).await
         })

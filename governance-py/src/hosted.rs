@@ -194,6 +194,21 @@ impl<T: Send + Sync + 'static> Hosted<T> {
         self.place().answer(py, self.place().until_closed(begin(self.0.clone())))
     }
 
+    /// Carries out a call that may read much: never on the thread of an event loop.
+    pub fn call_apart<'py, R: Answer, F>(&self, py: Python<'py>, begin: impl FnOnce(Arc<Kept<T>>) -> F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        self.call(py, |own| {
+            let work = begin(own);
+            async move {
+                // Not answered at once, so it moves to the runtime.
+                tokio::task::yield_now().await;
+                work.await
+            }
+        })
+    }
+
     /// Opens something that lives here too.
     pub fn open<'py, R: Answer, F>(&self, py: Python<'py>, begin: impl FnOnce(Arc<Kept<T>>) -> F) -> PyResult<Bound<'py, PyAny>>
     where
