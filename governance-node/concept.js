@@ -1,13 +1,14 @@
 // Turns a table of what a concept can do into its class. Each method hands its arguments to the core as one JSON text, by name, and answers
 // with what the core's text says; nothing is decided here.
 
+import { ask } from './desk.js'
 import { call, callAsync, mended } from './errors.js'
 import { named } from './json.js'
 import { native } from './native.js'
 import { Stream } from './stream.js'
 
 const handle = (of, opened) => (opened === undefined || opened === null ? null : new (of())(opened))
-const read = (answer) => (answer === undefined || answer === null ? undefined : JSON.parse(answer))
+const read = (answer) => (answer ? JSON.parse(answer) : undefined)
 
 /**
  * The class of a concept, from names of parameters; optional ones come last, in an object.
@@ -49,8 +50,13 @@ export const concept = (name, table) => {
   const define = (on, method, value) => Object.defineProperty(on, method, { value, writable: true, configurable: true })
   const { prototype } = Concept
   for (const [method, names] of Object.entries(methods)) {
-    define(prototype, method, function (...given) {
-      return callAsync(async () => read(await held(this)[method](named(names, given))))
+    define(prototype, method, async function (...given) {
+      try {
+        const told = ask(held(this), method, named(names, given))
+        return read(typeof told === 'string' ? told : await told)
+      } catch (error) {
+        throw mended(error)
+      }
     })
   }
   for (const [method, [of, names]] of Object.entries(handles)) {
@@ -65,10 +71,11 @@ export const concept = (name, table) => {
     })
   }
   for (const check of checks) {
+    const own = native[name].prototype[check]
     // Without `call`: it is asked before every step of hot loops.
     define(prototype, check, function (given) {
       try {
-        return held(this)[check](given)
+        return own.call(held(this), given)
       } catch (error) {
         throw mended(error)
       }

@@ -33,8 +33,19 @@ export const {
 
 const WRONG = /^(\w+Expected|InvalidArg)$/
 
+/** What a call that waited was refused with, on its way to who waits: an error is made there, so that its stack says where. */
+export class Refusal {
+  constructor(told) {
+    this.told = told
+  }
+}
+
 /** An error of the addon as ours. */
 export const mended = (error) => {
+  if (error instanceof Refusal) {
+    const { message, ...machine } = JSON.parse(error.told)
+    return new byKind[machine.kind](message, machine)
+  }
   const told = error?.cause?.message
   // The boundary itself refuses what is not even of the right type.
   if (WRONG.test(error?.code)) return new InvalidError(`the value does not fit: ${error.message}`, { kind: 'invalid', code: 'wrong_shape' })

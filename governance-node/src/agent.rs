@@ -1,6 +1,7 @@
 //! The native half of `Agent`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ::governance::Governance;
 use ::governance::agent::AgentEvent;
@@ -79,7 +80,7 @@ impl Agent {
 
     #[napi(getter)]
     pub fn bus(&self) -> MessageBus {
-        MessageBus { house: self.house.clone(), core: RwLock::new(self.core.desk().bus()) }
+        MessageBus { house: self.house.clone(), core: Arc::new(RwLock::new(self.core.desk().bus())) }
     }
 
     #[napi(getter)]

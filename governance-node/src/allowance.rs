@@ -1,17 +1,21 @@
 //! The native half of `Allowance`.
 
+use std::sync::Arc;
+
 use ::governance::guard;
 use napi_derive::napi;
 use serde_json::Value;
 
+use crate::desk::{Desk, Told};
 use crate::error::Result;
 use crate::house::House;
 use crate::json::{counted, counts, given, whole};
 
 #[napi]
+#[derive(Clone)]
 pub struct Allowance {
     pub(crate) house: House,
-    pub(crate) core: guard::Allowance,
+    pub(crate) core: Arc<guard::Allowance>,
 }
 
 #[napi]
@@ -29,13 +33,17 @@ impl Allowance {
     }
 
     #[napi]
-    pub async fn draw(&self, text: String) -> Result<String> {
-        given!(text => amount: Value);
-        self.house.answer(self.core.draw(whole(&amount)?)).await
+    pub fn draw(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => amount: Value);
+            own.house.answer(own.core.draw(whole(&amount)?)).await
+        })
     }
 
     #[napi]
-    pub async fn close(&self) -> Result<()> {
-        self.house.ask(self.core.close()).await
+    pub fn close(&self, _text: Option<String>, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move { own.house.done(own.core.close()).await })
     }
 }

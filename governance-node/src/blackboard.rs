@@ -4,12 +4,14 @@ use ::governance::coordination::{self, Cursor};
 use napi_derive::napi;
 use serde_json::Value;
 
+use crate::desk::{Desk, Told};
 use crate::error::Result;
 use crate::house::House;
 use crate::json::{exact, given, whole};
 use crate::stream::Stream;
 
 #[napi]
+#[derive(Clone)]
 pub struct Blackboard {
     pub(crate) house: House,
     pub(crate) core: coordination::Blackboard,
@@ -18,39 +20,57 @@ pub struct Blackboard {
 #[napi]
 impl Blackboard {
     #[napi]
-    pub async fn post(&self, text: String) -> Result<String> {
-        given!(text => section: String, name: String, content: Value);
-        self.house.answer(self.core.post(section.parse()?, &name, &exact(content)?)).await
+    pub fn post(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => section: String, name: String, content: Value);
+            own.house.answer(own.core.post(section.parse()?, &name, &exact(content)?)).await
+        })
     }
 
     #[napi]
-    pub async fn put_if(&self, text: String) -> Result<String> {
-        given!(text => section: String, name: String, content: Value, version: Value);
-        self.house.answer(self.core.put_if(section.parse()?, &name, &exact(content)?, whole(&version)?)).await
+    pub fn put_if(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => section: String, name: String, content: Value, version: Value);
+            own.house.answer(own.core.put_if(section.parse()?, &name, &exact(content)?, whole(&version)?)).await
+        })
     }
 
     #[napi]
-    pub async fn remove_if(&self, text: String) -> Result<String> {
-        given!(text => section: String, name: String, version: Value);
-        self.house.answer(self.core.remove_if(section.parse()?, &name, whole(&version)?)).await
+    pub fn remove_if(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => section: String, name: String, version: Value);
+            own.house.answer(own.core.remove_if(section.parse()?, &name, whole(&version)?)).await
+        })
     }
 
     #[napi]
-    pub async fn entry(&self, text: String) -> Result<String> {
-        given!(text => section: String, name: String);
-        self.house.answer(self.core.entry(section.parse()?, &name)).await
+    pub fn entry(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => section: String, name: String);
+            own.house.answer(own.core.entry(section.parse()?, &name)).await
+        })
     }
 
     #[napi]
-    pub async fn entries(&self, text: String) -> Result<String> {
-        given!(text => section: String);
-        self.house.answer(self.core.entries(section.parse()?)).await
+    pub fn entries(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry_apart(async move {
+            given!(text => section: String);
+            own.house.answer(own.core.entries(section.parse()?)).await
+        })
     }
 
     #[napi]
-    pub async fn history(&self, text: String) -> Result<String> {
-        given!(text => section: String, name: String);
-        self.house.answer(self.core.history(section.parse()?, &name)).await
+    pub fn history(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry_apart(async move {
+            given!(text => section: String, name: String);
+            own.house.answer(own.core.history(section.parse()?, &name)).await
+        })
     }
 
     #[napi]

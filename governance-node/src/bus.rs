@@ -1,21 +1,25 @@
 //! The native half of `MessageBus`.
 
+use std::sync::Arc;
+
 use ::governance::coordination::{self, Cursor, Delivery, MailboxOptions, Overflow};
 use ::governance::vocabulary::{AgentId, millis};
 use napi_derive::napi;
 use serde_json::{Value, json};
 use tokio::sync::RwLock;
 
+use crate::desk::{Desk, Told};
 use crate::error::Result;
 use crate::house::House;
 use crate::json::{exact, given, shaped, small, span, text as written, whole};
 use crate::stream::{Deliveries, Stream};
 
 #[napi]
+#[derive(Clone)]
 pub struct MessageBus {
     pub(crate) house: House,
     // Joining changes what the handle knows of its inbox.
-    pub(crate) core: RwLock<coordination::MessageBus>,
+    pub(crate) core: Arc<RwLock<coordination::MessageBus>>,
 }
 
 impl MessageBus {
@@ -27,87 +31,117 @@ impl MessageBus {
 #[napi]
 impl MessageBus {
     #[napi]
-    pub async fn join(&self, text: String) -> Result<()> {
-        given!(text => capacity: Option<Value>, overflow: Option<Overflow>, redeliver_after: Option<Value>, max_deliveries: Option<Value>);
-        let plain = MailboxOptions::default();
-        let options = MailboxOptions {
-            capacity: capacity.map_or(Ok(plain.capacity), |capacity| whole(&capacity))?,
-            overflow: overflow.unwrap_or(plain.overflow),
-            redeliver_after: redeliver_after.map_or(Ok(plain.redeliver_after), |after| span(&after))?,
-            max_deliveries: max_deliveries.map_or(Ok(plain.max_deliveries), |deliveries| small(&deliveries))?,
-        };
-        self.house.ask(async { self.core.write().await.join(options).await }).await
+    pub fn join(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => capacity: Option<Value>, overflow: Option<Overflow>, redeliver_after: Option<Value>, max_deliveries: Option<Value>);
+            let plain = MailboxOptions::default();
+            let options = MailboxOptions {
+                capacity: capacity.map_or(Ok(plain.capacity), |capacity| whole(&capacity))?,
+                overflow: overflow.unwrap_or(plain.overflow),
+                redeliver_after: redeliver_after.map_or(Ok(plain.redeliver_after), |after| span(&after))?,
+                max_deliveries: max_deliveries.map_or(Ok(plain.max_deliveries), |deliveries| small(&deliveries))?,
+            };
+            own.house.done(async { own.core.write().await.join(options).await }).await
+        })
     }
 
     #[napi]
-    pub async fn leave(&self) -> Result<String> {
-        self.house.answer(self.core().await.leave()).await
+    pub fn leave(&self, _text: Option<String>, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move { own.house.answer(own.core().await.leave()).await })
     }
 
     #[napi]
-    pub async fn members(&self) -> Result<String> {
-        let member = |(id, inbox): (AgentId, MailboxOptions)| {
-            let MailboxOptions { capacity, overflow, redeliver_after, max_deliveries } = inbox;
-            json!({
-                "id": id, "capacity": capacity, "overflow": overflow,
-                "redeliver_after": millis(redeliver_after), "max_deliveries": max_deliveries,
-            })
-        };
-        let members = self.house.ask(self.core().await.members()).await?;
-        written(&members.into_iter().map(member).collect::<Vec<_>>())
+    pub fn members(&self, _text: Option<String>, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            let member = |(id, inbox): (AgentId, MailboxOptions)| {
+                let MailboxOptions { capacity, overflow, redeliver_after, max_deliveries } = inbox;
+                json!({
+                    "id": id, "capacity": capacity, "overflow": overflow,
+                    "redeliver_after": millis(redeliver_after), "max_deliveries": max_deliveries,
+                })
+            };
+            let members = own.house.ask(own.core().await.members()).await?;
+            written(&members.into_iter().map(member).collect::<Vec<_>>())
+        })
     }
 
     #[napi]
-    pub async fn send(&self, text: String) -> Result<String> {
-        given!(text => to: String, body: Value);
-        self.house.answer(self.core().await.send(&to.parse()?, &exact(body)?)).await
+    pub fn send(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => to: String, body: Value);
+            own.house.answer(own.core().await.send(&to.parse()?, &exact(body)?)).await
+        })
     }
 
     #[napi]
-    pub async fn broadcast(&self, text: String) -> Result<String> {
-        given!(text => body: Value);
-        self.house.answer(self.core().await.broadcast(&exact(body)?)).await
+    pub fn broadcast(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => body: Value);
+            own.house.answer(own.core().await.broadcast(&exact(body)?)).await
+        })
     }
 
     #[napi]
-    pub async fn reply(&self, text: String) -> Result<String> {
-        given!(text => delivery: Value, body: Value);
-        self.house.answer(self.core().await.reply(&shaped::<Delivery>(delivery)?, &exact(body)?)).await
+    pub fn reply(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => delivery: Value, body: Value);
+            own.house.answer(own.core().await.reply(&shaped::<Delivery>(delivery)?, &exact(body)?)).await
+        })
     }
 
     #[napi]
-    pub async fn request(&self, text: String) -> Result<String> {
-        given!(text => to: String, body: Value, within: Value);
-        self.house.answer(self.core().await.request(&to.parse()?, &exact(body)?, span(&within)?)).await
+    pub fn request(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => to: String, body: Value, within: Value);
+            own.house.answer(own.core().await.request(&to.parse()?, &exact(body)?, span(&within)?)).await
+        })
     }
 
     #[napi]
-    pub async fn take(&self) -> Result<String> {
-        self.house.answer(self.core().await.take()).await
+    pub fn take(&self, _text: Option<String>, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move { own.house.answer(own.core().await.take()).await })
     }
 
     #[napi]
-    pub async fn receive(&self, text: String) -> Result<String> {
-        given!(text => within: Option<Value>);
-        let within = within.map(|within| span(&within)).transpose()?;
-        self.house.answer(self.core().await.receive_within(within)).await
+    pub fn receive(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => within: Option<Value>);
+            let within = within.map(|within| span(&within)).transpose()?;
+            own.house.answer(own.core().await.receive_within(within)).await
+        })
     }
 
     #[napi]
-    pub async fn acknowledge(&self, text: String) -> Result<()> {
-        given!(text => delivery: Value);
-        self.house.ask(self.core().await.acknowledge(&shaped::<Delivery>(delivery)?)).await
+    pub fn acknowledge(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => delivery: Value);
+            own.house.done(own.core().await.acknowledge(&shaped::<Delivery>(delivery)?)).await
+        })
     }
 
     #[napi]
-    pub async fn signal(&self, text: String) -> Result<()> {
-        given!(text => body: Value);
-        self.house.ask(self.core().await.signal(&exact(body)?)).await
+    pub fn signal(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => body: Value);
+            own.house.done(own.core().await.signal(&exact(body)?)).await
+        })
     }
 
     #[napi]
-    pub async fn dead_letters(&self) -> Result<String> {
-        self.house.answer(self.core().await.dead_letters()).await
+    pub fn dead_letters(&self, _text: Option<String>, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry_apart(async move { own.house.answer(own.core().await.dead_letters()).await })
     }
 
     #[napi]

@@ -4,12 +4,14 @@ use ::governance::coordination::{self, Cursor, Opening, VoteEvent};
 use napi_derive::napi;
 use serde_json::Value;
 
+use crate::desk::{Desk, Told};
 use crate::error::Result;
 use crate::house::House;
 use crate::json::{exact, given, shaped, small, span};
 use crate::stream::Stream;
 
 #[napi]
+#[derive(Clone)]
 pub struct Consensus {
     pub(crate) house: House,
     pub(crate) core: coordination::Consensus,
@@ -18,74 +20,104 @@ pub struct Consensus {
 #[napi]
 impl Consensus {
     #[napi]
-    pub async fn propose(&self, text: String) -> Result<String> {
-        given!(text => id: String, question: Value, options: Vec<String>, electorate: Value, within: Value,
-            rule: Option<String>, quorum: Option<Value>, sealed: Option<bool>);
-        let opening = Opening {
-            question: exact(question)?,
-            options,
-            rule: rule.map(|rule| rule.parse()).transpose()?.unwrap_or_default(),
-            quorum: quorum.map(|quorum| small(&quorum)).transpose()?,
-            electorate: shaped(electorate)?,
-            within: span(&within)?,
-            sealed: sealed.unwrap_or_default(),
-        };
-        self.house.answer(self.core.propose(&id.parse()?, opening)).await
+    pub fn propose(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String, question: Value, options: Vec<String>, electorate: Value, within: Value,
+                rule: Option<String>, quorum: Option<Value>, sealed: Option<bool>);
+            let opening = Opening {
+                question: exact(question)?,
+                options,
+                rule: rule.map(|rule| rule.parse()).transpose()?.unwrap_or_default(),
+                quorum: quorum.map(|quorum| small(&quorum)).transpose()?,
+                electorate: shaped(electorate)?,
+                within: span(&within)?,
+                sealed: sealed.unwrap_or_default(),
+            };
+            own.house.answer(own.core.propose(&id.parse()?, opening)).await
+        })
     }
 
     #[napi]
-    pub async fn proposal(&self, text: String) -> Result<String> {
-        given!(text => id: String);
-        self.house.answer(self.core.proposal(&id.parse()?)).await
+    pub fn proposal(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String);
+            own.house.answer(own.core.proposal(&id.parse()?)).await
+        })
     }
 
     #[napi]
-    pub async fn vote(&self, text: String) -> Result<String> {
-        given!(text => id: String, choice: Value);
-        self.house.answer(self.core.vote(&id.parse()?, shaped(choice)?)).await
+    pub fn vote(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String, choice: Value);
+            own.house.answer(own.core.vote(&id.parse()?, shaped(choice)?)).await
+        })
     }
 
     #[napi]
-    pub async fn commitment(&self, text: String) -> Result<String> {
-        given!(text => id: String, choice: Value, nonce: String);
-        let (id, choice) = (id.parse()?, shaped(choice)?);
-        self.house.answer(async { self.core.commitment(&id, &choice, &nonce) }).await
+    pub fn commitment(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String, choice: Value, nonce: String);
+            let (id, choice) = (id.parse()?, shaped(choice)?);
+            own.house.answer(async { own.core.commitment(&id, &choice, &nonce) }).await
+        })
     }
 
     #[napi]
-    pub async fn commit_vote(&self, text: String) -> Result<String> {
-        given!(text => id: String, commitment: String);
-        self.house.answer(self.core.commit_vote(&id.parse()?, commitment)).await
+    pub fn commit_vote(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String, commitment: String);
+            own.house.answer(own.core.commit_vote(&id.parse()?, commitment)).await
+        })
     }
 
     #[napi]
-    pub async fn reveal(&self, text: String) -> Result<String> {
-        given!(text => id: String, choice: Value, nonce: String);
-        self.house.answer(self.core.reveal(&id.parse()?, shaped(choice)?, &nonce)).await
+    pub fn reveal(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String, choice: Value, nonce: String);
+            own.house.answer(own.core.reveal(&id.parse()?, shaped(choice)?, &nonce)).await
+        })
     }
 
     #[napi]
-    pub async fn settle(&self, text: String) -> Result<String> {
-        given!(text => id: String);
-        self.house.answer(self.core.settle(&id.parse()?)).await
+    pub fn settle(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String);
+            own.house.answer(own.core.settle(&id.parse()?)).await
+        })
     }
 
     #[napi]
-    pub async fn settled(&self, text: String) -> Result<String> {
-        given!(text => id: String);
-        self.house.answer(self.core.settled(&id.parse()?)).await
+    pub fn settled(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String);
+            own.house.answer(own.core.settled(&id.parse()?)).await
+        })
     }
 
     #[napi]
-    pub async fn outcome(&self, text: String) -> Result<String> {
-        given!(text => id: String);
-        self.house.answer(self.core.outcome(&id.parse()?)).await
+    pub fn outcome(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String);
+            own.house.answer(own.core.outcome(&id.parse()?)).await
+        })
     }
 
     #[napi]
-    pub async fn votes(&self, text: String) -> Result<String> {
-        given!(text => id: String);
-        self.house.answer(self.core.votes(&id.parse()?)).await
+    pub fn votes(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => id: String);
+            own.house.answer(own.core.votes(&id.parse()?)).await
+        })
     }
 
     #[napi]

@@ -8,6 +8,14 @@ pub struct Error(::governance::Error);
 
 pub type Result<T> = std::result::Result<T, Error>;
 
+impl Error {
+    /// Its sentence and the machine's part, as JSON.
+    pub fn told(&self) -> String {
+        let Self(error) = self;
+        json!({"message": error.to_string(), "kind": error.kind(), "code": error.code(), "details": error.details()}).to_string()
+    }
+}
+
 impl From<::governance::Error> for Error {
     fn from(error: ::governance::Error) -> Self {
         Self(error)

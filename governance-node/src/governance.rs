@@ -1,6 +1,7 @@
 //! The native half of `Governance`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ::governance::Config;
 use ::governance::Joining;
@@ -53,7 +54,7 @@ impl Governance {
     pub async fn bus(&self, text: String) -> Result<MessageBus> {
         given!(text => task: String, member: String);
         let (task, actor) = (TaskId::new(task)?, self.house.ask(self.core.actor(&member)).await?);
-        Ok(MessageBus { house: self.house.clone(), core: RwLock::new(self.core.bus(&task, &actor)) })
+        Ok(MessageBus { house: self.house.clone(), core: Arc::new(RwLock::new(self.core.bus(&task, &actor))) })
     }
 
     #[napi]

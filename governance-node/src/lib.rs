@@ -7,6 +7,7 @@ mod blackboard;
 mod budget;
 mod bus;
 mod consensus;
+mod desk;
 mod error;
 mod governance;
 mod house;

@@ -9,35 +9,17 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyList, PyTuple, PyTzInfo};
 use serde_json::Value;
 
-use ::governance::Result;
 use ::governance::coordination::DecisionRule;
 use ::governance::guard::Unit;
 use ::governance::ledger::{Action, EntryKind, OutcomeResult};
 use ::governance::vocabulary::*;
 
-use crate::error::raise;
 use crate::hosted::Place;
 use crate::{json, vocabulary};
 
 /// A value as Python sees it.
 pub trait Answer: Send + Sized + 'static {
     fn answer<'py>(self, py: Python<'py>, place: &Place) -> PyResult<Bound<'py, PyAny>>;
-}
-
-/// An answer on its way to an event loop.
-pub struct Answered<T> {
-    pub value: Result<T>,
-    pub place: Place,
-}
-
-impl<'py, T: Answer> IntoPyObject<'py> for Answered<T> {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.value.map_err(|error| raise(py, &error))?.answer(py, &self.place)
-    }
 }
 
 /// A record of Python's, from its fields in order.

@@ -44,12 +44,12 @@ impl Blackboard {
 
     /// The entries of a section that were not removed, by name.
     fn entries<'py>(&self, py: Python<'py>, section: Named<Section>) -> Answered<'py> {
-        self.0.call(py, move |board| async move { board.entries(section.0).await })
+        self.0.call_apart(py, move |board| async move { board.entries(section.0).await })
     }
 
     /// What an entry said, oldest first, as far as the events reach.
     fn history<'py>(&self, py: Python<'py>, section: Named<Section>, name: String) -> Answered<'py> {
-        self.0.call(py, move |board| async move { board.history(section.0, &name).await })
+        self.0.call_apart(py, move |board| async move { board.history(section.0, &name).await })
     }
 
     /// Every write behind a cursor, in order, as it comes; what was missed comes as a `Gap`.

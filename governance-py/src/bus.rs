@@ -123,7 +123,7 @@ impl MessageBus {
 
     /// Messages that nobody could process, oldest first.
     fn dead_letters<'py>(&self, py: Python<'py>) -> Answered<'py> {
-        self.0.call(py, |bus| async move { bus.now().dead_letters().await })
+        self.0.call_apart(py, |bus| async move { bus.now().dead_letters().await })
     }
 
     /// Every message to this member, as it comes; acknowledge each.

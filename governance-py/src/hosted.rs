@@ -3,22 +3,21 @@
 use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::governance::{Error, Result};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3_async_runtimes::generic::future_into_py_with_locals;
-use pyo3_async_runtimes::{TaskLocals, get_running_loop};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::answer::{Answer, Answered};
+use crate::answer::Answer;
+use crate::call::coroutine;
 use crate::error::raise;
 use crate::gate::{self, Inside};
-use crate::runtime::{self, Ours, wait};
+use crate::process;
+use crate::runtime::{self, wait};
 
 /// How calls are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,22 +46,30 @@ impl Mode {
 /// Where something lives: a process, its runtime, and what it was opened from.
 #[derive(Clone)]
 pub struct Place {
-    pid: u32,
+    process: process::Number,
     mode: Mode,
     handle: Handle,
-    closed: CancellationToken,
+    closed: Arc<Closing>,
+}
+
+/// Whether this was closed: as a flag too, because those that ask a token take turns.
+#[derive(Default)]
+struct Closing {
+    is_closed: AtomicBool,
+    token: CancellationToken,
 }
 
 impl Place {
     pub fn new(py: Python<'_>, mode: Mode) -> PyResult<Self> {
         let handle = gate::enter(py).and_then(|_inside| runtime::handle()).map_err(|error| raise(py, &error))?;
-        Ok(Self { pid: process::id(), mode, handle, closed: CancellationToken::new() })
+        Ok(Self { process: process::number(), mode, handle, closed: Arc::default() })
     }
 
     pub fn mode(&self) -> Mode {
         self.mode
     }
 
+    /// The runtime of its process.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
@@ -80,11 +87,11 @@ impl Place {
     /// Whether calls still make sense here.
     fn check(&self) -> Result<()> {
         self.check_process()?;
-        if self.closed.is_cancelled() { Err(closed()) } else { Ok(()) }
+        if self.closed.is_closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
-    fn check_process(&self) -> Result<()> {
-        if self.pid == process::id() {
+    pub fn check_process(&self) -> Result<()> {
+        if self.process == process::number() {
             return Ok(());
         }
         Err(Error::invalid("forked", "this was opened before a fork: open it again in this process"))
@@ -101,7 +108,7 @@ impl Place {
 
     /// Ends a call when this is closed. One that was under way may have happened.
     fn until_closed<R, F: Future<Output = Result<R>>>(&self, future: F) -> impl Future<Output = Result<R>> + use<R, F> {
-        let token = self.closed.clone();
+        let token = self.closed.token.clone();
         async move {
             if token.is_cancelled() {
                 return Err(closed());
@@ -121,16 +128,7 @@ impl Place {
     {
         match self.mode {
             Mode::Blocking => wait(py, &self.handle, future)?.answer(py, self),
-            Mode::Async => {
-                let (place, here) = (self.clone(), self.clone());
-                let future = async move { Ok(Answered { value: future.await, place }) };
-                coroutine(py, move |py| {
-                    // Begun later than it was made, perhaps after a fork.
-                    let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
-                    here.check_process().map_err(|error| raise(py, &error))?;
-                    future_into_py_with_locals::<Ours, _, _>(py, running_loop(py)?, future).map(Bound::unbind)
-                })
-            }
+            Mode::Async => coroutine(py, self, future),
         }
     }
 
@@ -155,62 +153,6 @@ impl Place {
 
 fn closed() -> Error {
     Error::invalid("closed", "this was closed: open it again")
-}
-
-fn running_loop(py: Python<'_>) -> PyResult<TaskLocals> {
-    let missing = || Error::invalid("no_event_loop", "no event loop of asyncio runs in this thread: use `governance.blocking` there");
-    let running = get_running_loop(py).map_err(|_| raise(py, &missing()))?;
-    Ok(TaskLocals::new(Bound::new(py, Loop(running.unbind()))?.into_any()))
-}
-
-/// An event loop, as what was awaited on it comes back: nobody waits any more where it is closed.
-#[pyclass(frozen, name = "_Loop", module = "governance._governance")]
-struct Loop(Py<PyAny>);
-
-#[pymethods]
-impl Loop {
-    fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.0.bind(py).call_method0(intern!(py, "create_future"))
-    }
-
-    // Python's own function instead of a native one: the interpreter may end in the middle of it.
-    #[pyo3(signature = (_completor, future, complete, value, *, context))]
-    fn call_soon_threadsafe<'py>(
-        &self,
-        py: Python<'py>,
-        _completor: &Bound<'py, PyAny>,
-        future: &Bound<'py, PyAny>,
-        complete: &Bound<'py, PyAny>,
-        value: &Bound<'py, PyAny>,
-        context: &Bound<'py, PyAny>,
-    ) -> PyResult<()> {
-        static COMPLETE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-        let (real, _) = (self.0.bind(py), context);
-        let own = COMPLETE.import(py, "governance._coroutine", "complete")?;
-        match real.call_method1(intern!(py, "call_soon_threadsafe"), (own, future, complete, value)) {
-            Err(_) if real.call_method0(intern!(py, "is_closed"))?.is_truthy()? => Ok(()),
-            called => called.map(drop),
-        }
-    }
-}
-
-type Begin = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
-
-/// A call that was not begun yet.
-#[pyclass(frozen, name = "_Call", module = "governance._governance")]
-pub struct Call(Mutex<Option<Begin>>);
-
-#[pymethods]
-impl Call {
-    fn __call__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let begin = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        begin.ok_or_else(|| raise(py, &Error::internal("a call was begun twice")))?(py)
-    }
-}
-
-fn coroutine<'py>(py: Python<'py>, begin: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send + 'static) -> PyResult<Bound<'py, PyAny>> {
-    static COROUTINE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    COROUTINE.import(py, "governance._coroutine", "coroutine")?.call1((Call(Mutex::new(Some(Box::new(begin)))),))
 }
 
 /// What a class of Python's is made from: nobody else can make one.
@@ -251,8 +193,12 @@ impl<T: Send + Sync + 'static> Hosted<T> {
 
     /// Looks at something that is known without waiting.
     pub fn look<R>(&self, py: Python<'_>, look: impl FnOnce(&T) -> Result<R>) -> PyResult<R> {
-        let _inside = self.enter(py)?;
-        look(&self.0).map_err(|error| raise(py, &error))
+        // Nothing here lets go of the interpreter, so nobody need know that somebody is inside: until an error becomes one of Python's.
+        let looked = gate::check(py).and_then(|()| self.place().check()).and_then(|()| look(&self.0));
+        looked.map_err(|error| {
+            let _inside = gate::enter(py);
+            raise(py, &error)
+        })
     }
 
     /// Carries a call out.
@@ -277,6 +223,21 @@ impl<T: Send + Sync + 'static> Hosted<T> {
         place.answer(py, place.until_closed(begin(self.0.clone())))
     }
 
+    /// Carries out a call that may read much: never on the thread of an event loop.
+    pub fn call_apart<'py, R: Answer, F>(&self, py: Python<'py>, begin: impl FnOnce(Arc<Kept<T>>) -> F) -> PyResult<Bound<'py, PyAny>>
+    where
+        F: Future<Output = Result<R>> + Send + 'static,
+    {
+        self.call(py, |own| {
+            let work = begin(own);
+            async move {
+                // Not answered at once, so it moves to the runtime.
+                tokio::task::yield_now().await;
+                work.await
+            }
+        })
+    }
+
     /// Opens something that lives here too.
     pub fn open<'py, R: Answer, F>(&self, py: Python<'py>, begin: impl FnOnce(Arc<Kept<T>>) -> F) -> PyResult<Bound<'py, PyAny>>
     where
@@ -293,10 +254,10 @@ impl<T: Send + Sync + 'static> Hosted<T> {
     {
         let (place, closing) = (self.place().clone(), begin(self.0.clone()));
         let closing = async move {
-            if place.closed.is_cancelled() {
+            if place.closed.is_closed.swap(true, Ordering::AcqRel) {
                 return Ok(());
             }
-            place.closed.cancel();
+            place.closed.token.cancel();
             closing.await
         };
         let inside = gate::enter(py).and_then(|inside| self.place().check_process().map(|()| inside));
@@ -322,7 +283,7 @@ impl<T: Send> Deref for Kept<T> {
 impl<T: Send> Drop for Kept<T> {
     #[allow(unsafe_code, reason = "the value is dropped here and nowhere else, and only where its threads are")]
     fn drop(&mut self) {
-        if self.place.pid != process::id() {
+        if self.place.process != process::number() {
             return;
         }
         let (handle, value) = (&self.place.handle, &mut self.value);

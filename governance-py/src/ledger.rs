@@ -54,7 +54,7 @@ impl Ledger {
         let (pipeline, agent, action) = (pipeline.map(|id| id.0), agent.map(|id| id.0), action.map(|action| action.0));
         let (after, limit) = (after.map_or(0, |after| after.0), limit.map_or(0, |limit| limit.0));
         let filter = Filter { pipeline, agent, action, after, limit, newest_first };
-        self.0.call(py, move |ledger| async move { ledger.list(&filter).await })
+        self.0.call_apart(py, move |ledger| async move { ledger.list(&filter).await })
     }
 
     /// The last signed head; none while nothing is in the record.
@@ -65,7 +65,7 @@ impl Ledger {
     /// Checks everything, up to a head that was kept elsewhere too. Changes nothing.
     #[pyo3(signature = (head=None))]
     fn verify<'py>(&self, py: Python<'py>, head: Option<Kept>) -> Answered<'py> {
-        self.0.call(py, move |ledger| async move { ledger.verify(head.map(|head| head.0)).await })
+        self.0.call_apart(py, move |ledger| async move { ledger.verify(head.map(|head| head.0)).await })
     }
 }
 

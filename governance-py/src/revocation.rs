@@ -64,7 +64,7 @@ impl RevocationEngine {
 
     /// The newest revocations, oldest first.
     fn revocations<'py>(&self, py: Python<'py>, last: Whole<u64>) -> Answered<'py> {
-        self.0.call(py, move |engine| async move { engine.revocations(last.0).await })
+        self.0.call_apart(py, move |engine| async move { engine.revocations(last.0).await })
     }
 
     /// Takes note of a violation, and does what it leads to.

@@ -1,13 +1,16 @@
 """What an asynchronous call answers: coroutines, so that tasks and groups of them take it."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Optional, Protocol, TypeVar, Union, overload
+from weakref import WeakKeyDictionary
+
+from ._governance import _Desk
 
 
 if TYPE_CHECKING:
     # Not needed by who does not wait for it, and slow to import.
-    from asyncio import Future
+    from asyncio import AbstractEventLoop, Future
 
 
 class _Managed(Protocol):
@@ -18,18 +21,45 @@ class _Managed(Protocol):
 
 
 T = TypeVar("T")
+R = TypeVar("R", covariant=True)
 M = TypeVar("M", bound=_Managed)
 
 
-async def coroutine(begin: Callable[[], Awaitable[T]]) -> T:
+class _Call(Protocol[R]):
+    def begin(self) -> "Optional[Future[None]]": ...
+    def answer(self) -> R: ...
+    def end(self) -> None: ...
+
+
+async def coroutine(call: _Call[T]) -> T:
     """Begins a call when it is first awaited."""
-    return await begin()
+    waiting = call.begin()
+    if waiting is not None:
+        try:
+            await waiting
+        except BaseException:
+            call.end()
+            raise
+    return call.answer()
 
 
-def complete(future: "Future[T]", settle: Callable[[T], None], value: T) -> None:
-    """Hands a value to who awaits it, unless they do not any more."""
-    if not future.done():
-        settle(value)
+_desks: "WeakKeyDictionary[AbstractEventLoop, _Desk]" = WeakKeyDictionary()
+
+
+def desk(loop: "AbstractEventLoop") -> _Desk:
+    """Where a loop finds out which of its calls are answered."""
+    known = _desks.get(loop)
+    if known is None or not known.is_ours():
+        _desks[loop] = known = _Desk()
+        loop.add_reader(known, _settle, known)
+    return known
+
+
+def _settle(desk: _Desk) -> None:
+    # Not in native code: the interpreter may end in the middle of it.
+    for future in desk.collect():
+        if not future.done():
+            future.set_result(None)
 
 
 class Opening(Coroutine[Any, Any, M], Generic[M]):

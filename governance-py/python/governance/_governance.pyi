@@ -1,5 +1,6 @@
 """The native module. Import from `governance` instead."""
 
+from asyncio import Future
 from datetime import datetime
 from enum import Enum
 from types import MappingProxyType
@@ -299,3 +300,17 @@ class Head:
 
     def line(self) -> str:
         """One line of JSON, as `governance ledger head` prints it: what to keep elsewhere."""
+
+@final
+class _Desk:
+    """The desk of one event loop, in one process."""
+
+    def __new__(cls) -> Self: ...
+    def fileno(self) -> int:
+        """What tells the loop that there is something to collect."""
+
+    def is_ours(self) -> bool:
+        """Whether it was made in this process: a child has none of its parent's threads."""
+
+    def collect(self) -> list[Future[None]]:
+        """The futures whose calls are answered."""

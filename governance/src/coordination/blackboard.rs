@@ -1,12 +1,13 @@
 //! What the agents of a task know together: four sections of named entries, each with an author, a version and a time.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::events::{Events, Told};
 use super::follow::{Cursor, Follower};
 use crate::error::{Error, Result};
-use crate::store::{Actor, Cell, Commit, Entry, Event, Outcome, Refused, Store, Versioned, Write, from_json, to_json};
+use crate::store::{Actor, Cell, Commit, Entry, Event, Outcome, Refused, Store, Versioned, Write, from_json};
 use crate::vocabulary::{AgentId, EntryName, Millis, Section, TaskId, Token};
 
 /// How many events a blackboard keeps.
@@ -91,12 +92,22 @@ impl Written {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Stored {
     author: AgentId,
     at: Millis,
     content: Value,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
+    removed: bool,
+}
+
+/// The same on its way in: what was given is written once, not copied first.
+#[derive(Serialize)]
+struct Writing<'a, C: Serialize> {
+    author: &'a AgentId,
+    at: Millis,
+    content: &'a C,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     removed: bool,
 }
 
@@ -120,13 +131,13 @@ impl Blackboard {
 
     /// Replaces a version of an entry; 0 for an entry that is not there yet.
     pub async fn put_if(&self, section: Section, name: &str, content: &impl Serialize, version: u64) -> Result<Written> {
-        self.write(section, name, json(content)?, false, version, self.store.fresh_token()).await
+        self.write(section, name, self.stored(content, false)?, version, self.store.fresh_token()).await
     }
 
     /// Like [`put_if`](Self::put_if), under a token of the caller's: repeating it answers the same, as far back as the events reach.
     pub async fn put_once(&self, token: Token, section: Section, name: &str, content: &impl Serialize, version: u64) -> Result<Written> {
         let content = json(content)?;
-        let written = self.write(section, name, content.clone(), false, version, token.clone()).await;
+        let written = self.write(section, name, self.stored(&content, false)?, version, token.clone()).await;
         let again = match &written {
             // The time in the entry tells a repetition from the first call, so the store takes them for two.
             Err(error) => error.code() == "token_reused",
@@ -147,7 +158,7 @@ impl Blackboard {
                 format!("`{name}` cannot be removed at version 0: name the version that is there"),
             ));
         }
-        self.write(section, name, Value::Null, true, version, self.store.fresh_token()).await
+        self.write(section, name, self.stored(&Value::Null, true)?, version, self.store.fresh_token()).await
     }
 
     /// Reads an entry, changes it, writes it back, and begins again if somebody was first. Answers the new version.
@@ -204,11 +215,16 @@ impl Blackboard {
         Ok(None)
     }
 
-    async fn write(&self, section: Section, name: &str, content: Value, removed: bool, version: u64, token: Token) -> Result<Written> {
+    /// An entry as it is stored.
+    fn stored(&self, content: &impl Serialize, removed: bool) -> Result<Bytes> {
+        let stored = Writing { author: &self.actor.id, at: self.store.ports().clock.now(), content, removed };
+        serde_json::to_vec(&stored).map(Bytes::from).map_err(unwritable)
+    }
+
+    async fn write(&self, section: Section, name: &str, value: Bytes, version: u64, token: Token) -> Result<Written> {
         let cell = self.cell(section, &EntryName::new(name)?);
-        let stored = Stored { author: self.actor.id.clone(), at: self.store.ports().clock.now(), content, removed };
         let event = Event { log: self.store.keys().blackboard_events(&self.task), meta: section.as_str().into(), bound: BOARD_EVENTS_KEPT };
-        let put = Write::Put { cell: cell.clone(), value: to_json(&stored)?, ttl: None, event: Some(event) };
+        let put = Write::Put { cell: cell.clone(), value, ttl: None, event: Some(event) };
         let commit: Commit = self.actor.commit().token(token).version(cell, version).write(put);
         match self.store.commit(commit).await? {
             Outcome::Accepted(accepted) => Ok(Written::Accepted(accepted.results[0])),
@@ -223,7 +239,11 @@ impl Blackboard {
 }
 
 fn json(content: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(content).map_err(|e| Error::invalid("not_json", "the entry cannot be written as JSON").because(e))
+    serde_json::to_value(content).map_err(unwritable)
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::invalid("not_json", "the entry cannot be written as JSON").because(error)
 }
 
 fn entry(section: Section, name: EntryName, versioned: &Versioned) -> Result<BoardEntry> {

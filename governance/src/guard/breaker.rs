@@ -98,9 +98,10 @@ impl Breaker {
     /// Whether the circuit is open as far as this process knows, without a round trip: it heard so, and no longer ago than a circuit pauses.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        let now = self.store.ports().clock.elapsed();
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(&*seen, Some((Circuit::Open { .. }, asked)) if now.saturating_sub(*asked) < self.limits.pause)
+        // Asked on hot paths: the time is looked at only where it matters.
+        let since = |asked: Duration| self.store.ports().clock.elapsed().saturating_sub(asked);
+        matches!(&*seen, Some((Circuit::Open { .. }, asked)) if since(*asked) < self.limits.pause)
     }
 
     /// Whether no call failed lately, as far as this process heard within the last second.

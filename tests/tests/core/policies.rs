@@ -39,8 +39,8 @@ async fn policies(world: &World) -> (Store, Policies) {
 async fn guard(world: &World, policies: &Policies) -> Guard {
     let pipeline = PipelineId::new("pipe").unwrap();
     let admission = world.pipeline(&pipeline).await;
-    let (store, actor) = world.agent(&admission, &pipeline, "alpha-1").await;
-    let source = policies.source(&actor.id, Tier::T1).await.unwrap();
+    let (store, actor) = world.agent(&admission, &pipeline, "alpha-7f3k2q").await;
+    let source = policies.source(&actor, Tier::T1).await.unwrap();
     Guard::open(&store, &actor, &Recorder::default(), source).believing(D)
 }
 
@@ -126,7 +126,7 @@ fn a_profile_never_raises_an_agent_above_its_tier(backend: Backend) {
         policies.withdraw(&name("t1-operator"), &Wish::of("ann")).await.unwrap();
         policies.apply(&text("alpha", "T1", &["x"]), &Wish::of("ann")).await.unwrap();
         policies.may_join(&name("t1-operator"), Tier::T1).await.unwrap();
-        let source = policies.source(&name("t1-operator-2"), Tier::T1).await.unwrap();
+        let source = policies.source(&Actor { id: name("t1-operator-7f3k2q"), pipeline: None, admission: Admission::default() }, Tier::T1).await.unwrap();
         assert_eq!(source.now(), Policy::shipped(Tier::T1).unwrap());
     });
 }
