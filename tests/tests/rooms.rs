@@ -1,4 +1,5 @@
-//! The house, floor by floor: a room uses only the floors below it, or itself. And each error that it can show is explained.
+//! The house, floor by floor: a room uses only the floors below it, or itself. And each error that it can show is explained, each test that the
+//! documentation names is there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -38,11 +39,15 @@ fn floor(room: &str) -> Option<usize> {
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    written_in("rs", folder, found);
+}
+
+fn written_in(language: &str, folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|end| end == "rs") {
+            written_in(language, &path, found);
+        } else if path.extension().is_some_and(|end| end == language) {
             found.push(path);
         }
     }
@@ -163,6 +168,33 @@ fn operators_are_told_what_each_error_asks_of_them() {
     let untold: Vec<_> = found.iter().filter(|code| !told.contains(&format!("`{code}`"))).collect();
     assert!(untold.is_empty(), "docs/operations.md does not say what these ask of an operator: {untold:?}");
     assert_eq!(codes("Error::new(ErrorKind::Denied, \"a\", x); Error::corrupt( \"b\", \"no code\")"), ["a", "b"]);
+}
+
+/// The tests that a text names as `file::test`.
+fn tests_in(text: &str) -> Vec<(&str, &str)> {
+    let named = text.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::"));
+    named.filter(|(file, _)| file.ends_with(".rs") || file.ends_with(".py")).collect()
+}
+
+#[test]
+fn every_test_that_the_page_on_security_names_is_there() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(top.join("docs/security.md")).unwrap();
+    let mut files = Vec::new();
+    sources(&top.join("governance/src"), &mut files);
+    sources(&top.join("tests/tests"), &mut files);
+    written_in("py", &top.join("governance-py/tests"), &mut files);
+    let texts: Vec<_> = files.iter().map(|file| (file, std::fs::read_to_string(file).unwrap())).collect();
+    let is_there = |file: &str, test: &str| {
+        let begins = ["fn ", "def "].map(|word| format!("{word}{test}("));
+        texts.iter().any(|(path, text)| path.ends_with(file) && begins.iter().any(|begin| text.contains(begin)))
+    };
+    let named = tests_in(&page);
+    assert!(named.len() > 30, "the walk saw {} names: it is blind", named.len());
+    let missing: Vec<_> = named.iter().filter(|(file, test)| !is_there(file, test)).collect();
+    assert!(missing.is_empty(), "docs/security.md names tests that are not there: {missing:?}");
+    assert!(is_there("rooms.rs", "no_room_reaches_up_a_floor") && !is_there("run.rs", "no_room_reaches_up_a_floor"));
+    assert_eq!(tests_in("a `b.rs::c`, `d::e`, `f`, `g.py::h`"), [("b.rs", "c"), ("g.py", "h")]);
 }
 
 #[test]
