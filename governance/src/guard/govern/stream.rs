@@ -12,6 +12,9 @@ use super::{Arguments, Call, Granted, Guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::policy::Request;
 
+/// What the store says of an admission.
+type Word = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
 /// The pieces of a tool that may run. Dropped before its end, the call's outcome is `unknown`.
 #[must_use = "a stream that is dropped ends `unknown`"]
 pub struct Governed<S: Stream> {
@@ -20,7 +23,7 @@ pub struct Governed<S: Stream> {
     // None once it has ended.
     call: Option<Call>,
     // A piece that waits for the store's word.
-    held: Option<(S::Item, Pin<Box<dyn Future<Output = Result<()>> + Send>>)>,
+    held: Option<(S::Item, Word)>,
 }
 
 impl Guard {
