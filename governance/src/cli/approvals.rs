@@ -30,7 +30,7 @@ async fn answer(governance: &Governance, command: Command, printer: &Printer) ->
     match command {
         Command::List { all } => {
             let found: Vec<_> = queue.list(LISTED).await?.into_iter().filter(|approval| all || !approval.is_over()).collect();
-            found.iter().try_for_each(|approval| printer.either(approval, || line(approval)))?;
+            found.iter().try_for_each(|approval| printer.either(&without_arguments(approval), || line(approval)))?;
             if found.is_empty() && !printer.json {
                 printer.note("nothing waits for an approval")?;
             }
@@ -43,7 +43,7 @@ async fn answer(governance: &Governance, command: Command, printer: &Printer) ->
         Command::Deny(decide) => self::decide(governance, &decide, ApprovalVerdict::Deny, printer).await?,
         Command::Wait { id, timeout } => {
             let approval = queue.wait(&ApprovalId::new(id)?, timeout.map_or(MAX_WITHIN, Duration::from_secs)).await?;
-            printer.either(&approval, || line(&approval))?;
+            printer.either(&without_arguments(&approval), || line(&approval))?;
             let approved = matches!(approval.state, ApprovalState::Approved | ApprovalState::Used);
             return Ok(if approved { ExitCode::SUCCESS } else { ExitCode::from(1) });
         }
@@ -167,4 +167,9 @@ fn show(approval: &Approval, printer: &Printer) -> Result<()> {
 
 fn note(note: Option<&str>) -> String {
     note.map_or(String::new(), |note| format!(": {}", shown(note)))
+}
+
+/// What is listed is not shown to somebody who decides: the arguments may be secrets, and `show` has them.
+fn without_arguments(approval: &Approval) -> Approval {
+    Approval { arguments: None, ..approval.clone() }
 }

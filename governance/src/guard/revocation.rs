@@ -242,7 +242,8 @@ impl RevocationEngine {
     pub(super) async fn held_back(&self, agent: &AgentId, limit: u64) -> Result<Response> {
         let times = self.count(agent, "held_back").await?;
         let calls = limit.saturating_add(times);
-        let held_back = times > limit / 10;
+        // At least one call too many is only refused.
+        let held_back = times > (limit / 10).max(1);
         let triggers = Triggers { api_calls_per_minute: limit, ..self.triggers };
         let seen = Observation::ApiCalls { calls, held_back };
         let response = triggers.respond(seen);

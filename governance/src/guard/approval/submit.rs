@@ -157,7 +157,7 @@ impl Approvals {
         let Some(agent) = governed_by(&self.store).await? else { return Ok(()) };
         let data = json!({"process_of": agent, "process": std::process::id()});
         self.store.apply(Commit::default().write(alert(&self.store, "approval_by_agent", &data)?)).await?;
-        let message = format!("this process belongs to {agent}: no agent approves, nor says who may");
+        let message = format!("this process belongs to {agent}: no agent approves, nor says who may do what");
         Err(Error::new(ErrorKind::Denied, "governed_process", message))
     }
 }

@@ -8,7 +8,6 @@ use std::task::Poll;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::runtime::Handle;
 
 use super::entered::Entered;
 use super::{Granted, Guard};
@@ -118,13 +117,13 @@ impl Call {
 
     /// It was done.
     pub fn done(self) -> Result<()> {
-        self.entered.leave(Ending::Done);
+        self.entered.leave(Ending::Done, self.guard.own.runtime.as_ref());
         self.recorded.end(OutcomeResult::Ok, None)
     }
 
     /// It failed, with an error of this code.
     pub fn failed(self, code: &str) -> Result<()> {
-        self.entered.leave(Ending::Ill);
+        self.entered.leave(Ending::Ill, self.guard.own.runtime.as_ref());
         self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))?;
         hold_against(self.guard, Error::new(ErrorKind::Internal, "tool_failed", format!("a tool failed: {code}")));
         Ok(())
@@ -132,13 +131,13 @@ impl Call {
 
     /// It was not made after all.
     pub(super) fn unmade(self, code: &str) -> Result<()> {
-        self.entered.leave(Ending::Failed);
+        self.entered.leave(Ending::Failed, self.guard.own.runtime.as_ref());
         self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))
     }
 
     /// Nobody knows what it did.
     pub fn lost(self, code: &str) -> Result<()> {
-        self.entered.leave(Ending::Failed);
+        self.entered.leave(Ending::Failed, self.guard.own.runtime.as_ref());
         self.recorded.end(OutcomeResult::Unknown, Some(&Told { code, message: None }))
     }
 
@@ -157,7 +156,7 @@ impl Call {
 
     /// It failed, with an error of this library's, as [`settled`](Self::settled) says, for who cannot wait.
     pub fn ended(self, error: &Error) -> Result<()> {
-        self.entered.leave(Ending::of(error));
+        self.entered.leave(Ending::of(error), self.guard.own.runtime.as_ref());
         self.recorded.tell(of(error), error)?;
         hold_against(self.guard, again(error));
         Ok(())
@@ -165,7 +164,7 @@ impl Call {
 
     /// It was dropped where it stood, as [`run`](Self::run) or [`until_over`](Self::until_over) says.
     pub fn dropped(self, why: &Error) -> Result<()> {
-        self.entered.leave(Ending::of(why));
+        self.entered.leave(Ending::of(why), self.guard.own.runtime.as_ref());
         self.recorded.tell(OutcomeResult::Unknown, why)?;
         hold_against(self.guard, again(why));
         Ok(())
@@ -181,14 +180,14 @@ impl Call {
 
     /// It did not begin.
     pub(super) fn refused(self, error: &Error) -> Result<()> {
-        self.entered.leave(Ending::Failed);
+        self.entered.leave(Ending::Failed, self.guard.own.runtime.as_ref());
         self.recorded.tell(OutcomeResult::Error, error)
     }
 }
 
 /// Counts a failure for who cannot wait.
 fn hold_against(guard: Guard, error: Error) {
-    if let Ok(runtime) = Handle::try_current() {
+    if let Some(runtime) = guard.own.runtime.clone() {
         runtime.spawn(async move { guard.count_failure(&error).await });
     }
 }

@@ -71,12 +71,12 @@ impl Entered {
     }
 
     /// The same for who cannot wait: what the store has to hear, it hears soon.
-    pub fn leave(self, ending: Ending) {
+    pub fn leave(self, ending: Ending, runtime: Option<&Handle>) {
         if let Some(taken) = self.taken {
             taken.leave(Asked::default(), ending != Ending::Done);
         }
         if self.admitted.is_some()
-            && let Ok(runtime) = Handle::try_current()
+            && let Some(runtime) = runtime
         {
             let rest = Self { taken: None, admitted: self.admitted };
             runtime.spawn(async move { rest.left(ending).await });

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tokio::runtime::Handle;
 
 use super::admission::Role;
 use super::allowance::Allowance;
@@ -84,6 +85,8 @@ struct Own {
     // Shared by every clone: whoever hears that the admission has ended tells all.
     live: Arc<Live>,
     gate: Option<Arc<Gate>>,
+    // Where what nobody waits for is done: whoever ends a call may be on a thread of another language.
+    runtime: Option<Handle>,
     approving: Approving,
 }
 
@@ -139,6 +142,7 @@ impl Guard {
                 counts_failures: true,
                 live: Arc::default(),
                 gate: None,
+                runtime: Handle::try_current().ok(),
                 approving: Approving::default(),
             }),
         }

@@ -31,6 +31,8 @@ use serde_json::json;
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use super::triggers::Triggers;
+use tokio::runtime::Handle;
+
 use crate::error::{Error, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Store};
@@ -66,6 +68,8 @@ struct Inner {
     held: Mutex<Shares>,
     // One draws for all: who waits for it finds the share that it brought.
     drawing: tokio::sync::Mutex<()>,
+    // Where what nobody waits for is done.
+    runtime: Option<Handle>,
 }
 
 impl Limits {
@@ -85,6 +89,7 @@ impl Limits {
                 usual,
                 held: Mutex::default(),
                 drawing: tokio::sync::Mutex::default(),
+                runtime: Handle::try_current().ok(),
             }),
         }
     }
@@ -93,11 +98,11 @@ impl Limits {
     /// alone, because to read a file is no call of an API.
     #[must_use]
     pub fn of_tools(&self) -> Self {
-        let Inner { store, actor, recorder, engine, scopes, own, .. } = &*self.inner;
+        let Inner { store, actor, recorder, engine, scopes, own, runtime, .. } = &*self.inner;
         let (store, actor, recorder, engine) = (store.clone(), actor.clone(), recorder.clone(), engine.clone());
-        let (scopes, own) = (scopes.clone(), own.clone());
+        let (scopes, own, runtime) = (scopes.clone(), own.clone(), runtime.clone());
         let (held, drawing) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { inner: Arc::new(Inner { store, actor, recorder, engine, scopes, own, usual: None, held, drawing }) }
+        Self { inner: Arc::new(Inner { store, actor, recorder, engine, scopes, own, usual: None, held, drawing, runtime }) }
     }
 
     /// Holds the agent to what another profile says, from the next share on: within five seconds.

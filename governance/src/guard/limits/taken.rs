@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
 use super::share::Started;
 use super::terms::Asked;
 use super::{Inner, Share};
@@ -55,7 +53,7 @@ impl Taken {
     pub fn leave(mut self, spent: Asked, failed: bool) {
         let Some(inner) = self.inner.take() else { return };
         let over = inner.shares().mark(&self.id, spent, failed);
-        if let (true, Ok(runtime)) = (over, Handle::try_current()) {
+        if let (true, Some(runtime)) = (over, inner.runtime.clone()) {
             runtime.spawn(async move {
                 let _one = inner.drawing.lock().await;
                 if let Err(error) = inner.settle_ended().await {
@@ -75,7 +73,7 @@ impl Drop for Taken {
         let Some(inner) = self.inner.take() else { return };
         // Nobody knows what it used: all that was set aside.
         let Some(share) = release(&inner, &self.id, self.asked, false) else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Some(runtime) = inner.runtime.clone() else { return };
         runtime.spawn(async move {
             if let Err(error) = inner.settle(share).await {
                 tracing::debug!(agent = %inner.actor.id, %error, "a share was not given back: it lapses");
