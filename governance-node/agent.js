@@ -26,6 +26,7 @@ export const Agent = concept('Agent', {
     combine: [],
     mediate: ['reason'],
     handIn: [],
+    requestPlan: ['plan'],
     vote: ['proposal', 'choice'],
     voteBest: ['proposal'],
     nextEvent: [],

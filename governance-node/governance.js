@@ -1,4 +1,5 @@
 import { Agent } from './agent.js'
+import { Approvals } from './approval.js'
 import { Blackboard } from './blackboard.js'
 import { ErrorBudget } from './budget.js'
 import { MessageBus } from './bus.js'
@@ -11,7 +12,7 @@ import { RevocationEngine } from './revocation.js'
 export const Governance = concept('Governance', {
   opens: { open: [] },
   properties: ['storeUrl'],
-  parts: { revocations: () => RevocationEngine, ledger: () => Ledger },
+  parts: { approvals: () => Approvals, revocations: () => RevocationEngine, ledger: () => Ledger },
   handles: {
     blackboard: [() => Blackboard, ['task', 'author']],
     bus: [() => MessageBus, ['task', 'member']],
@@ -19,6 +20,7 @@ export const Governance = concept('Governance', {
     budget: [() => ErrorBudget, ['owner']],
     agent: [() => Agent, ['profile', 'pipeline']],
   },
-  methods: { begin: ['objective'], catchUp: ['within'], close: [] },
+  methods: { begin: ['objective'], alerts: ['last'], catchUp: ['within'], close: [] },
+  streams: { newAlerts: [] },
   disposal: 'close',
 })

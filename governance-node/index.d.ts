@@ -37,6 +37,8 @@ export class Governance implements AsyncDisposable {
   static open(options?: OpenOptions): Promise<Governance>
   /** The store's URL, without a password. */
   readonly storeUrl: string
+  /** What people are asked to approve. */
+  readonly approvals: Approvals
   /** Revoking agents, stopping pipelines, stopping everything. */
   readonly revocations: RevocationEngine
   /** The record. */
@@ -56,11 +58,100 @@ export class Governance implements AsyncDisposable {
    * says what it may do; or it is a profile's file, which says that, its name and its tier. `root` is the folder that its tools' paths are below.
    */
   agent(profile: string, pipeline: string, options?: { role?: AgentRole; tier?: Tier; root?: string }): Promise<Agent>
+  /** The newest alerts, at most so many, oldest first. */
+  alerts(last: number): Promise<Alert[]>
+  /** Alerts as they come, beginning with all that are kept. */
+  newAlerts(): Stream<NewAlerts>
   /** Waits, so many milliseconds at most, until everything that is written is in the record. False if it was not in time. */
   catchUp(within: number): Promise<boolean>
   /** Lets the next process keep house, and closes the ledger. What still waits fails with the code `closed`. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** What a person should hear of. */
+export interface Alert {
+  /** What of, as `violation_detected`, `agent_revoked`, `stop_all`. */
+  type: string
+  at: number
+  data: Json
+}
+
+/** Alerts that came since the last look, oldest first. */
+export interface NewAlerts {
+  /** Whether some were dropped before they were read. */
+  missed: boolean
+  alerts: Alert[]
+}
+
+/** What people are asked to approve. Agents ask, and never approve: in the process of one, `decide` is denied. */
+export class Approvals {
+  private constructor()
+  /** The newest requests that are still known, at most so many, oldest first. */
+  list(last: number): Promise<Approval[]>
+  /** A request, and where it stands. */
+  approval(id: string): Promise<Approval>
+  /** Waits, so many milliseconds at most, until it is approved, denied, expired, void or used. Answers where it stands then. */
+  wait(id: string, within: number): Promise<Approval>
+  /**
+   * Signs a verdict with an approver's key and hands it in. `hash` is that of the request as it was shown: if it is another by now, a
+   * `ConflictError`, and nothing is signed.
+   */
+  decide(
+    id: string,
+    hash: string,
+    verdict: 'approve' | 'deny',
+    keyFile: string,
+    options?: { passphrase?: string; note?: string },
+  ): Promise<Approval>
+  /** Takes what an approver signed elsewhere. Verified here, and again by whoever uses it. */
+  submit(signed: Json): Promise<Approval>
+}
+
+/** A request for approval, and where it stands. */
+export interface Approval {
+  request: ApprovalRequest
+  /** Its hash, which is signed. */
+  hash: string
+  /** The canonical arguments; null once they are gone. */
+  arguments: string | null
+  state: 'pending' | 'approved' | 'denied' | 'expired' | 'void' | 'used'
+  approved: ApprovalGiven[]
+  /** Who denied it first. */
+  denied: ApprovalGiven | null
+  /** The intent that it was used for. */
+  used: { token: string; at: number } | null
+  /** What was found in the store and does not count, and why. */
+  uncounted: { approver: string; why: string }[]
+}
+
+/** What was asked. Everything in it is covered by the request's hash. */
+export interface ApprovalRequest {
+  id: string
+  kind: 'action' | 'plan' | 'promotion'
+  agent: string
+  pipeline: string | null
+  action: string
+  target: string | null
+  path: string | null
+  /** SHA-256 of the canonical arguments. */
+  arguments: string
+  /** Why a person is asked. */
+  reason: string
+  /** The hash of the policy that wants it. */
+  policy: string | null
+  /** How many people must approve. */
+  quorum: number
+  asked_at: number
+  /** Until when it may be approved and used. */
+  deadline: number
+}
+
+/** What somebody said of a request. */
+export interface ApprovalGiven {
+  approver: string
+  at: number
+  note: string | null
 }
 
 /** What the agents of a task know together. Nobody overwrites what they have not read. */
@@ -332,6 +423,8 @@ export class Agent implements AsyncDisposable {
   mediate(reason: GammaReason): Promise<void>
   /** Verifies its own proposal, bundles it as its output, and reports. */
   handIn(): Promise<void>
+  /** Asks people to approve a plan before it is carried out, as many and within the time that its profile says. */
+  requestPlan(plan: Json): Promise<Approval>
   /** Casts its ballot, on the record. */
   vote(proposal: string, choice: Choice): Promise<Cast>
   /** Judges every solution, and votes for the best; abstains when it can tell none apart. */
@@ -365,6 +458,10 @@ export interface ToolOptions {
   opened?: 'r' | 'w' | 'x'
   /** How many milliseconds it may take; 60,000 unless said otherwise. A function that does not await runs as long as it takes. */
   timeout?: number
+  /** How many milliseconds a call that needs a person's approval waits for it; without this it is refused at once. */
+  waiting?: number
+  /** The approval that its calls rest on. */
+  approval?: string
   /** The position of the argument with options, into which a `signal` is put that aborts when the call has to end. */
   signalIn?: number
 }
@@ -380,7 +477,7 @@ export type Governed<Answer> = Answer extends AsyncGenerator<infer Piece, unknow
 export function govern<Given extends unknown[], Answer>(tool: (...given: Given) => Answer, options: ToolOptions): (...given: Given) => Governed<Answer>
 
 /** Something that an agent should know of itself. */
-export type AgentEvent = { event: 'revoked'; reason: string } | { event: 'budget_low'; unit: string; used: number; limit: number }
+export type AgentEvent = { event: 'revoked'; reason: string } | { event: 'budget_low'; unit: string; used: number; limit: number; scope?: { pipeline: string } | 'tenant' }
 
 /** One thing to do. Report it done or failed; one that is neither comes again, to whoever acts as the agent then. */
 export class Step {
@@ -454,6 +551,13 @@ export class RevocationEngine {
   revokePipeline(pipeline: string, kind: RevocationType, reason: string): Promise<RevokedPipeline>
   /** Stops everything of this tenant. Nothing begins until `lift`. */
   stopAll(reason: string): Promise<Receipt>
+  /**
+   * What each process says by now of what a receipt of this generation tells. Who has not confirmed so many milliseconds after it was issued is
+   * overdue.
+   */
+  receipts(generation: number, within: number): Promise<Receipts>
+  /** The same, waiting until each process that was there has confirmed, is gone, or is overdue. */
+  confirmed(generation: number, within: number): Promise<Receipts>
   /** Lifts a stop: what was stopped stays so, but new work may begin. */
   lift(): Promise<Receipt>
   /** The stop that is in force, if one is. */
@@ -476,6 +580,29 @@ export class RevocationEngine {
 export interface Receipt {
   epoch: number
   generation: number
+}
+
+/** What all processes say of a revocation or a stop. */
+export interface Receipts {
+  generation: number
+  issued_at: number
+  /** One of each process that worked for agents then. */
+  receipts: ProcessReceipt[]
+}
+
+/** What one process says of it. */
+export interface ProcessReceipt {
+  state: 'issued' | 'confirmed' | 'overdue' | 'gone'
+  pid: number
+  host: string
+  /** What the process is written in, as far as it says: python, node, bun, rust. */
+  runtime: string
+  confirmed_at: number | null
+  /** Whose work it ended; the first of them. */
+  ended: string[]
+  ended_count: number
+  /** What runs on although it was to end. */
+  unfinished: { generation: number; agent: string; what: string }[]
 }
 
 export interface RevokedPipeline {

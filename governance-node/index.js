@@ -2,6 +2,7 @@
 
 export { Agent, govern } from './agent.js'
 export { Allowance } from './allowance.js'
+export { Approvals } from './approval.js'
 export { Blackboard } from './blackboard.js'
 export { ErrorBudget } from './budget.js'
 export { MessageBus } from './bus.js'

@@ -158,6 +158,14 @@ impl Agent {
     }
 
     #[napi]
+    pub async fn request_plan(&self, text: String) -> Result<String> {
+        given!(text => plan: Value);
+        let (desk, guard) = (self.core.desk(), self.core.desk().guard());
+        let rules = guard.policy().profile().governance.approval;
+        self.house.answer(guard.approvals().request_plan(desk.actor(), exact(plan)?, rules)).await
+    }
+
+    #[napi]
     pub async fn vote(&self, text: String) -> Result<String> {
         given!(text => proposal: String, choice: Value);
         self.house.answer(self.core.desk().vote(&proposal.parse()?, shaped(choice)?)).await

@@ -12,15 +12,17 @@ use serde_json::Value;
 use tokio::sync::RwLock;
 
 use crate::agent::Agent;
+use crate::approval::Approvals;
 use crate::blackboard::Blackboard;
 use crate::budget::ErrorBudget;
 use crate::bus::MessageBus;
 use crate::consensus::Consensus;
 use crate::error::Result;
 use crate::house::House;
-use crate::json::{given, span};
+use crate::json::{given, span, whole};
 use crate::ledger::Ledger;
 use crate::revocation::RevocationEngine;
+use crate::stream::Stream;
 use crate::tool::Calls;
 
 /// Who gives budgets where nobody else does.
@@ -95,6 +97,22 @@ impl Governance {
     #[napi(getter)]
     pub fn revocations(&self) -> RevocationEngine {
         RevocationEngine { house: self.house.clone(), core: self.core.revocations() }
+    }
+
+    #[napi(getter)]
+    pub fn approvals(&self) -> Approvals {
+        Approvals { house: self.house.clone(), core: self.core.approvals(), home: self.core.config().home.clone() }
+    }
+
+    #[napi]
+    pub async fn alerts(&self, text: String) -> Result<String> {
+        given!(text => last: Value);
+        self.house.answer(self.core.alerts().list(whole(&last)?)).await
+    }
+
+    #[napi]
+    pub async fn new_alerts(&self, _text: String) -> Result<Stream> {
+        Stream::new(&self.house, self.house.ask(self.core.alerts().follow()).await?)
     }
 
     #[napi(getter)]

@@ -3,6 +3,7 @@
 
 mod agent;
 mod allowance;
+mod approval;
 mod blackboard;
 mod budget;
 mod bus;

@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::answer::{Answer, handle, record, records};
 use crate::budget::Budget;
-use crate::given::{Named, Shaped};
+use crate::given::{Json, Named, Shaped};
 use crate::hosted::{Hosted, Made, Mode, Place};
 use crate::json;
 use crate::tool::{Call, Tool};
@@ -218,6 +218,15 @@ impl Agent {
         self.0.call(py, |own| async move { own.agent.desk().hand_in().await })
     }
 
+    /// Asks people to approve a plan before it is carried out, as many and as long as its profile says.
+    fn request_plan<'py>(&self, py: Python<'py>, plan: Json) -> Answered<'py> {
+        self.0.call(py, move |own| async move {
+            let (desk, guard) = (own.agent.desk(), own.agent.desk().guard());
+            let rules = guard.policy().profile().governance.approval;
+            guard.approvals().request_plan(desk.actor(), plan.0, rules).await
+        })
+    }
+
     /// Casts its ballot, on the record.
     fn vote<'py>(&self, py: Python<'py>, proposal: Named<ProposalId>, choice: Shaped<coordination::Choice>) -> Answered<'py> {
         self.0.call(py, move |own| async move { own.agent.desk().vote(&proposal.0, choice.0).await })
@@ -396,10 +405,13 @@ impl Answer for AgentEvent {
     fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
         let (event, reason, low) = match self {
             Self::Revoked { reason } => ("revoked", Some(reason), None),
-            Self::BudgetLow { unit, used, limit, .. } => ("budget_low", None, Some((unit, used, limit))),
+            Self::BudgetLow { unit, scope, used, limit } => ("budget_low", None, Some((unit, scope, used, limit))),
         };
-        let (unit, used, limit) = low.map_or((None, None, None), |(unit, used, limit)| (Some(unit), Some(used), Some(limit)));
+        // Its own is not said, as in the core's JSON.
+        let scope = low.as_ref().map(|(_, scope, ..)| scope).filter(|scope| !scope.is_agent());
+        let scope = scope.map_or_else(|| ().answer(py, place), |scope| json::shaped(py, scope));
+        let (unit, used, limit) = low.map_or((None, None, None), |(unit, _, used, limit)| (Some(unit), Some(used), Some(limit)));
         let what = [event.into_bound_py_any(py), reason.answer(py, place)];
-        record(py, "AgentEvent", what.into_iter().chain([unit.answer(py, place), used.answer(py, place), limit.answer(py, place)]))
+        record(py, "AgentEvent", what.into_iter().chain([unit.answer(py, place), used.answer(py, place), limit.answer(py, place), scope]))
     }
 }

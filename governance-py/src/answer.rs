@@ -1,6 +1,7 @@
 //! What the core answers, as Python's own values: plain ones, and the records of `governance.records`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use pyo3::IntoPyObjectExt;
@@ -10,7 +11,8 @@ use pyo3::types::{PyDateTime, PyDelta, PyDict, PyList, PyTuple, PyTzInfo};
 use serde_json::Value;
 
 use ::governance::coordination::DecisionRule;
-use ::governance::guard::Unit;
+use ::governance::guard::approval::{ApprovalKind, ApprovalState};
+use ::governance::guard::{ReceiptState, Unit};
 use ::governance::ledger::{Action, EntryKind, OutcomeResult};
 use ::governance::vocabulary::*;
 
@@ -105,7 +107,7 @@ macro_rules! plain {
     )+ };
 }
 
-plain!(bool, u32, u64, usize, String);
+plain!(bool, u32, u64, usize, NonZeroU32, String);
 
 macro_rules! texts {
     ($($named:ty),+) => { $(
@@ -117,7 +119,25 @@ macro_rules! texts {
     )+ };
 }
 
-texts!(AgentId, PipelineId, ProposalId, LedgerId, SegmentId, EntryName, Token, Action, EntryKind, OutcomeResult, Unit, DecisionRule);
+texts!(
+    Action,
+    AgentId,
+    ApprovalId,
+    ApprovalKind,
+    ApprovalState,
+    ApproverName,
+    DecisionRule,
+    EntryKind,
+    EntryName,
+    LedgerId,
+    OutcomeResult,
+    PipelineId,
+    ProposalId,
+    ReceiptState,
+    SegmentId,
+    Token,
+    Unit
+);
 
 macro_rules! named {
     ($($named:ty => $class:literal),+ $(,)?) => { $(

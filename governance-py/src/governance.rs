@@ -3,15 +3,20 @@
 use std::path::PathBuf;
 
 use ::governance::config::Flags;
+use ::governance::guard::{Alert, NewAlerts};
 use ::governance::vocabulary::{AgentRole, PipelineId, TaskId, Tier};
 use ::governance::{Config, Joining};
+use futures_util::TryFutureExt;
+use futures_util::TryStreamExt;
+use futures_util::stream::{once, unfold};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::agent::Living;
-use crate::answer::{Answer, handle};
+use crate::answer::{Answer, handle, records};
+use crate::approval::Queue;
 use crate::budget::Budget;
-use crate::given::{Named, Span};
+use crate::given::{Named, Span, Whole};
 use crate::hosted::{Hosted, Made, Mode, Place};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
@@ -91,6 +96,26 @@ impl Governance {
         self.0.look(py, |governance| Ok(governance.revocations()))?.answer(py, self.0.place())
     }
 
+    /// What people are asked to approve.
+    #[getter]
+    fn approvals<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        let queue = |own: &::governance::Governance| Ok(Queue { approvals: own.approvals(), home: own.config().home.clone() });
+        self.0.look(py, queue)?.answer(py, self.0.place())
+    }
+
+    /// The newest alerts, oldest first.
+    fn alerts<'py>(&self, py: Python<'py>, last: Whole<u64>) -> Answered<'py> {
+        self.0.call_apart(py, move |governance| async move { governance.alerts().list(last.0).await })
+    }
+
+    /// Alerts as they come, beginning with all that are kept.
+    fn new_alerts<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        let alerts = self.0.look(py, |governance| Ok(governance.alerts()))?;
+        let followed = self.0.place().begin(async move { alerts.follow().await });
+        let told = followed.map_ok(|follow| unfold(follow, |mut follow| async move { Some((follow.next().await, follow)) }));
+        self.0.place().stream(py, once(told).try_flatten())
+    }
+
     /// The record.
     #[getter]
     fn ledger<'py>(&self, py: Python<'py>) -> Answered<'py> {
@@ -115,3 +140,8 @@ impl Governance {
 }
 
 handle!(::governance::Governance => "Governance");
+
+records! {
+    Alert => "Alert" { kind, at, data }
+    NewAlerts => "NewAlerts" { missed, alerts }
+}

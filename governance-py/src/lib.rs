@@ -2,6 +2,7 @@
 
 mod agent;
 mod answer;
+mod approval;
 mod arguments;
 mod blackboard;
 mod budget;
@@ -28,6 +29,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    ::governance::guard::name_runtime("python");
     error::add(module)?;
     vocabulary::add(module)?;
     runtime::add(module)?;
@@ -44,6 +46,7 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<budget::Allowance>()?;
     module.add_class::<budget::Reservation>()?;
     module.add_class::<revocation::RevocationEngine>()?;
+    module.add_class::<approval::Approvals>()?;
     module.add_class::<consensus::Consensus>()?;
     module.add_class::<ledger::Ledger>()?;
     module.add_class::<ledger::Head>()?;

@@ -13,7 +13,9 @@ from ._current import govern as govern
 from ._governance import AgentPhase, AgentRole, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
 from .records import (
     AgentEvent,
+    Alert,
     Analysis,
+    Approval,
     BoardEntry,
     BoardEvent,
     BusEvent,
@@ -30,10 +32,12 @@ from .records import (
     Gap,
     Idea,
     Listing,
+    NewAlerts,
     Outcome,
     Proposal,
     Proposed,
     Receipt,
+    Receipts,
     Report,
     Response,
     Revocation,
@@ -50,6 +54,7 @@ from .records import (
 __all__ = [
     "Agent",
     "Allowance",
+    "Approvals",
     "Blackboard",
     "Consensus",
     "ErrorBudget",
@@ -82,6 +87,8 @@ _Section: TypeAlias = Union[Section, Literal["problem", "solutions", "progress",
 _Unit: TypeAlias = Literal["calls", "tokens", "cost", "concurrency"]
 _Rule: TypeAlias = Literal["majority", "supermajority", "unanimity", "plurality", "ranked", "approval", "cumulative", "weighted"]
 _Role: TypeAlias = Union[AgentRole, Literal["alpha", "beta", "gamma"]]
+# `list` is a method of `Approvals`.
+_Requests: TypeAlias = list[Approval]
 _Tier: TypeAlias = Union[Tier, Literal["T0", "T1", "T2", "T3", "T4"]]
 _Revocation: TypeAlias = Union[RevocationType, Literal["error_budget", "procedure", "lock", "heartbeat", "policy", "manual"]]
 
@@ -131,6 +138,16 @@ class Governance:
         is a profile's file, which says what it may do, its name and its tier. `root` is the folder that its tools' paths are below; without one, they
         can use none. It may ask the configuration's model 64 times, unless it is granted more. A `NotFoundError` if there is no such pipeline.
         """
+
+    @property
+    def approvals(self) -> Approvals:
+        """What people are asked to approve."""
+
+    async def alerts(self, last: int) -> list[Alert]:
+        """The newest alerts, at most so many, oldest first."""
+
+    def new_alerts(self) -> AsyncIterator[NewAlerts]:
+        """Alerts as they come, beginning with all that are kept."""
 
     @property
     def revocations(self) -> RevocationEngine:
@@ -303,6 +320,36 @@ class Allowance:
     ) -> None: ...
 
 @final
+class Approvals:
+    """What people are asked to approve. Agents ask, and never approve: in the process of one, `decide` is a `DeniedError`."""
+
+    async def list(self, last: int) -> _Requests:
+        """The newest requests that are still known, at most so many, oldest first."""
+
+    async def approval(self, id: str) -> Approval:
+        """A request, and where it stands. A `NotFoundError` if there is none."""
+
+    async def wait(self, id: str, within: _Span) -> Approval:
+        """Waits until it is approved, denied, expired, void or used, at most so long. Answers where it stands then."""
+
+    async def decide(
+        self,
+        id: str,
+        hash: str,
+        verdict: Literal["approve", "deny"],
+        key_file: Union[str, os.PathLike[str]],
+        *,
+        passphrase: Optional[str] = None,
+        note: Optional[str] = None,
+    ) -> Approval:
+        """Signs a verdict with an approver's key and hands it in. `hash` is that of the request as it was shown: if it is another by now, a
+        `ConflictError`, and nothing is signed.
+        """
+
+    async def submit(self, signed: Mapping[str, _Json]) -> Approval:
+        """Takes what an approver signed elsewhere. Verified here, and again by whoever uses it."""
+
+@final
 class RevocationEngine:
     """Ends the admission of agents, of pipelines, of everything. Once a call returns, nothing that was admitted before lands any more."""
 
@@ -317,6 +364,12 @@ class RevocationEngine:
 
     async def stop_all(self, reason: str) -> Receipt:
         """Stops everything, also what is being begun at this moment. Nothing begins until `lift`."""
+
+    async def receipts(self, generation: int, within: _Span) -> Receipts:
+        """What each process says by now of what a receipt of this generation tells. Who has not confirmed so long after it was issued is overdue."""
+
+    async def confirmed(self, generation: int, within: _Span) -> Receipts:
+        """The same, waiting until each process that was there has confirmed, is gone, or is overdue."""
 
     async def lift(self) -> Receipt:
         """Lifts a stop: what was stopped stays so, but new work may begin. Changes nothing where no stop is in force."""
@@ -495,6 +548,8 @@ class Agent:
         path_from: Optional[str] = None,
         opened: None = None,
         timeout: Optional[_Span] = None,
+        waiting: Optional[_Span] = None,
+        approval: Optional[str] = None,
     ) -> Callable[_P, _R]:
         """Governs a tool for this agent. Also a decorator: see `governance.govern`."""
 
@@ -511,6 +566,8 @@ class Agent:
         path_from: Optional[str] = None,
         opened: None = None,
         timeout: Optional[_Span] = None,
+        waiting: Optional[_Span] = None,
+        approval: Optional[str] = None,
     ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
     @overload
     def govern(
@@ -525,6 +582,8 @@ class Agent:
         path_from: str,
         opened: _Mode,
         timeout: Optional[_Span] = None,
+        waiting: Optional[_Span] = None,
+        approval: Optional[str] = None,
     ) -> Callable[..., _R]: ...
     @overload
     def govern(
@@ -539,6 +598,8 @@ class Agent:
         path_from: str,
         opened: _Mode,
         timeout: Optional[_Span] = None,
+        waiting: Optional[_Span] = None,
+        approval: Optional[str] = None,
     ) -> Callable[[Callable[..., _R]], Callable[..., _R]]: ...
 
     def check(self) -> None:
@@ -573,6 +634,9 @@ class Agent:
 
     async def hand_in(self) -> None:
         """Verifies its own proposal, bundles it as its output, and reports."""
+
+    async def request_plan(self, plan: _Json) -> Approval:
+        """Asks people to approve a plan before it is carried out, as many and within the time that its profile says."""
 
     async def vote(self, proposal: str, choice: Choice) -> Cast:
         """Casts its ballot, on the record."""

@@ -14,7 +14,12 @@ __all__ = [
     "Admitted",
     "AgentAction",
     "AgentEvent",
+    "Alert",
     "Analysis",
+    "Approval",
+    "ApprovalGiven",
+    "ApprovalRequest",
+    "ApprovalUse",
     "Approve",
     "BoardEntry",
     "BoardEvent",
@@ -38,16 +43,19 @@ __all__ = [
     "Gap",
     "Idea",
     "Listing",
+    "NewAlerts",
     "NoQuorum",
     "One",
     "Outcome",
     "Points",
     "Problem",
+    "ProcessReceipt",
     "Proposal",
     "ProposalState",
     "Proposed",
     "Rank",
     "Receipt",
+    "Receipts",
     "Report",
     "Response",
     "Revocation",
@@ -59,7 +67,9 @@ __all__ = [
     "Spend",
     "Stop",
     "Traits",
+    "Uncounted",
     "Undecided",
+    "Unfinished",
     "Usage",
     "Variant",
     "VoteEvent",
@@ -337,7 +347,167 @@ class FaultCount(Variant):
         return self.exceeded is None
 
 
+# Approvals
+
+
+@dataclass(frozen=True)
+class ApprovalRequest:
+    """What was asked. Everything in it is covered by the request's hash."""
+
+    id: str
+    """Its id."""
+    kind: Literal["action", "plan", "promotion"]
+    """One call of a tool, a plan, or an agent's rise to a higher tier."""
+    agent: str
+    """Who asks."""
+    pipeline: Optional[str]
+    """In which pipeline."""
+    action: str
+    """What is to be done."""
+    target: Optional[str]
+    """To what."""
+    path: Optional[str]
+    """Where."""
+    arguments: str
+    """SHA-256 of the canonical arguments."""
+    reason: str
+    """Why a person is asked."""
+    policy: Optional[str]
+    """The hash of the policy that wants it."""
+    quorum: int
+    """How many people must approve."""
+    asked_at: datetime
+    """When it was asked, on the store's clock."""
+    deadline: datetime
+    """Until when it may be approved and used, on the store's clock."""
+
+
+@dataclass(frozen=True)
+class ApprovalGiven:
+    """What somebody said of a request."""
+
+    approver: str
+    """Who."""
+    at: datetime
+    """When, on their clock."""
+    note: Optional[str]
+    """Why, if they said so."""
+
+
+@dataclass(frozen=True)
+class ApprovalUse:
+    """The use of an approval."""
+
+    token: str
+    """The intent that it was used for."""
+    at: datetime
+    """When."""
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """What was found in the store and does not count."""
+
+    approver: str
+    """Who is said to have said it."""
+    why: str
+    """Why it does not count."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A request for approval, and where it stands."""
+
+    request: ApprovalRequest
+    """What was asked."""
+    hash: str
+    """Its hash, which is signed."""
+    arguments: Optional[str]
+    """The canonical arguments; none once they are gone."""
+    state: Literal["pending", "approved", "denied", "expired", "void", "used"]
+    """Where it stands."""
+    approved: list[ApprovalGiven]
+    """Who approved."""
+    denied: Optional[ApprovalGiven]
+    """Who denied it first."""
+    used: Optional[ApprovalUse]
+    """What it was used for."""
+    uncounted: list[Uncounted]
+    """What does not count, and why."""
+
+
+# Alerts
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What a person should hear of."""
+
+    type: str
+    """What of, as `violation_detected`, `agent_revoked`, `stop_all`."""
+    at: datetime
+    """When."""
+    data: Any
+    """What it says."""
+
+
+@dataclass(frozen=True)
+class NewAlerts:
+    """Alerts that came since the last look."""
+
+    missed: bool
+    """Whether some were dropped before they were read."""
+    alerts: list[Alert]
+    """They, oldest first."""
+
+
 # Revocation
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What runs on although it was to end."""
+
+    generation: int
+    """The generation of what was to end it."""
+    agent: str
+    """For whom it runs."""
+    what: str
+    """What it is."""
+
+
+@dataclass(frozen=True)
+class ProcessReceipt:
+    """What one process says of a revocation or a stop."""
+
+    state: Literal["issued", "confirmed", "overdue", "gone"]
+    """Told and not answered yet; all was ended; not in time; or the process is not there any more."""
+    pid: int
+    """The process id."""
+    host: str
+    """Its host."""
+    runtime: str
+    """What the process is written in, as far as it says: python, node, bun, rust."""
+    confirmed_at: Optional[datetime]
+    """When it confirmed, on the store's clock."""
+    ended: list[str]
+    """Whose work it ended; the first of them."""
+    ended_count: int
+    """How many they are in all."""
+    unfinished: list[Unfinished]
+    """What runs on although it was to end."""
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """What all processes say of a revocation or a stop."""
+
+    generation: int
+    """The store's generation that it came to."""
+    issued_at: datetime
+    """When it was issued, on the store's clock."""
+    receipts: list[ProcessReceipt]
+    """One of each process that worked for agents then."""
 
 
 @dataclass(frozen=True)
@@ -614,6 +784,8 @@ class AgentEvent:
     """How much of it is used."""
     limit: Optional[int]
     """How much of it there is."""
+    scope: Any = None
+    """Whose it is, where it is not its own: `{"pipeline": id}` or `"tenant"`."""
 
 
 class Traits(TypedDict):
