@@ -18,6 +18,10 @@ export const Agent = concept('Agent', {
   methods: {
     phase: [],
     enter: ['phase'],
+    output: ['content'],
+    outputs: [],
+    packet: [],
+    package: ['exhibits'],
     analyse: [],
     propose: [],
     offer: ['name', 'idea'],

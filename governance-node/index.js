@@ -23,6 +23,7 @@ export {
 export { Governance } from './governance.js'
 export { Ledger } from './ledger.js'
 export { Model } from './model.js'
+export { Policies } from './policies.js'
 export { RevocationEngine } from './revocation.js'
 export { Step } from './step.js'
 export * from './vocabulary.js'

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::governance::Governance;
-use ::governance::agent::AgentEvent;
+use ::governance::agent::{AgentEvent, Exhibit};
 use ::governance::llm::Idea;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
@@ -113,6 +113,29 @@ impl Agent {
     pub async fn enter(&self, text: String) -> Result<()> {
         given!(text => phase: String);
         self.house.ask(self.core.desk().enter(phase.parse()?)).await
+    }
+
+    #[napi]
+    pub async fn output(&self, text: String) -> Result<String> {
+        given!(text => content: Value);
+        self.house.answer(self.core.output(exact(content)?)).await
+    }
+
+    #[napi]
+    pub async fn outputs(&self) -> Result<String> {
+        self.house.answer(self.core.outputs()).await
+    }
+
+    #[napi]
+    pub async fn packet(&self) -> Result<String> {
+        self.house.answer(self.core.packet()).await
+    }
+
+    #[napi]
+    pub async fn package(&self, text: String) -> Result<String> {
+        given!(text => exhibits: Value);
+        let exhibits: Vec<Exhibit> = shaped(exhibits)?;
+        self.house.answer(self.core.package(&exhibits)).await
     }
 
     #[napi]

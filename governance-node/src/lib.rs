@@ -15,6 +15,7 @@ mod house;
 mod json;
 mod ledger;
 mod model;
+mod policies;
 mod revocation;
 mod step;
 mod stream;

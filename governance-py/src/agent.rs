@@ -178,6 +178,26 @@ impl Agent {
         self.0.call(py, move |own| async move { own.agent.desk().enter(phase.0).await })
     }
 
+    /// Puts something out, as its phase classes it.
+    fn output<'py>(&self, py: Python<'py>, content: Json) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.agent.output(content.0).await })
+    }
+
+    /// What it put out, oldest first.
+    fn outputs<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.outputs().await })
+    }
+
+    /// What it was told to do, and under which constraints.
+    fn packet<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.packet().await })
+    }
+
+    /// Bundles evidence for what it put out, in PACKAGE.
+    fn package<'py>(&self, py: Python<'py>, exhibits: Shaped<Vec<agent::Exhibit>>) -> Answered<'py> {
+        self.0.call_apart(py, move |own| async move { own.agent.package(&exhibits.0).await })
+    }
+
     /// What the objective is about.
     fn analyse<'py>(&self, py: Python<'py>) -> Answered<'py> {
         self.0.call(py, |own| async move { own.agent.desk().analyse().await })

@@ -10,8 +10,10 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyList, PyTuple, PyTzInfo};
 use serde_json::Value;
 
+use ::governance::agent::AgentHealth;
 use ::governance::coordination::DecisionRule;
 use ::governance::guard::approval::{ApprovalKind, ApprovalState};
+use ::governance::guard::health::{Component, HealthState};
 use ::governance::guard::{ReceiptState, Unit};
 use ::governance::ledger::{Action, EntryKind, OutcomeResult};
 use ::governance::vocabulary::*;
@@ -121,14 +123,17 @@ macro_rules! texts {
 
 texts!(
     Action,
+    AgentHealth,
     AgentId,
     ApprovalId,
     ApprovalKind,
     ApprovalState,
     ApproverName,
+    Component,
     DecisionRule,
     EntryKind,
     EntryName,
+    HealthState,
     LedgerId,
     OutcomeResult,
     PipelineId,
@@ -152,7 +157,10 @@ macro_rules! named {
 named!(
     AgentPhase => "AgentPhase",
     AgentRole => "AgentRole",
+    AgentStatus => "AgentStatus",
+    Capability => "Capability",
     GammaReason => "GammaReason",
+    OutputType => "OutputType",
     RevocationType => "RevocationType",
     Section => "Section",
     Tier => "Tier",

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use ::governance::agent::{AgentFilter, AgentHealth};
 use ::governance::config::Flags;
 use ::governance::guard::{Alert, NewAlerts};
-use ::governance::vocabulary::{AgentRole, PipelineId, TaskId, Tier};
+use ::governance::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineId, TaskId, Tier};
 use ::governance::{Config, Joining};
-use futures_util::TryFutureExt;
-use futures_util::TryStreamExt;
 use futures_util::stream::{once, unfold};
+use futures_util::{TryFutureExt, TryStreamExt};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -94,6 +94,46 @@ impl Governance {
     #[getter]
     fn revocations<'py>(&self, py: Python<'py>) -> Answered<'py> {
         self.0.look(py, |governance| Ok(governance.revocations()))?.answer(py, self.0.place())
+    }
+
+    /// The profiles in force.
+    #[getter]
+    fn policies<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |governance| Ok(governance.policies().clone()))?.answer(py, self.0.place())
+    }
+
+    /// How every part is.
+    fn health<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call_apart(py, |governance| async move { Ok(governance.health().await) })
+    }
+
+    /// The register of agents, oldest first.
+    #[allow(clippy::too_many_arguments, reason = "as Python calls it")]
+    #[pyo3(signature = (*, tier=None, role=None, status=None, pipeline=None, health=None, profile=None))]
+    fn agents<'py>(
+        &self,
+        py: Python<'py>,
+        tier: Option<Named<Tier>>,
+        role: Option<Named<AgentRole>>,
+        status: Option<Named<AgentStatus>>,
+        pipeline: Option<Named<PipelineId>>,
+        health: Option<Named<AgentHealth>>,
+        profile: Option<String>,
+    ) -> Answered<'py> {
+        let filter = AgentFilter {
+            tier: tier.map(|tier| tier.0),
+            role: role.map(|role| role.0),
+            status: status.map(|status| status.0),
+            pipeline: pipeline.map(|pipeline| pipeline.0),
+            health: health.map(|health| health.0),
+            profile,
+        };
+        self.0.call_apart(py, move |governance| async move { governance.agents(&filter).await })
+    }
+
+    /// One agent, with everything that is known of it.
+    fn agent_record<'py>(&self, py: Python<'py>, agent: Named<AgentId>) -> Answered<'py> {
+        self.0.call_apart(py, move |governance| async move { governance.agent_record(&agent.0).await })
     }
 
     /// What people are asked to approve.

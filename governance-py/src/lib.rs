@@ -17,8 +17,10 @@ mod governance;
 mod hosted;
 mod json;
 mod ledger;
+mod policies;
 mod process;
 mod program;
+mod register;
 mod revocation;
 mod runtime;
 mod stream;
@@ -47,6 +49,7 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<budget::Reservation>()?;
     module.add_class::<revocation::RevocationEngine>()?;
     module.add_class::<approval::Approvals>()?;
+    module.add_class::<policies::Policies>()?;
     module.add_class::<consensus::Consensus>()?;
     module.add_class::<ledger::Ledger>()?;
     module.add_class::<ledger::Head>()?;

@@ -10,11 +10,15 @@ from typing_extensions import ParamSpec, Self, TypeAlias
 
 from ._coroutine import Opening
 from ._current import govern as govern
-from ._governance import AgentPhase, AgentRole, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
+from ._governance import AgentPhase, AgentRole, AgentStatus, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
 from .records import (
+    AgentDetail,
     AgentEvent,
+    AgentOutput,
+    AgentRecord,
     Alert,
     Analysis,
+    Applied,
     Approval,
     BoardEntry,
     BoardEvent,
@@ -27,13 +31,17 @@ from .records import (
     Choice,
     Cursor,
     DeadLetter,
+    EvidencePackage,
     FaultCount,
     Faults,
     Gap,
+    Health,
     Idea,
+    InstructionPacket,
     Listing,
     NewAlerts,
     Outcome,
+    PolicyVersion,
     Proposal,
     Proposed,
     Receipt,
@@ -62,6 +70,7 @@ __all__ = [
     "Ledger",
     "MessageBus",
     "Model",
+    "Policies",
     "RevocationEngine",
     "Step",
     "govern",
@@ -87,8 +96,9 @@ _Section: TypeAlias = Union[Section, Literal["problem", "solutions", "progress",
 _Unit: TypeAlias = Literal["calls", "tokens", "cost", "concurrency"]
 _Rule: TypeAlias = Literal["majority", "supermajority", "unanimity", "plurality", "ranked", "approval", "cumulative", "weighted"]
 _Role: TypeAlias = Union[AgentRole, Literal["alpha", "beta", "gamma"]]
-# `list` is a method of `Approvals`.
+# `list` is a method of `Approvals` and of `Policies`.
 _Requests: TypeAlias = list[Approval]
+_Versions: TypeAlias = list[PolicyVersion]
 _Tier: TypeAlias = Union[Tier, Literal["T0", "T1", "T2", "T3", "T4"]]
 _Revocation: TypeAlias = Union[RevocationType, Literal["error_budget", "procedure", "lock", "heartbeat", "policy", "manual"]]
 
@@ -138,6 +148,28 @@ class Governance:
         is a profile's file, which says what it may do, its name and its tier. `root` is the folder that its tools' paths are below; without one, they
         can use none. It may ask the configuration's model 64 times, unless it is granted more. A `NotFoundError` if there is no such pipeline.
         """
+
+    async def health(self) -> Health:
+        """How every part is, each looked at now."""
+
+    async def agents(
+        self,
+        *,
+        tier: Optional[_Tier] = None,
+        role: Optional[_Role] = None,
+        status: Union[AgentStatus, str, None] = None,
+        pipeline: Optional[str] = None,
+        health: Optional[Literal["starting", "healthy", "degraded", "lost", "ended", "revoked"]] = None,
+        profile: Optional[str] = None,
+    ) -> list[AgentRecord]:
+        """The register of agents, oldest first; only those that are as is said."""
+
+    async def agent_record(self, agent: str) -> AgentDetail:
+        """One agent, with everything that is known of it. A `NotFoundError` if there is none."""
+
+    @property
+    def policies(self) -> Policies:
+        """The profiles in force."""
 
     @property
     def approvals(self) -> Approvals:
@@ -348,6 +380,33 @@ class Approvals:
 
     async def submit(self, signed: Mapping[str, _Json]) -> Approval:
         """Takes what an approver signed elsewhere. Verified here, and again by whoever uses it."""
+
+@final
+class Policies:
+    """The profiles in force. A change is in force in every process within seconds; what is wrong changes nothing."""
+
+    async def list(self) -> _Versions:
+        """What is in force, by name."""
+
+    async def version(self, name: str, *, version: Optional[int] = None) -> Optional[PolicyVersion]:
+        """A profile's version in force, or another that is kept; none where there is none."""
+
+    async def history(self, name: str) -> _Versions:
+        """A profile's versions, oldest first: the last 100 are kept here, all of them in the ledger."""
+
+    async def apply(self, text: str, by: str, *, note: Optional[str] = None, over: Optional[int] = None) -> Applied:
+        """Checks a profile, YAML or JSON, and puts it in force. `by` says who does, `over` which version must be in force now, 0 for none.
+
+        What is in force already stays so. A `ConflictError` (`policy_conflict`) if somebody else was first.
+        """
+
+    async def rollback(
+        self, name: str, by: str, *, to: Optional[int] = None, note: Optional[str] = None, over: Optional[int] = None
+    ) -> Applied:
+        """Puts an earlier version in force again, as a new one: the one before the last, or `to`."""
+
+    async def withdraw(self, name: str, by: str, *, note: Optional[str] = None, over: Optional[int] = None) -> Applied:
+        """Takes a profile out of force: its agents are denied everything; one that stood in for a shipped profile gives way to it."""
 
 @final
 class RevocationEngine:
@@ -610,6 +669,21 @@ class Agent:
 
     async def enter(self, phase: Union[AgentPhase, str]) -> None:
         """Enters the next phase of its life; stays where it is if it was there already. A `DeniedError` if PACKAGE would be skipped."""
+
+    async def output(self, content: _Json) -> AgentOutput:
+        """Puts something out, as its phase classes it. The newest 64 are kept; the ledger keeps the hash of each."""
+
+    async def outputs(self) -> list[AgentOutput]:
+        """What it put out, oldest first."""
+
+    async def packet(self) -> Optional[InstructionPacket]:
+        """What it was told to do, and under which constraints."""
+
+    async def package(self, exhibits: Sequence[_Json]) -> EvidencePackage:
+        """Bundles evidence for what it put out, and enters PACKAGE from VERIFY. Each exhibit is `{name, kind, text}` or `{name, kind, file}`.
+
+        What was shown stays as it is. A `DeniedError` before VERIFY.
+        """
 
     async def analyse(self) -> Analysis:
         """What the objective is about."""

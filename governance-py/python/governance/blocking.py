@@ -15,6 +15,7 @@ __all__ = [
     "Ledger",
     "MessageBus",
     "Model",
+    "Policies",
     "RevocationEngine",
     "Step",
     "govern",
@@ -55,6 +56,10 @@ class Allowance(_governance._Allowance):
 
 
 class Approvals(_governance._Approvals):
+    __slots__ = ()
+
+
+class Policies(_governance._Policies):
     __slots__ = ()
 
 

@@ -8,14 +8,18 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal, Optional, TypedDict, Union
 
-from ._governance import RevocationType, Section
+from ._governance import AgentPhase, AgentRole, AgentStatus, Capability, OutputType, RevocationType, Section, Tier
 
 __all__ = [
     "Admitted",
     "AgentAction",
+    "AgentDetail",
     "AgentEvent",
+    "AgentOutput",
+    "AgentRecord",
     "Alert",
     "Analysis",
+    "Applied",
     "Approval",
     "ApprovalGiven",
     "ApprovalRequest",
@@ -31,9 +35,12 @@ __all__ = [
     "ChatMessage",
     "ChatReply",
     "Choice",
+    "ComponentHealth",
     "Cursor",
     "DeadLetter",
     "Dropped",
+    "Evidence",
+    "EvidencePackage",
     "Exceeded",
     "Exhausted",
     "FaultCount",
@@ -41,13 +48,16 @@ __all__ = [
     "Finding",
     "Full",
     "Gap",
+    "Health",
     "Idea",
+    "InstructionPacket",
     "Listing",
     "NewAlerts",
     "NoQuorum",
     "One",
     "Outcome",
     "Points",
+    "PolicyVersion",
     "Problem",
     "ProcessReceipt",
     "Proposal",
@@ -459,6 +469,215 @@ class NewAlerts:
     """Whether some were dropped before they were read."""
     alerts: list[Alert]
     """They, oldest first."""
+
+
+# How everything is
+
+
+@dataclass(frozen=True)
+class ComponentHealth:
+    """How a part is."""
+
+    component: Literal["store", "ledger", "disk", "model", "tools", "agents", "caretaker"]
+    """Which."""
+    state: Literal["healthy", "degraded", "unknown", "unhealthy"]
+    """How it is."""
+    reason: str
+    """Why."""
+    advice: Optional[str]
+    """What a person can do about it."""
+    since: datetime
+    """Since when it is so, as far as is known."""
+    latency_ms: int
+    """How long the look took."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """How everything is."""
+
+    state: Literal["healthy", "degraded", "unknown", "unhealthy"]
+    """As ill as the worst part."""
+    at: datetime
+    """When it was looked at."""
+    components: list[ComponentHealth]
+    """Each part."""
+
+
+# Policies
+
+
+@dataclass(frozen=True)
+class PolicyVersion:
+    """A version of a profile: what was in force from then on."""
+
+    name: str
+    """The profile's name."""
+    version: int
+    """1, 2, 3, …"""
+    tier: Optional[Tier]
+    """For which tier it is made; none where it was withdrawn."""
+    hash: Optional[str]
+    """The hash that decisions name; none where it was withdrawn."""
+    text: Optional[dict[str, str]]
+    """What was written, as `profile`, and its `conditions`, where there are some; none where it was withdrawn."""
+    by: str
+    """Who says to have done it."""
+    at: datetime
+    """When, by the clock of whoever did it."""
+    note: Optional[str]
+    """Why, in their words."""
+    of: Optional[int]
+    """The version that was put in force again by this one."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of a change."""
+
+    version: PolicyVersion
+    """What is in force now."""
+    changed: bool
+    """Whether that is new."""
+
+
+# Agents
+
+
+@dataclass(frozen=True)
+class AgentOutput:
+    """What an agent put out in a phase."""
+
+    agent_id: str
+    """Who."""
+    phase: AgentPhase
+    """When in its life."""
+    output_type: OutputType
+    """How mature."""
+    content: Any
+    """The output."""
+    content_hash: str
+    """SHA-256 of the content's canonical JSON, in hex."""
+    created_at: datetime
+    """When."""
+
+
+@dataclass(frozen=True)
+class InstructionPacket:
+    """What an agent is told to do, and under which constraints."""
+
+    packet_id: str
+    """The packet."""
+    agent_id: str
+    """For whom."""
+    tier: Tier
+    """With which trust."""
+    objective: str
+    """What."""
+    constraints: list[str]
+    """What must hold."""
+    allowed_actions: list[str]
+    """What it may do."""
+    error_budget: int
+    """How many errors it may make."""
+    deadline: Optional[datetime]
+    """Until when."""
+    evidence_required: list[str]
+    """What it must show."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Something that shows what an agent did."""
+
+    name: str
+    """Its name."""
+    kind: str
+    """What kind of thing it is, as `log`, `diff`, `test_report`."""
+    content_hash: str
+    """SHA-256 of its content, in hex."""
+    reference: str
+    """Where its content is: a file below the home directory, or `inline`."""
+    text: Optional[str]
+    """The content, where it is inline."""
+    bytes: int
+    """How many bytes the content has."""
+
+
+@dataclass(frozen=True)
+class EvidencePackage:
+    """What an agent shows for what it put out."""
+
+    agent_id: str
+    """Whose."""
+    outputs: list[str]
+    """The hashes of the outputs that it belongs to, oldest first."""
+    evidence: list[Evidence]
+    """The evidence."""
+    created_at: datetime
+    """When something was added last."""
+
+
+@dataclass(frozen=True)
+class AgentRecord:
+    """An agent as the register has it."""
+
+    id: str
+    """Its id."""
+    profile: str
+    """What it is an instance of."""
+    version: Optional[str]
+    """The version of what governs it; none before it lived."""
+    tier: Tier
+    """How far it is trusted."""
+    role: AgentRole
+    """What it is for."""
+    capabilities: list[Capability]
+    """What it can do."""
+    pipeline: Optional[str]
+    """Its pipeline."""
+    runtime: str
+    """What runs it."""
+    pid: Optional[int]
+    """The process that runs it, or ran it last."""
+    host: Optional[str]
+    """The machine of that process."""
+    since: Optional[datetime]
+    """When it was admitted."""
+    phase: AgentPhase
+    """Where it is in its life."""
+    status: AgentStatus
+    """Its state."""
+    health: Literal["starting", "healthy", "degraded", "lost", "ended", "revoked"]
+    """How it is."""
+    why: Optional[str]
+    """Why it is not well, for people."""
+
+
+@dataclass(frozen=True)
+class AgentDetail(AgentRecord):
+    """Everything that is known of one agent."""
+
+    last_progress: Optional[datetime]
+    """When it was last seen to get further."""
+    last_beat: Optional[datetime]
+    """Its last sign of life that still counts."""
+    spend: list[Usage]
+    """What it may spend, and has."""
+    faults: Faults
+    """What it did wrong."""
+    fault_limits: dict[str, int]
+    """How much of that it may do."""
+    revocation: "Optional[Revocation]"
+    """Why it was revoked, if it was."""
+    packet: Optional[InstructionPacket]
+    """What it was told."""
+    preflight: Any
+    """What came of its preflight, as JSON says it."""
+    outputs: list[AgentOutput]
+    """What it put out."""
+    evidence: Optional[EvidencePackage]
+    """What it showed for it."""
 
 
 # Revocation

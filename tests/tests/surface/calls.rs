@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use governance::agent::Step;
+use governance::agent::{AgentFilter, Exhibit, Step};
 use governance::coordination::{BusEvent, Delivery, Events, MailboxOptions, Opening, Told, VoteEvent};
 use governance::guard::approval::KeyFile;
+use governance::guard::policies::{Policies, Text, Wish};
 use governance::guard::policy::Request;
 use governance::guard::{Allowance, Fault, Roll};
 use governance::ledger::{Filter, Ledger};
@@ -26,6 +27,7 @@ pub enum Handle {
     ErrorBudget(ErrorBudget, Actor),
     Allowance(Arc<Allowance>),
     Approvals(Governance),
+    Policies(Policies),
     RevocationEngine(RevocationEngine),
     Consensus(Consensus),
     Ledger(Ledger),
@@ -94,6 +96,7 @@ classes! {
         },
         "close" => value(of.0.close().await?),
         "store_url" => value(of.0.store_url()),
+        "policies" => handle(Handle::Policies(of.0.policies().clone())),
         "approvals" => handle(Handle::Approvals(of.0.clone())),
         "revocations" => handle(Handle::RevocationEngine(of.0.revocations())),
         "ledger" => handle(Handle::Ledger(of.0.ledger().clone())),
@@ -109,6 +112,9 @@ classes! {
             let joining = Joining { role: with.maybe_named("role")?, tier: with.maybe_named("tier")?, root: with.maybe("root") };
             handle(Handle::Agent(of.0.agent(with.text("profile"), &with.named("pipeline")?, joining).await?))
         },
+        "health" => value(of.0.health().await),
+        "agents" => value(of.0.agents(&agents(with)?).await?),
+        "agent_record" => value(of.0.agent_record(&with.named("agent")?).await?),
         "alerts" => value(of.0.alerts().list(with.number("last")).await?),
         "catch_up" => value(of.0.catch_up(with.span("within")).await?),
         "new_alerts" => {
@@ -200,6 +206,14 @@ classes! {
         "draw" => value(of.0.draw(with.number("amount")).await?),
         "close" => value(of.0.close().await?),
     }
+    Policies(of: Policies; with) {
+        "list" => value(of.0.list().await?),
+        "version" => value(of.0.version(&with.named("name")?, with.maybe("version")).await?),
+        "history" => value(of.0.history(&with.named("name")?).await?),
+        "apply" => value(of.0.apply(&Text::new(with.text("text")), &wish(with)).await?),
+        "rollback" => value(of.0.rollback(&with.named("name")?, with.maybe("to"), &wish(with)).await?),
+        "withdraw" => value(of.0.withdraw(&with.named("name")?, &wish(with)).await?),
+    }
     RevocationEngine(of: RevocationEngine; with) {
         "revoke" => value(of.0.revoke(&with.named("agent")?, with.named("kind")?, with.text("reason")).await?),
         "stop_pipeline" => value(of.0.stop_pipeline(&with.named("pipeline")?, with.text("reason")).await?),
@@ -258,6 +272,10 @@ classes! {
         "govern" => value(of.0.govern(&Request::new(with.text("action")), with.json("arguments"), async |_| Ok(())).await?),
         "phase" => value(of.0.phase().await?),
         "enter" => value(of.0.desk().enter(with.named("phase")?).await?),
+        "output" => value(of.0.output(with.json("content").clone()).await?),
+        "outputs" => value(of.0.outputs().await?),
+        "packet" => value(of.0.packet().await?),
+        "package" => value(of.0.package(&with.shaped::<Vec<Exhibit>>("exhibits")).await?),
         "analyse" => value(of.0.desk().analyse().await?),
         "propose" => value(of.0.desk().propose_own().await?),
         "offer" => value(of.0.desk().offer(with.text("name"), &with.shaped("idea")).await?),
@@ -319,6 +337,7 @@ impl Handle {
             Self::ErrorBudget(..) => "ErrorBudget",
             Self::Allowance(_) => "Allowance",
             Self::Approvals(_) => "Approvals",
+            Self::Policies(_) => "Policies",
             Self::RevocationEngine(_) => "RevocationEngine",
             Self::Consensus(_) => "Consensus",
             Self::Ledger(_) => "Ledger",
@@ -336,6 +355,7 @@ impl Handle {
             Self::ErrorBudget(of, giver) => ErrorBudget((of, giver), method, with).await,
             Self::Allowance(of) => Allowance((of,), method, with).await,
             Self::Approvals(of) => Approvals((of,), method, with).await,
+            Self::Policies(of) => Policies((of,), method, with).await,
             Self::RevocationEngine(of) => RevocationEngine((of,), method, with).await,
             Self::Consensus(of) => Consensus((of,), method, with).await,
             Self::Ledger(of) => Ledger((of,), method, with).await,
@@ -348,6 +368,21 @@ impl Handle {
 
 fn task(with: &With) -> Result<TaskId> {
     with.named("task")
+}
+
+fn agents(with: &With) -> Result<AgentFilter> {
+    Ok(AgentFilter {
+        tier: with.maybe_named("tier")?,
+        role: with.maybe_named("role")?,
+        status: with.maybe_named("status")?,
+        pipeline: with.maybe_named("pipeline")?,
+        health: with.maybe_named("health")?,
+        profile: with.maybe("profile"),
+    })
+}
+
+fn wish(with: &With) -> Wish {
+    Wish { note: with.maybe("note"), over: with.maybe("over"), ..Wish::of(with.text("by")) }
 }
 
 fn inbox(with: &With) -> MailboxOptions {
