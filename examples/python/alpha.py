@@ -8,13 +8,26 @@ A run starts it and hands it its seat on standard input:
 
 import asyncio
 import sys
+from pathlib import Path
+from typing import Any
 
-from governance import Agent, ConflictError, RevokedError, Step
+from governance import Agent, ConflictError, RevokedError, Step, govern
+
+# The paths of its tools are below.
+ROOT = Path.cwd()
+
+
+# Decided by the profile of the agent's tier, and recorded: T0, observer, may read README.md, and little else. It is handed the open file.
+@govern(action="read_file", path_from="file", opened="r")
+def headline(*, file: Any) -> str:
+    return str(next(file)).strip("# \n")
 
 
 async def work(agent: Agent) -> None:
     await agent.enter("PLAN")
     analysis = await agent.analyse()
+    if (ROOT / "README.md").exists():
+        print(f"this is about {headline(file='README.md')}")
     try:
         await agent.blackboard.post("problem", "analysis", analysis)
     except ConflictError:
@@ -37,7 +50,7 @@ async def take(agent: Agent, step: Step) -> None:
 
 
 async def main() -> None:
-    async with Agent.seated() as agent:
+    async with Agent.seated(root=ROOT) as agent:
         print(f"{agent.id} thinks with {agent.model.name}")
         async for step in agent.steps():
             # Reports the step as done, or as failed with what was raised.

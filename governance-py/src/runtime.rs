@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::governance::{Error, Result};
 use pyo3::prelude::*;
@@ -80,19 +80,22 @@ pub fn wait<T: Send>(py: Python<'_>, handle: &Handle, future: impl Future<Output
     let parked = Arc::new(Parked { thread: thread::current(), is_woken: AtomicBool::new(true) });
     let waker = Waker::from(parked.clone());
     loop {
+        // A look, a wait, and a look again: who was woken for nothing, or by nobody, listens to Ctrl-C in between.
         let waited = py.detach(|| {
             let _entered = handle.enter();
-            let began = Instant::now();
-            loop {
-                if parked.is_woken.swap(false, Ordering::Acquire)
-                    && let Poll::Ready(done) = future.as_mut().poll(&mut Context::from_waker(&waker))
-                {
-                    return Some(done);
-                }
-                let Some(left) = TICK.checked_sub(began.elapsed()) else { return None };
-                if !parked.is_woken.load(Ordering::Acquire) {
-                    thread::park_timeout(left);
-                }
+            let mut look = || match parked.is_woken.swap(false, Ordering::Acquire) {
+                true => future.as_mut().poll(&mut Context::from_waker(&waker)),
+                false => Poll::Pending,
+            };
+            if let Poll::Ready(done) = look() {
+                return Some(done);
+            }
+            if !parked.is_woken.load(Ordering::Acquire) {
+                thread::park_timeout(TICK);
+            }
+            match look() {
+                Poll::Ready(done) => Some(done),
+                Poll::Pending => None,
             }
         });
         match waited {

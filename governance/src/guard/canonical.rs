@@ -1,9 +1,9 @@
 //! JSON in one spelling only, and its hash: what says the same has the same hash, in every process and language.
 
-use std::fmt::Write;
-
+use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use smallvec::SmallVec;
 
 /// SHA-256 of a value's canonical form, in hexadecimal.
 pub(crate) fn digest(value: &Value) -> String {
@@ -12,46 +12,56 @@ pub(crate) fn digest(value: &Value) -> String {
 
 /// A value's canonical form: no spaces, names sorted by their bytes.
 pub(super) fn canonical(value: &Value) -> String {
-    let mut text = String::with_capacity(128);
+    let mut text = Vec::with_capacity(128);
     write(value, &mut text);
-    text
+    // JSON is text.
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// SHA-256 in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     // By hand: this is a good part of what a governed call costs.
-    let digits = |byte: u8| [byte >> 4, byte & 15].map(|half| char::from(b"0123456789abcdef"[usize::from(half)]));
-    Sha256::digest(bytes).into_iter().flat_map(digits).collect()
+    let mut digits = Vec::with_capacity(64);
+    for byte in Sha256::digest(bytes) {
+        digits.extend_from_slice(&[byte >> 4, byte & 15].map(|half| b"0123456789abcdef"[usize::from(half)]));
+    }
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 /// Sorted here, because whether a map keeps its names sorted is a choice of the whole build.
-fn write(value: &Value, text: &mut String) {
+fn write(value: &Value, text: &mut Vec<u8>) {
     match value {
         Value::Array(items) => {
-            text.push('[');
+            text.push(b'[');
             for (at, item) in items.iter().enumerate() {
                 if at > 0 {
-                    text.push(',');
+                    text.push(b',');
                 }
                 write(item, text);
             }
-            text.push(']');
+            text.push(b']');
         }
         Value::Object(fields) => {
-            let mut sorted: Vec<_> = fields.iter().collect();
+            let mut sorted: SmallVec<[_; 8]> = fields.iter().collect();
             sorted.sort_unstable_by_key(|(name, _)| name.as_bytes());
-            text.push('{');
+            text.push(b'{');
             for (at, (name, field)) in sorted.into_iter().enumerate() {
                 if at > 0 {
-                    text.push(',');
+                    text.push(b',');
                 }
-                let _ = write!(text, "{}:", Value::from(name.as_str()));
+                plain(name, text);
+                text.push(b':');
                 write(field, text);
             }
-            text.push('}');
+            text.push(b'}');
         }
-        scalar => drop(write!(text, "{scalar}")),
+        scalar => plain(scalar, text),
     }
+}
+
+fn plain(scalar: &(impl Serialize + ?Sized), text: &mut Vec<u8>) {
+    // A vector takes everything, and a text or a number is always JSON.
+    let _ = serde_json::to_writer(text, scalar);
 }
 
 #[cfg(test)]
@@ -64,9 +74,7 @@ mod tests {
     fn what_says_the_same_has_the_same_hash() {
         let one = json!({"b": [1, {"y": null, "x": "é\n"}], "a": 0.5});
         let other: Value = serde_json::from_str(r#" {"a":0.5, "b":[1,{"x":"\u00e9\n","y":null}]} "#).unwrap();
-        let mut text = String::new();
-        write(&one, &mut text);
-        assert_eq!(text, r#"{"a":0.5,"b":[1,{"x":"é\n","y":null}]}"#);
+        assert_eq!(canonical(&one), r#"{"a":0.5,"b":[1,{"x":"é\n","y":null}]}"#);
         assert_eq!(digest(&one), digest(&other));
         assert_ne!(digest(&one), digest(&json!({"b": [1, {"y": null, "x": "é"}], "a": 0.5})));
         assert_eq!(digest(&json!({})), "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a");

@@ -141,7 +141,7 @@ impl Driver {
         board.post(Section::Problem, "objective", &objective).await?;
         board.post(Section::Problem, "complexity", &complexity).await?;
         driver.keep_context().await?;
-        driver.journal.append(governor, &driver.owner, &Line::Setup(setup)).await?;
+        driver.write_down(&Line::Setup(setup)).await?;
         Ok(driver)
     }
 
@@ -206,7 +206,18 @@ impl Driver {
         for effect in effects {
             events.extend(self.carry_out(effect).await?);
         }
-        self.journal.append(&self.governor, &self.owner, &Line::Event(event)).await
+        self.write_down(&Line::Event(event)).await
+    }
+
+    /// Writes a line of the journal. An owner whose time was over meanwhile, because the machine is too busy, takes the run up again first.
+    async fn write_down(&mut self, line: &Line) -> Result<()> {
+        match self.journal.append(&self.governor, &self.owner, line).await {
+            Err(error) if error.code() == "fenced" => {
+                self.take_up_again().await?;
+                self.journal.append(&self.governor, &self.owner, line).await
+            }
+            done => done,
+        }
     }
 
     /// What happens next; none where it does not concern the run.
@@ -246,7 +257,11 @@ impl Driver {
             Err(error) => return Err(error),
             Ok(false) => {}
         }
-        // It lapsed, as after a long sleep. Nobody may have taken the run up since.
+        self.take_up_again().await
+    }
+
+    /// Its time as owner lapsed, as after a long sleep. Nobody may have taken the run up since.
+    async fn take_up_again(&mut self) -> Result<()> {
         let keys = self.parts.store.keys();
         let (key, fence) = (keys.pipeline_owner(&self.pipeline), keys.pipeline_owner_fence(&self.pipeline));
         match Lease::claim(&self.parts.store, key, fence, &self.governor, OWNED).await {

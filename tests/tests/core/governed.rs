@@ -193,7 +193,7 @@ impl Service<u32> for Doubles {
 
     fn call(&mut self, number: u32) -> Self::Future {
         self.0.fetch_add(1, Ordering::SeqCst);
-        std::future::ready(if number % 2 == 0 { Ok(2 * number) } else { Err(Odd(number)) })
+        std::future::ready(if number.is_multiple_of(2) { Ok(2 * number) } else { Err(Odd(number)) })
     }
 }
 

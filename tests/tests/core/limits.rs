@@ -182,7 +182,8 @@ fn calls_a_minute_never_overshoot_and_say_when_to_go_on(on: Backend) {
                 break both.into_iter().find_map(Result::err).unwrap();
             }
         };
-        assert_eq!(made, 40, "all of it, and no more");
+        // What is left of a share when its five seconds end is not drawn any more in this minute.
+        assert!((32..=40).contains(&made), "{made}: all of it but for a share's rest, and no more");
         let wait = refused.details()["retry_after_ms"].as_u64().unwrap();
         assert_eq!(refused.code(), "rate_limited");
         assert!((30_000..=65_000).contains(&wait), "{refused}");
@@ -361,7 +362,10 @@ fn a_tool_that_keeps_failing_is_called_by_nobody_and_its_refusals_are_no_failure
         let rules = BreakerRules { by: BreakerBy::Target, failures: 3, pause: 1, successes: 1 };
         let guard = |process: &Process| {
             let policy = Policy::shipped(Tier::T1).unwrap();
-            Guard::open(&process.store, &process.actor, &process.recorder, policy).limited(process.limits.clone()).breaking(rules)
+            Guard::open(&process.store, &process.actor, &process.recorder, policy)
+                .limited(process.limits.clone())
+                .breaking(rules)
+                .counting_failures(false)
         };
         let (one, two) = (guard(&alpha), guard(&beta));
         let call = async |guard: &Guard, target: &str, ends: Option<Error>| {

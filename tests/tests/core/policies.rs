@@ -5,7 +5,7 @@ use std::time::Duration;
 use governance::guard::policies::{Difference, KEPT, MAX_LIVE, Policies, Text, Wish};
 use governance::guard::policy::{Policy, Request, Verdict};
 use governance::guard::{Guard, Recorder};
-use governance::store::{Commit, Store};
+use governance::store::{Actor, Admission, Commit, Store};
 use governance::vocabulary::{AgentId, PipelineId, Tier};
 use governance_tests::world::{Backend, World, until};
 use serde_json::json;
@@ -126,7 +126,10 @@ fn a_profile_never_raises_an_agent_above_its_tier(backend: Backend) {
         policies.withdraw(&name("t1-operator"), &Wish::of("ann")).await.unwrap();
         policies.apply(&text("alpha", "T1", &["x"]), &Wish::of("ann")).await.unwrap();
         policies.may_join(&name("t1-operator"), Tier::T1).await.unwrap();
-        let source = policies.source(&Actor { id: name("t1-operator-7f3k2q"), pipeline: None, admission: Admission::default() }, Tier::T1).await.unwrap();
+        let source = policies
+            .source(&Actor { id: name("t1-operator-7f3k2q"), pipeline: None, admission: Admission::default() }, Tier::T1)
+            .await
+            .unwrap();
         assert_eq!(source.now(), Policy::shipped(Tier::T1).unwrap());
     });
 }

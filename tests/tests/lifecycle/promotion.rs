@@ -123,7 +123,7 @@ async fn a_rise_to_t3_waits_for_its_review_and_to_t4_for_two_people() {
     let joining = Joining { role: Some(governance::vocabulary::AgentRole::Beta), ..Joining::default() };
     let live = async |lives: u32, action: Option<&str>| {
         for _ in 0..lives {
-            let agent = governance.agent("deployer", &pipeline, joining).await.unwrap();
+            let agent = governance.agent("deployer", &pipeline, joining.clone()).await.unwrap();
             call(&agent, action.unwrap_or("read_file"), Some("sandbox-1")).await.unwrap();
             agent.leave().await.unwrap();
         }

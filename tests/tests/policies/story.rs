@@ -71,7 +71,7 @@ fn alert(user: &User) -> Value {
 }
 
 fn tell(user: User) {
-    user.object(&["stop", "--lift"]);
+    user.object(&["stop", "--lift", "--reason", "a beginning"]);
     let (mut agent, input) = agent(&user);
     // The shipped profile of its tier: sandboxes are allowed.
     assert!(agent.line().unwrap().contains("allow"));

@@ -40,6 +40,10 @@ impl Chore for Conduct {
         charge.agent().map_or(Alarm::Silent, |agent| Alarm::Keys(vec![self.0.store.keys().agent_state(&agent)]))
     }
 
+    fn can_wait(&self) -> bool {
+        true
+    }
+
     fn rest(&self) -> Duration {
         Duration::from_secs(2)
     }

@@ -40,7 +40,7 @@ impl Housekeeping {
         let charges = fields.len() as u64;
         for (field, _) in fields {
             let Some(charge) = Charge::parse(&field).filter(|_| !told.contains(&field)) else { continue };
-            if let Some(chore) = chores.get(&charge.kind) {
+            if let Some(chore) = chores.get(&charge.kind).filter(|chore| !chore.can_wait()) {
                 overdue.extend(examine(&**chore, &charge, now).await);
             }
         }

@@ -77,12 +77,12 @@ impl Call {
 
     /// Waits until the call has to end: its time is over, of which so much is gone already, or its agent's admission. Says why.
     pub fn until_over(&self, gone: Duration) -> impl Future<Output = Error> + Send + 'static + use<> {
-        let (own, late) = (self.guard.own.clone(), self.late());
-        let left = self.within.saturating_sub(gone);
+        let (own, within) = (self.guard.own.clone(), self.within);
+        let left = within.saturating_sub(gone);
         async move {
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(left) => late,
+                () = tokio::time::sleep(left) => late(within),
                 error = own.live.until_ended(&own.store, &own.actor, own.believed) => error,
             }
         }
@@ -91,8 +91,7 @@ impl Call {
     /// What is said of a tool that took too long.
     #[must_use]
     pub fn late(&self) -> Error {
-        let message = format!("the tool took longer than {} ms and was dropped: what it did is not known", self.within.as_millis());
-        Error::new(ErrorKind::Deadline, "tool_timed_out", message)
+        late(self.within)
     }
 
     /// How long it may take.
@@ -206,6 +205,11 @@ impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call").field("token", &self.granted.token).finish_non_exhaustive()
     }
+}
+
+fn late(within: Duration) -> Error {
+    let message = format!("the tool took longer than {} ms and was dropped: what it did is not known", within.as_millis());
+    Error::new(ErrorKind::Deadline, "tool_timed_out", message)
 }
 
 /// An intent whose outcome is still to come.

@@ -12,15 +12,18 @@ use super::{Arguments, Call, Granted, Guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::policy::Request;
 
+/// What is waited for beside the tool.
+type Word<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
 /// The pieces of a tool that may run. Dropped before its end, the call's outcome is `unknown`.
 #[must_use = "a stream that is dropped ends `unknown`"]
 pub struct Governed<S: Stream> {
     tool: Pin<Box<S>>,
-    over: Pin<Box<dyn Future<Output = Error> + Send>>,
+    over: Word<Error>,
     // None once it has ended.
     call: Option<Call>,
     // A piece that waits for the store's word.
-    held: Option<(S::Item, Pin<Box<dyn Future<Output = Result<()>> + Send>>)>,
+    held: Option<(S::Item, Word<Result<()>>)>,
 }
 
 impl Guard {
@@ -82,7 +85,7 @@ impl<T, S: Stream<Item = Result<T>>> Stream for Governed<S> {
             match call.is_admitted() {
                 Ok(true) => return Poll::Ready(Some(piece)),
                 Ok(false) => {
-                    let asking = Box::pin(call.ask());
+                    let asking: Word<Result<()>> = Box::pin(call.ask());
                     self.held = Some((piece, asking));
                 }
                 Err(why) => return self.drop_it(why),
