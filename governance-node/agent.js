@@ -18,6 +18,10 @@ export const Agent = concept('Agent', {
   methods: {
     phase: [],
     enter: ['phase'],
+    output: ['content'],
+    outputs: [],
+    packet: [],
+    package: ['exhibits'],
     analyse: [],
     propose: [],
     offer: ['name', 'idea'],
@@ -26,6 +30,7 @@ export const Agent = concept('Agent', {
     combine: [],
     mediate: ['reason'],
     handIn: [],
+    requestPlan: ['plan'],
     vote: ['proposal', 'choice'],
     voteBest: ['proposal'],
     nextEvent: [],

@@ -57,7 +57,7 @@ const kindOf = (tool) => kinds[tool.constructor?.name] ?? 'plain'
 const check = (tool, options) => {
   if (typeof tool !== 'function') throw unclear(`a tool is a function, not ${typeof tool}`)
   if (kindOf(tool) === 'pieces') throw unclear('a generator function answers before it has run: make it an `async function*`')
-  const { action, target, targetFrom, path, pathFrom, opened, timeout, signalIn, ...others } = options ?? {}
+  const { action, target, targetFrom, path, pathFrom, opened, timeout, waiting, approval, signalIn, ...others } = options ?? {}
   for (const name of Object.keys(others)) throw unclear(`there is no option \`${name}\``)
   if (typeof action !== 'string') throw unclear('`action` says what the tool does: it takes a text')
   if (target !== undefined && targetFrom !== undefined) throw unclear('`target` and `targetFrom` exclude each other')
@@ -72,14 +72,14 @@ class Call {
   }
 
   static async begin(native, options, given) {
-    const { action, target, targetFrom, path, pathFrom, timeout } = options
+    const { action, target, targetFrom, path, pathFrom, timeout, waiting, approval } = options
     const on = targetFrom === undefined ? target : said('targetFrom', targetFrom, given)
     const at = pathFrom === undefined ? path : said('pathFrom', pathFrom, given)
     const told = listed(given)
     try {
       const number = native.tryBegin(action, on, at, told, timeout)
       if (number > 0) return new Call(native, number)
-      return new Call(native, await native.begin(JSON.stringify({ action, target: on, path: at, given: told, within: timeout })))
+      return new Call(native, await native.begin(JSON.stringify({ action, target: on, path: at, given: told, within: timeout, waiting, approval })))
     } catch (error) {
       throw mended(error)
     }

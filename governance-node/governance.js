@@ -1,17 +1,19 @@
 import { Agent } from './agent.js'
+import { Approvals } from './approval.js'
 import { Blackboard } from './blackboard.js'
 import { ErrorBudget } from './budget.js'
 import { MessageBus } from './bus.js'
 import { concept } from './concept.js'
 import { Consensus } from './consensus.js'
 import { Ledger } from './ledger.js'
+import { Policies } from './policies.js'
 import { RevocationEngine } from './revocation.js'
 
 /** Governed state: a store, its ledger, and everything that stands on them. */
 export const Governance = concept('Governance', {
   opens: { open: [] },
   properties: ['storeUrl'],
-  parts: { revocations: () => RevocationEngine, ledger: () => Ledger },
+  parts: { policies: () => Policies, approvals: () => Approvals, revocations: () => RevocationEngine, ledger: () => Ledger },
   handles: {
     blackboard: [() => Blackboard, ['task', 'author']],
     bus: [() => MessageBus, ['task', 'member']],
@@ -19,6 +21,7 @@ export const Governance = concept('Governance', {
     budget: [() => ErrorBudget, ['owner']],
     agent: [() => Agent, ['profile', 'pipeline']],
   },
-  methods: { begin: ['objective'], catchUp: ['within'], close: [] },
+  methods: { begin: ['objective'], health: [], agents: [], agentRecord: ['agent'], alerts: ['last'], catchUp: ['within'], close: [] },
+  streams: { newAlerts: [] },
   disposal: 'close',
 })

@@ -37,6 +37,10 @@ export class Governance implements AsyncDisposable {
   static open(options?: OpenOptions): Promise<Governance>
   /** The store's URL, without a password. */
   readonly storeUrl: string
+  /** The profiles in force. */
+  readonly policies: Policies
+  /** What people are asked to approve. */
+  readonly approvals: Approvals
   /** Revoking agents, stopping pipelines, stopping everything. */
   readonly revocations: RevocationEngine
   /** The record. */
@@ -56,11 +60,273 @@ export class Governance implements AsyncDisposable {
    * says what it may do; or it is a profile's file, which says that, its name and its tier. `root` is the folder that its tools' paths are below.
    */
   agent(profile: string, pipeline: string, options?: { role?: AgentRole; tier?: Tier; root?: string }): Promise<Agent>
+  /** How every part is, each looked at now. */
+  health(): Promise<Health>
+  /** The register of agents, oldest first; only those that are as is said. */
+  agents(options?: {
+    tier?: Tier
+    role?: AgentRole
+    status?: AgentStatus
+    pipeline?: string
+    health?: AgentHealth
+    profile?: string
+  }): Promise<AgentRecord[]>
+  /** One agent, with everything that is known of it. */
+  agentRecord(agent: string): Promise<AgentDetail>
+  /** The newest alerts, at most so many, oldest first. */
+  alerts(last: number): Promise<Alert[]>
+  /** Alerts as they come, beginning with all that are kept. */
+  newAlerts(): Stream<NewAlerts>
   /** Waits, so many milliseconds at most, until everything that is written is in the record. False if it was not in time. */
   catchUp(within: number): Promise<boolean>
   /** Lets the next process keep house, and closes the ledger. What still waits fails with the code `closed`. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
+}
+
+/** How a part, or everything, is. */
+export type HealthState = 'healthy' | 'degraded' | 'unknown' | 'unhealthy'
+
+/** How everything is: as ill as the worst part. */
+export interface Health {
+  state: HealthState
+  at: number
+  components: ComponentHealth[]
+}
+
+/** How a part is. */
+export interface ComponentHealth {
+  component: 'store' | 'ledger' | 'disk' | 'model' | 'tools' | 'agents' | 'caretaker'
+  state: HealthState
+  reason: string
+  /** What a person can do about it. */
+  advice?: string
+  /** Since when it is so, as far as is known. */
+  since: number
+  latency_ms: number
+}
+
+/** How an agent is. */
+export type AgentHealth = 'starting' | 'healthy' | 'degraded' | 'lost' | 'ended' | 'revoked'
+
+/** An agent as the register has it. */
+export interface AgentRecord {
+  id: string
+  /** What it is an instance of. */
+  profile: string
+  /** The version of what governs it; null before it lived. */
+  version: string | null
+  tier: Tier
+  role: AgentRole
+  capabilities: Capability[]
+  pipeline: string | null
+  /** What runs it. */
+  runtime: string
+  pid: number | null
+  host: string | null
+  /** When it was admitted. */
+  since: number | null
+  phase: AgentPhase
+  status: AgentStatus
+  health: AgentHealth
+  /** Why it is not well, for people. */
+  why?: string
+}
+
+/** Everything that is known of one agent. */
+export interface AgentDetail extends AgentRecord {
+  /** When it was last seen to get further. */
+  last_progress: number | null
+  /** Its last sign of life that still counts. */
+  last_beat: number | null
+  spend: Usage[]
+  faults: Faults
+  fault_limits: { max_total_errors: number; max_same_error_repeats: number; max_procedure_violations: number }
+  revocation: Revocation | null
+  packet: InstructionPacket | null
+  /** What came of its preflight. */
+  preflight: Json
+  outputs: AgentOutput[]
+  evidence: EvidencePackage | null
+}
+
+/** What an agent put out in a phase. */
+export interface AgentOutput {
+  agent_id: string
+  phase: AgentPhase
+  /** How mature it is. */
+  output_type: OutputType
+  content: Json
+  /** SHA-256 of the content's canonical JSON. */
+  content_hash: string
+  created_at: number
+}
+
+/** What an agent is told to do, and under which constraints. */
+export interface InstructionPacket {
+  packet_id: string
+  agent_id: string
+  tier: Tier
+  objective: string
+  constraints: string[]
+  allowed_actions: string[]
+  error_budget: number
+  deadline: number | null
+  /** What it must show. */
+  evidence_required: string[]
+}
+
+/** What an agent shows for what it put out. */
+export interface EvidencePackage {
+  agent_id: string
+  /** The hashes of the outputs that it belongs to, oldest first. */
+  outputs: string[]
+  evidence: Evidence[]
+  created_at: number
+}
+
+/** Something that shows what an agent did. */
+export interface Evidence {
+  name: string
+  /** What kind of thing it is, as `log`, `diff`, `test_report`. */
+  kind: string
+  content_hash: string
+  /** Where its content is: a file below the home directory, or `inline`. */
+  reference: string
+  text: string | null
+  bytes: number
+}
+
+/** Something to be shown: a text, or a file, of which a copy is kept. */
+export type Exhibit = { name: string; kind: string } & ({ text: string } | { file: string })
+
+/** The profiles in force. A change is in force in every process within seconds; what is wrong changes nothing. */
+export class Policies {
+  private constructor()
+  /** What is in force, by name. */
+  list(): Promise<PolicyVersion[]>
+  /** A profile's version in force, or another that is kept; null where there is none. */
+  version(name: string, options?: { version?: number }): Promise<PolicyVersion | null>
+  /** A profile's versions, oldest first: the last 100 are kept here, all of them in the ledger. */
+  history(name: string): Promise<PolicyVersion[]>
+  /**
+   * Checks a profile, YAML or JSON, and puts it in force. `by` says who does, `over` which version must be in force now, 0 for none. What is in
+   * force already stays so. A `ConflictError` (`policy_conflict`) if somebody else was first.
+   */
+  apply(text: string, by: string, options?: { note?: string; over?: number }): Promise<Applied>
+  /** Puts an earlier version in force again, as a new one: the one before the last, or `to`. */
+  rollback(name: string, by: string, options?: { to?: number; note?: string; over?: number }): Promise<Applied>
+  /** Takes a profile out of force: its agents are denied everything; one that stood in for a shipped profile gives way to it. */
+  withdraw(name: string, by: string, options?: { note?: string; over?: number }): Promise<Applied>
+}
+
+/** A version of a profile: what was in force from then on. */
+export interface PolicyVersion {
+  name: string
+  version: number
+  /** For which tier it is made; not there, as hash and text, where it was withdrawn. */
+  tier?: Tier
+  /** The hash that decisions name. */
+  hash?: string
+  text?: { profile: string; conditions?: string }
+  /** Who says to have done it. */
+  by: string
+  at: number
+  note?: string
+  /** The version that was put in force again by this one. */
+  of?: number
+}
+
+/** What came of a change. */
+export interface Applied {
+  version: PolicyVersion
+  /** Whether that is new. */
+  changed: boolean
+}
+
+/** What a person should hear of. */
+export interface Alert {
+  /** What of, as `violation_detected`, `agent_revoked`, `stop_all`. */
+  type: string
+  at: number
+  data: Json
+}
+
+/** Alerts that came since the last look, oldest first. */
+export interface NewAlerts {
+  /** Whether some were dropped before they were read. */
+  missed: boolean
+  alerts: Alert[]
+}
+
+/** What people are asked to approve. Agents ask, and never approve: in the process of one, `decide` is denied. */
+export class Approvals {
+  private constructor()
+  /** The newest requests that are still known, at most so many, oldest first. */
+  list(last: number): Promise<Approval[]>
+  /** A request, and where it stands. */
+  approval(id: string): Promise<Approval>
+  /** Waits, so many milliseconds at most, until it is approved, denied, expired, void or used. Answers where it stands then. */
+  wait(id: string, within: number): Promise<Approval>
+  /**
+   * Signs a verdict with an approver's key and hands it in. `hash` is that of the request as it was shown: if it is another by now, a
+   * `ConflictError`, and nothing is signed.
+   */
+  decide(
+    id: string,
+    hash: string,
+    verdict: 'approve' | 'deny',
+    keyFile: string,
+    options?: { passphrase?: string; note?: string },
+  ): Promise<Approval>
+  /** Takes what an approver signed elsewhere. Verified here, and again by whoever uses it. */
+  submit(signed: Json): Promise<Approval>
+}
+
+/** A request for approval, and where it stands. */
+export interface Approval {
+  request: ApprovalRequest
+  /** Its hash, which is signed. */
+  hash: string
+  /** The canonical arguments; null once they are gone. */
+  arguments: string | null
+  state: 'pending' | 'approved' | 'denied' | 'expired' | 'void' | 'used'
+  approved: ApprovalGiven[]
+  /** Who denied it first. */
+  denied: ApprovalGiven | null
+  /** The intent that it was used for. */
+  used: { token: string; at: number } | null
+  /** What was found in the store and does not count, and why. */
+  uncounted: { approver: string; why: string }[]
+}
+
+/** What was asked. Everything in it is covered by the request's hash. */
+export interface ApprovalRequest {
+  id: string
+  kind: 'action' | 'plan' | 'promotion'
+  agent: string
+  pipeline: string | null
+  action: string
+  target: string | null
+  path: string | null
+  /** SHA-256 of the canonical arguments. */
+  arguments: string
+  /** Why a person is asked. */
+  reason: string
+  /** The hash of the policy that wants it. */
+  policy: string | null
+  /** How many people must approve. */
+  quorum: number
+  asked_at: number
+  /** Until when it may be approved and used. */
+  deadline: number
+}
+
+/** What somebody said of a request. */
+export interface ApprovalGiven {
+  approver: string
+  at: number
+  note: string | null
 }
 
 /** What the agents of a task know together. Nobody overwrites what they have not read. */
@@ -316,6 +582,14 @@ export class Agent implements AsyncDisposable {
   phase(): Promise<AgentPhase>
   /** Enters the next phase of its life; a skipped PACKAGE is denied. */
   enter(phase: AgentPhase): Promise<void>
+  /** Puts something out, as its phase classes it. The newest 64 are kept; the ledger keeps the hash of each. */
+  output(content: Json): Promise<AgentOutput>
+  /** What it put out, oldest first. */
+  outputs(): Promise<AgentOutput[]>
+  /** What it was told to do, and under which constraints. */
+  packet(): Promise<InstructionPacket | null>
+  /** Bundles evidence for what it put out, and enters PACKAGE from VERIFY. What was shown stays as it is. Denied before VERIFY. */
+  package(exhibits: readonly Exhibit[]): Promise<EvidencePackage>
   /** Asks the model what the objective is about. */
   analyse(): Promise<Analysis>
   /** Asks the model for a solution of its own, and puts it on the blackboard, with the rivals that it cannot rule out. */
@@ -332,6 +606,8 @@ export class Agent implements AsyncDisposable {
   mediate(reason: GammaReason): Promise<void>
   /** Verifies its own proposal, bundles it as its output, and reports. */
   handIn(): Promise<void>
+  /** Asks people to approve a plan before it is carried out, as many and within the time that its profile says. */
+  requestPlan(plan: Json): Promise<Approval>
   /** Casts its ballot, on the record. */
   vote(proposal: string, choice: Choice): Promise<Cast>
   /** Judges every solution, and votes for the best; abstains when it can tell none apart. */
@@ -365,6 +641,10 @@ export interface ToolOptions {
   opened?: 'r' | 'w' | 'x'
   /** How many milliseconds it may take; 60,000 unless said otherwise. A function that does not await runs as long as it takes. */
   timeout?: number
+  /** How many milliseconds a call that needs a person's approval waits for it; without this it is refused at once. */
+  waiting?: number
+  /** The approval that its calls rest on. */
+  approval?: string
   /** The position of the argument with options, into which a `signal` is put that aborts when the call has to end. */
   signalIn?: number
 }
@@ -380,7 +660,7 @@ export type Governed<Answer> = Answer extends AsyncGenerator<infer Piece, unknow
 export function govern<Given extends unknown[], Answer>(tool: (...given: Given) => Answer, options: ToolOptions): (...given: Given) => Governed<Answer>
 
 /** Something that an agent should know of itself. */
-export type AgentEvent = { event: 'revoked'; reason: string } | { event: 'budget_low'; unit: string; used: number; limit: number }
+export type AgentEvent = { event: 'revoked'; reason: string } | { event: 'budget_low'; unit: string; used: number; limit: number; scope?: { pipeline: string } | 'tenant' }
 
 /** One thing to do. Report it done or failed; one that is neither comes again, to whoever acts as the agent then. */
 export class Step {
@@ -454,6 +734,13 @@ export class RevocationEngine {
   revokePipeline(pipeline: string, kind: RevocationType, reason: string): Promise<RevokedPipeline>
   /** Stops everything of this tenant. Nothing begins until `lift`. */
   stopAll(reason: string): Promise<Receipt>
+  /**
+   * What each process says by now of what a receipt of this generation tells. Who has not confirmed so many milliseconds after it was issued is
+   * overdue.
+   */
+  receipts(generation: number, within: number): Promise<Receipts>
+  /** The same, waiting until each process that was there has confirmed, is gone, or is overdue. */
+  confirmed(generation: number, within: number): Promise<Receipts>
   /** Lifts a stop: what was stopped stays so, but new work may begin. */
   lift(): Promise<Receipt>
   /** The stop that is in force, if one is. */
@@ -476,6 +763,29 @@ export class RevocationEngine {
 export interface Receipt {
   epoch: number
   generation: number
+}
+
+/** What all processes say of a revocation or a stop. */
+export interface Receipts {
+  generation: number
+  issued_at: number
+  /** One of each process that worked for agents then. */
+  receipts: ProcessReceipt[]
+}
+
+/** What one process says of it. */
+export interface ProcessReceipt {
+  state: 'issued' | 'confirmed' | 'overdue' | 'gone'
+  pid: number
+  host: string
+  /** What the process is written in, as far as it says: python, node, bun, rust. */
+  runtime: string
+  confirmed_at: number | null
+  /** Whose work it ended; the first of them. */
+  ended: string[]
+  ended_count: number
+  /** What runs on although it was to end. */
+  unfinished: { generation: number; agent: string; what: string }[]
 }
 
 export interface RevokedPipeline {

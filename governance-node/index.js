@@ -2,6 +2,7 @@
 
 export { Agent, govern } from './agent.js'
 export { Allowance } from './allowance.js'
+export { Approvals } from './approval.js'
 export { Blackboard } from './blackboard.js'
 export { ErrorBudget } from './budget.js'
 export { MessageBus } from './bus.js'
@@ -22,6 +23,7 @@ export {
 export { Governance } from './governance.js'
 export { Ledger } from './ledger.js'
 export { Model } from './model.js'
+export { Policies } from './policies.js'
 export { RevocationEngine } from './revocation.js'
 export { Step } from './step.js'
 export * from './vocabulary.js'

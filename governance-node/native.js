@@ -14,5 +14,8 @@ const load = () => {
 
 export const native = load()
 
+// Receipts of revocations say what a process is written in.
+native.nameRuntime(process.versions.bun === undefined ? 'node' : 'bun')
+
 /** The core's own tables: names, maps, error classes, constants. */
 export const tables = JSON.parse(native.vocabulary())

@@ -7,6 +7,8 @@ export const RevocationEngine = concept('RevocationEngine', {
     stopPipeline: ['pipeline', 'reason'],
     revokePipeline: ['pipeline', 'kind', 'reason'],
     stopAll: ['reason'],
+    receipts: ['generation', 'within'],
+    confirmed: ['generation', 'within'],
     lift: [],
     stopInForce: [],
     revocationOf: ['agent'],

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::governance::Governance;
-use ::governance::agent::AgentEvent;
+use ::governance::agent::{AgentEvent, Exhibit};
 use ::governance::llm::Idea;
 use napi::bindgen_prelude::Either;
 use napi_derive::napi;
@@ -116,6 +116,29 @@ impl Agent {
     }
 
     #[napi]
+    pub async fn output(&self, text: String) -> Result<String> {
+        given!(text => content: Value);
+        self.house.answer(self.core.output(exact(content)?)).await
+    }
+
+    #[napi]
+    pub async fn outputs(&self) -> Result<String> {
+        self.house.answer(self.core.outputs()).await
+    }
+
+    #[napi]
+    pub async fn packet(&self) -> Result<String> {
+        self.house.answer(self.core.packet()).await
+    }
+
+    #[napi]
+    pub async fn package(&self, text: String) -> Result<String> {
+        given!(text => exhibits: Value);
+        let exhibits: Vec<Exhibit> = shaped(exhibits)?;
+        self.house.answer(self.core.package(&exhibits)).await
+    }
+
+    #[napi]
     pub async fn analyse(&self) -> Result<String> {
         self.house.answer(self.core.desk().analyse()).await
     }
@@ -155,6 +178,14 @@ impl Agent {
     #[napi]
     pub async fn hand_in(&self) -> Result<()> {
         self.house.ask(self.core.desk().hand_in()).await
+    }
+
+    #[napi]
+    pub async fn request_plan(&self, text: String) -> Result<String> {
+        given!(text => plan: Value);
+        let (desk, guard) = (self.core.desk(), self.core.desk().guard());
+        let rules = guard.policy().profile().governance.approval;
+        self.house.answer(guard.approvals().request_plan(desk.actor(), exact(plan)?, rules)).await
     }
 
     #[napi]

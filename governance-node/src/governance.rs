@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::governance::Config;
 use ::governance::Joining;
+use ::governance::agent::AgentFilter;
 use ::governance::config::Flags;
 use ::governance::vocabulary::TaskId;
 use napi_derive::napi;
@@ -12,15 +13,18 @@ use serde_json::Value;
 use tokio::sync::RwLock;
 
 use crate::agent::Agent;
+use crate::approval::Approvals;
 use crate::blackboard::Blackboard;
 use crate::budget::ErrorBudget;
 use crate::bus::MessageBus;
 use crate::consensus::Consensus;
 use crate::error::Result;
 use crate::house::House;
-use crate::json::{given, span};
+use crate::json::{given, span, whole};
 use crate::ledger::Ledger;
+use crate::policies::Policies;
 use crate::revocation::RevocationEngine;
+use crate::stream::Stream;
 use crate::tool::Calls;
 
 /// Who gives budgets where nobody else does.
@@ -95,6 +99,55 @@ impl Governance {
     #[napi(getter)]
     pub fn revocations(&self) -> RevocationEngine {
         RevocationEngine { house: self.house.clone(), core: self.core.revocations() }
+    }
+
+    #[napi(getter)]
+    pub fn policies(&self) -> Policies {
+        Policies { house: self.house.clone(), core: self.core.policies().clone() }
+    }
+
+    #[napi]
+    pub async fn health(&self) -> Result<String> {
+        self.house.answer(async { Ok(self.core.health().await) }).await
+    }
+
+    #[napi]
+    pub async fn agents(&self, text: String) -> Result<String> {
+        given!(
+            text => tier: Option<String>, role: Option<String>, status: Option<String>, pipeline: Option<String>, health: Option<String>,
+            profile: Option<String>
+        );
+        let filter = AgentFilter {
+            tier: tier.map(|tier| tier.parse()).transpose()?,
+            role: role.map(|role| role.parse()).transpose()?,
+            status: status.map(|status| status.parse()).transpose()?,
+            pipeline: pipeline.map(|pipeline| pipeline.parse()).transpose()?,
+            health: health.map(|health| health.parse()).transpose()?,
+            profile,
+        };
+        self.house.answer(self.core.agents(&filter)).await
+    }
+
+    #[napi]
+    pub async fn agent_record(&self, text: String) -> Result<String> {
+        given!(text => agent: String);
+        self.house.answer(self.core.agent_record(&agent.parse()?)).await
+    }
+
+    #[napi(getter)]
+    pub fn approvals(&self) -> Approvals {
+        Approvals { house: self.house.clone(), core: self.core.approvals(), home: self.core.config().home.clone() }
+    }
+
+    #[napi]
+    pub async fn alerts(&self, text: String) -> Result<String> {
+        given!(text => last: Value);
+        self.house.answer(self.core.alerts().list(whole(&last)?)).await
+    }
+
+    #[napi]
+    pub async fn new_alerts(&self, _text: String) -> Result<Stream> {
+        Stream::new(&self.house, self.house.ask(self.core.alerts().follow()).await?)
     }
 
     #[napi(getter)]

@@ -3,6 +3,7 @@
 
 mod agent;
 mod allowance;
+mod approval;
 mod blackboard;
 mod budget;
 mod bus;
@@ -14,6 +15,7 @@ mod house;
 mod json;
 mod ledger;
 mod model;
+mod policies;
 mod revocation;
 mod step;
 mod stream;

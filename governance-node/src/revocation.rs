@@ -1,13 +1,13 @@
 //! The native half of `RevocationEngine`.
 
-use ::governance::guard;
+use ::governance::guard::{self, Roll};
 use napi_derive::napi;
 use serde_json::Value;
 
 use crate::desk::{Desk, Told};
 use crate::error::Result;
 use crate::house::House;
-use crate::json::{given, whole};
+use crate::json::{given, span, whole};
 
 #[napi]
 #[derive(Clone)]
@@ -51,6 +51,25 @@ impl RevocationEngine {
         desk.carry(async move {
             given!(text => reason: String);
             own.house.answer(own.core.stop_all(&reason)).await
+        })
+    }
+
+    #[napi]
+    pub fn receipts(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => generation: Value, within: Value);
+            own.house.answer(own.core.receipts(whole(&generation)?, span(&within)?)).await
+        })
+    }
+
+    #[napi]
+    pub fn confirmed(&self, text: String, desk: &Desk) -> Result<Told> {
+        let own = self.clone();
+        desk.carry(async move {
+            given!(text => generation: Value, within: Value);
+            let (generation, within) = (whole(&generation)?, span(&within)?);
+            own.house.answer(own.core.confirmed(&Roll::default(), generation, within, |_| ())).await
         })
     }
 

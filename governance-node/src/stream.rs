@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use ::governance::coordination::{BusMessage, Events, Told};
+use ::governance::guard::FollowAlerts;
 use ::governance::store::{Signals, from_json};
 use ::governance::{MessageBus, Result as Answer};
 use napi::bindgen_prelude::Either;
@@ -78,6 +79,12 @@ impl Source for Signals {
                 None => Ok(None),
             }
         })
+    }
+}
+
+impl Source for FollowAlerts {
+    fn next(&mut self) -> Next<'_> {
+        Box::pin(async { item(FollowAlerts::next(self).await) })
     }
 }
 

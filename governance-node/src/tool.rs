@@ -5,8 +5,9 @@ use std::os::fd::IntoRawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::governance::guard::policy::Request;
-use ::governance::guard::{Arguments, Call};
+use ::governance::guard::{Arguments, Call, Guard};
 use ::governance::{Error as Core, ErrorKind, Result as Answer};
+use napi::bindgen_prelude::within_runtime_if_available;
 use napi_derive::napi;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,8 @@ impl Calls {
         if let Some(watched) = watched {
             watched.cancel();
         }
-        end(call)
+        // What an end leads to is settled on the runtime.
+        within_runtime_if_available(|| end(call))
     }
 }
 
@@ -69,6 +71,12 @@ struct Asked {
     path: Option<String>,
     arguments: Arguments,
     within: Option<Value>,
+}
+
+/// How a call goes about approvals.
+struct Approving {
+    waiting: Option<Value>,
+    approval: Option<String>,
 }
 
 impl Asked {
@@ -81,6 +89,19 @@ impl Asked {
             Some(within) => call.within(span(within)?),
             None => call,
         })
+    }
+}
+
+impl Approving {
+    fn guard(self, guard: &Guard) -> Result<Guard> {
+        let mut guard = guard.clone();
+        if let Some(waiting) = &self.waiting {
+            guard = guard.waiting(span(waiting)?);
+        }
+        match self.approval {
+            Some(id) => Ok(guard.presenting(&id.parse()?)),
+            None => Ok(guard),
+        }
     }
 }
 
@@ -103,7 +124,7 @@ impl Agent {
     ) -> Result<u32> {
         self.house.check()?;
         let asked = Asked { action, target, path, arguments: arguments(&given)?, within: within.map(Value::from) };
-        match self.core.try_begin_call(&asked.request(), &asked.arguments)? {
+        match within_runtime_if_available(|| self.core.try_begin_call(&asked.request(), &asked.arguments))? {
             Some(call) => Ok(self.calls.add(asked.begun(call)?)),
             None => Ok(0),
         }
@@ -111,9 +132,17 @@ impl Agent {
 
     #[napi]
     pub async fn begin(&self, text: String) -> Result<u32> {
-        given!(text => action: String, target: Option<String>, path: Option<String>, given: String, within: Option<Value>);
+        given!(
+            text => action: String, target: Option<String>, path: Option<String>, given: String, within: Option<Value>, waiting: Option<Value>,
+            approval: Option<String>
+        );
         let asked = Asked { action, target, path, arguments: arguments(&given)?, within };
-        let call = self.house.ask(self.core.begin_call(&asked.request(), &asked.arguments)).await?;
+        let guard = Approving { waiting, approval }.guard(self.core.desk().guard())?;
+        let begun = async {
+            self.core.check()?;
+            guard.begin(&asked.request(), &asked.arguments).await
+        };
+        let call = self.house.ask(begun).await?;
         Ok(self.calls.add(asked.begun(call)?))
     }
 

@@ -22,6 +22,12 @@ pub fn vocabulary() -> String {
     json!({"names": table::names(), "maps": table::maps(), "errors": table::error_classes(), "constants": constants}).to_string()
 }
 
+/// Says what loads the core: `node`, or `bun`.
+#[napi]
+pub fn name_runtime(name: String) {
+    ::governance::guard::name_runtime(&name);
+}
+
 #[napi]
 pub fn output_type_for_phase(phase: String) -> Result<Option<String>> {
     Ok(core::get_output_type_for_phase(phase.parse()?).map(|output| output.to_string()))

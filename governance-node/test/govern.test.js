@@ -81,6 +81,16 @@ story('what is not allowed does not run and says why', async ({ governance, agen
   assert.ok(await governance.revocations.revocationOf(agent.id))
 })
 
+story('a failure is counted although nobody waits for that', async ({ agent }) => {
+  const thrown = () => {
+    throw new TypeError('on purpose')
+  }
+  await assert.rejects(govern(thrown, { action })(), TypeError)
+  const counted = async () => (await agent.budget.faults()).total_errors
+  for (const until = Date.now() + 10_000; (await counted()) === 0; await sleep(10)) assert.ok(Date.now() < until, 'it was not counted')
+  assert.equal(await counted(), 1)
+})
+
 test('without an agent nothing runs', async () => {
   await assert.rejects(govern(() => assert.fail('it ran'), { action })(), { code: 'no_agent', kind: 'denied' })
 })

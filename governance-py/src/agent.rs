@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::answer::{Answer, handle, record, records};
 use crate::budget::Budget;
-use crate::given::{Named, Shaped};
+use crate::given::{Json, Named, Shaped};
 use crate::hosted::{Hosted, Made, Mode, Place};
 use crate::json;
 use crate::tool::{Call, Tool};
@@ -178,6 +178,26 @@ impl Agent {
         self.0.call(py, move |own| async move { own.agent.desk().enter(phase.0).await })
     }
 
+    /// Puts something out, as its phase classes it.
+    fn output<'py>(&self, py: Python<'py>, content: Json) -> Answered<'py> {
+        self.0.call(py, move |own| async move { own.agent.output(content.0).await })
+    }
+
+    /// What it put out, oldest first.
+    fn outputs<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.outputs().await })
+    }
+
+    /// What it was told to do, and under which constraints.
+    fn packet<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call(py, |own| async move { own.agent.packet().await })
+    }
+
+    /// Bundles evidence for what it put out, in PACKAGE.
+    fn package<'py>(&self, py: Python<'py>, exhibits: Shaped<Vec<agent::Exhibit>>) -> Answered<'py> {
+        self.0.call_apart(py, move |own| async move { own.agent.package(&exhibits.0).await })
+    }
+
     /// What the objective is about.
     fn analyse<'py>(&self, py: Python<'py>) -> Answered<'py> {
         self.0.call(py, |own| async move { own.agent.desk().analyse().await })
@@ -216,6 +236,15 @@ impl Agent {
     /// Verifies its own proposal, bundles it as its output, and reports.
     fn hand_in<'py>(&self, py: Python<'py>) -> Answered<'py> {
         self.0.call(py, |own| async move { own.agent.desk().hand_in().await })
+    }
+
+    /// Asks people to approve a plan before it is carried out, as many and as long as its profile says.
+    fn request_plan<'py>(&self, py: Python<'py>, plan: Json) -> Answered<'py> {
+        self.0.call(py, move |own| async move {
+            let (desk, guard) = (own.agent.desk(), own.agent.desk().guard());
+            let rules = guard.policy().profile().governance.approval;
+            guard.approvals().request_plan(desk.actor(), plan.0, rules).await
+        })
     }
 
     /// Casts its ballot, on the record.
@@ -396,10 +425,13 @@ impl Answer for AgentEvent {
     fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
         let (event, reason, low) = match self {
             Self::Revoked { reason } => ("revoked", Some(reason), None),
-            Self::BudgetLow { unit, used, limit, .. } => ("budget_low", None, Some((unit, used, limit))),
+            Self::BudgetLow { unit, scope, used, limit } => ("budget_low", None, Some((unit, scope, used, limit))),
         };
-        let (unit, used, limit) = low.map_or((None, None, None), |(unit, used, limit)| (Some(unit), Some(used), Some(limit)));
+        // Its own is not said, as in the core's JSON.
+        let scope = low.as_ref().map(|(_, scope, ..)| scope).filter(|scope| !scope.is_agent());
+        let scope = scope.map_or_else(|| ().answer(py, place), |scope| json::shaped(py, scope));
+        let (unit, used, limit) = low.map_or((None, None, None), |(unit, _, used, limit)| (Some(unit), Some(used), Some(limit)));
         let what = [event.into_bound_py_any(py), reason.answer(py, place)];
-        record(py, "AgentEvent", what.into_iter().chain([unit.answer(py, place), used.answer(py, place), limit.answer(py, place)]))
+        record(py, "AgentEvent", what.into_iter().chain([unit.answer(py, place), used.answer(py, place), limit.answer(py, place), scope]))
     }
 }

@@ -1,6 +1,7 @@
 //! What the core answers, as Python's own values: plain ones, and the records of `governance.records`.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use pyo3::IntoPyObjectExt;
@@ -9,8 +10,11 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyDelta, PyDict, PyList, PyTuple, PyTzInfo};
 use serde_json::Value;
 
+use ::governance::agent::AgentHealth;
 use ::governance::coordination::DecisionRule;
-use ::governance::guard::Unit;
+use ::governance::guard::approval::{ApprovalKind, ApprovalState};
+use ::governance::guard::health::{Component, HealthState};
+use ::governance::guard::{ReceiptState, Unit};
 use ::governance::ledger::{Action, EntryKind, OutcomeResult};
 use ::governance::vocabulary::*;
 
@@ -105,7 +109,7 @@ macro_rules! plain {
     )+ };
 }
 
-plain!(bool, u32, u64, usize, String);
+plain!(bool, u32, u64, usize, NonZeroU32, String);
 
 macro_rules! texts {
     ($($named:ty),+) => { $(
@@ -117,7 +121,28 @@ macro_rules! texts {
     )+ };
 }
 
-texts!(AgentId, PipelineId, ProposalId, LedgerId, SegmentId, EntryName, Token, Action, EntryKind, OutcomeResult, Unit, DecisionRule);
+texts!(
+    Action,
+    AgentHealth,
+    AgentId,
+    ApprovalId,
+    ApprovalKind,
+    ApprovalState,
+    ApproverName,
+    Component,
+    DecisionRule,
+    EntryKind,
+    EntryName,
+    HealthState,
+    LedgerId,
+    OutcomeResult,
+    PipelineId,
+    ProposalId,
+    ReceiptState,
+    SegmentId,
+    Token,
+    Unit
+);
 
 macro_rules! named {
     ($($named:ty => $class:literal),+ $(,)?) => { $(
@@ -132,7 +157,10 @@ macro_rules! named {
 named!(
     AgentPhase => "AgentPhase",
     AgentRole => "AgentRole",
+    AgentStatus => "AgentStatus",
+    Capability => "Capability",
     GammaReason => "GammaReason",
+    OutputType => "OutputType",
     RevocationType => "RevocationType",
     Section => "Section",
     Tier => "Tier",

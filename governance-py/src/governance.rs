@@ -2,16 +2,21 @@
 
 use std::path::PathBuf;
 
+use ::governance::agent::{AgentFilter, AgentHealth};
 use ::governance::config::Flags;
-use ::governance::vocabulary::{AgentRole, PipelineId, TaskId, Tier};
+use ::governance::guard::{Alert, NewAlerts};
+use ::governance::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineId, TaskId, Tier};
 use ::governance::{Config, Joining};
+use futures_util::stream::{once, unfold};
+use futures_util::{TryFutureExt, TryStreamExt};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use crate::agent::Living;
-use crate::answer::{Answer, handle};
+use crate::answer::{Answer, handle, records};
+use crate::approval::Queue;
 use crate::budget::Budget;
-use crate::given::{Named, Span};
+use crate::given::{Named, Span, Whole};
 use crate::hosted::{Hosted, Made, Mode, Place};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
@@ -91,6 +96,66 @@ impl Governance {
         self.0.look(py, |governance| Ok(governance.revocations()))?.answer(py, self.0.place())
     }
 
+    /// The profiles in force.
+    #[getter]
+    fn policies<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |governance| Ok(governance.policies().clone()))?.answer(py, self.0.place())
+    }
+
+    /// How every part is.
+    fn health<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.call_apart(py, |governance| async move { Ok(governance.health().await) })
+    }
+
+    /// The register of agents, oldest first.
+    #[allow(clippy::too_many_arguments, reason = "as Python calls it")]
+    #[pyo3(signature = (*, tier=None, role=None, status=None, pipeline=None, health=None, profile=None))]
+    fn agents<'py>(
+        &self,
+        py: Python<'py>,
+        tier: Option<Named<Tier>>,
+        role: Option<Named<AgentRole>>,
+        status: Option<Named<AgentStatus>>,
+        pipeline: Option<Named<PipelineId>>,
+        health: Option<Named<AgentHealth>>,
+        profile: Option<String>,
+    ) -> Answered<'py> {
+        let filter = AgentFilter {
+            tier: tier.map(|tier| tier.0),
+            role: role.map(|role| role.0),
+            status: status.map(|status| status.0),
+            pipeline: pipeline.map(|pipeline| pipeline.0),
+            health: health.map(|health| health.0),
+            profile,
+        };
+        self.0.call_apart(py, move |governance| async move { governance.agents(&filter).await })
+    }
+
+    /// One agent, with everything that is known of it.
+    fn agent_record<'py>(&self, py: Python<'py>, agent: Named<AgentId>) -> Answered<'py> {
+        self.0.call_apart(py, move |governance| async move { governance.agent_record(&agent.0).await })
+    }
+
+    /// What people are asked to approve.
+    #[getter]
+    fn approvals<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        let queue = |own: &::governance::Governance| Ok(Queue { approvals: own.approvals(), home: own.config().home.clone() });
+        self.0.look(py, queue)?.answer(py, self.0.place())
+    }
+
+    /// The newest alerts, oldest first.
+    fn alerts<'py>(&self, py: Python<'py>, last: Whole<u64>) -> Answered<'py> {
+        self.0.call_apart(py, move |governance| async move { governance.alerts().list(last.0).await })
+    }
+
+    /// Alerts as they come, beginning with all that are kept.
+    fn new_alerts<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        let alerts = self.0.look(py, |governance| Ok(governance.alerts()))?;
+        let followed = self.0.place().begin(async move { alerts.follow().await });
+        let told = followed.map_ok(|follow| unfold(follow, |mut follow| async move { Some((follow.next().await, follow)) }));
+        self.0.place().stream(py, once(told).try_flatten())
+    }
+
     /// The record.
     #[getter]
     fn ledger<'py>(&self, py: Python<'py>) -> Answered<'py> {
@@ -115,3 +180,8 @@ impl Governance {
 }
 
 handle!(::governance::Governance => "Governance");
+
+records! {
+    Alert => "Alert" { kind, at, data }
+    NewAlerts => "NewAlerts" { missed, alerts }
+}

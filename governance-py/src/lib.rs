@@ -2,6 +2,7 @@
 
 mod agent;
 mod answer;
+mod approval;
 mod arguments;
 mod blackboard;
 mod budget;
@@ -16,8 +17,10 @@ mod governance;
 mod hosted;
 mod json;
 mod ledger;
+mod policies;
 mod process;
 mod program;
+mod register;
 mod revocation;
 mod runtime;
 mod stream;
@@ -28,6 +31,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    ::governance::guard::name_runtime("python");
     error::add(module)?;
     vocabulary::add(module)?;
     runtime::add(module)?;
@@ -44,6 +48,8 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<budget::Allowance>()?;
     module.add_class::<budget::Reservation>()?;
     module.add_class::<revocation::RevocationEngine>()?;
+    module.add_class::<approval::Approvals>()?;
+    module.add_class::<policies::Policies>()?;
     module.add_class::<consensus::Consensus>()?;
     module.add_class::<ledger::Ledger>()?;
     module.add_class::<ledger::Head>()?;

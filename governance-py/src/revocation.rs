@@ -1,6 +1,6 @@
 //! `RevocationEngine`.
 
-use ::governance::guard::{self, Receipt, Response, Revocation, RevokedPipeline, Stop};
+use ::governance::guard::{self, ProcessReceipt, Receipt, Receipts, Response, Revocation, RevokedPipeline, Roll, Stop, Unfinished};
 use ::governance::vocabulary::{AgentId, PipelineId, RevocationType, ViolationType};
 use pyo3::prelude::*;
 
@@ -45,6 +45,16 @@ impl RevocationEngine {
     /// Stops everything, also what is being begun at this moment. Nothing begins until `lift`.
     fn stop_all<'py>(&self, py: Python<'py>, reason: String) -> Answered<'py> {
         self.0.call(py, move |engine| async move { engine.stop_all(&reason).await })
+    }
+
+    /// What each process says of a revocation or a stop by now, by the generation that it came to.
+    fn receipts<'py>(&self, py: Python<'py>, generation: Whole<u64>, within: Span) -> Answered<'py> {
+        self.0.call(py, move |engine| async move { engine.receipts(generation.0, within.0).await })
+    }
+
+    /// Waits until each process that was there has confirmed it, is gone, or is overdue.
+    fn confirmed<'py>(&self, py: Python<'py>, generation: Whole<u64>, within: Span) -> Answered<'py> {
+        self.0.call(py, move |engine| async move { engine.confirmed(&Roll::default(), generation.0, within.0, |_| ()).await })
     }
 
     /// Lifts a stop: what was stopped stays so, but new work may begin.
@@ -95,6 +105,9 @@ records! {
     RevokedPipeline => "RevokedPipeline" { pipeline, revoked, ended }
     Revocation => "Revocation" { agent_id, pipeline_id, kind, reason, at }
     Stop => "Stop" { reason, at }
+    Receipts => "Receipts" { generation, issued_at, receipts }
+    ProcessReceipt => "ProcessReceipt" { state, pid, host, runtime, confirmed_at, ended, ended_count, unfinished }
+    Unfinished => "Unfinished" { generation, agent, what }
 }
 
 variants! {

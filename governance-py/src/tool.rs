@@ -8,7 +8,8 @@ use std::time::Duration;
 use ::governance::guard::path::Place as Found;
 use ::governance::guard::policy::Request;
 use ::governance::guard::{Arguments, Call as Begun};
-use ::governance::{Error, ErrorKind, Result};
+use ::governance::vocabulary::ApprovalId;
+use ::governance::{Agent, Error, ErrorKind, Result};
 use pyo3::exceptions::{PyException, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -17,7 +18,7 @@ use crate::agent::Living;
 use crate::answer::Answer;
 use crate::arguments::Parameters;
 use crate::error::raise;
-use crate::given::Span;
+use crate::given::{Named, Span};
 use crate::hosted::{Hosted, Kept, Place};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
@@ -38,13 +39,15 @@ pub struct Tool {
     path: Option<Source>,
     parameters: Parameters,
     within: Option<Duration>,
+    waiting: Option<Duration>,
+    approval: Option<ApprovalId>,
 }
 
 #[pymethods]
 impl Tool {
     #[new]
     #[allow(clippy::too_many_arguments, reason = "made in one place, by Python's own reading of a signature")]
-    #[pyo3(signature = (action, positional, only_positional, skipped, named, rest, others, defaults, *, target, target_from, path, path_from, timeout))]
+    #[pyo3(signature = (action, positional, only_positional, skipped, named, rest, others, defaults, *, target, target_from, path, path_from, timeout, waiting, approval))]
     fn new(
         action: String,
         positional: Vec<String>,
@@ -59,6 +62,8 @@ impl Tool {
         path: Option<String>,
         path_from: Option<String>,
         timeout: Option<Span>,
+        waiting: Option<Span>,
+        approval: Option<Named<ApprovalId>>,
     ) -> PyResult<Self> {
         let py = defaults.py();
         let parameters = Parameters { positional, skipped, only_positional, named, rest, others };
@@ -76,7 +81,8 @@ impl Tool {
             }
         };
         let (target, path) = (source("target", target, target_from)?, source("path", path, path_from)?);
-        Ok(Self { action, target, path, parameters, within: timeout.map(|span| span.0) })
+        let (within, waiting) = (timeout.map(|span| span.0), waiting.map(|span| span.0));
+        Ok(Self { action, target, path, parameters, within, waiting, approval: approval.map(|id| id.0) })
     }
 }
 
@@ -87,11 +93,26 @@ struct Asked {
     path: Option<String>,
     arguments: Arguments,
     within: Option<Duration>,
+    waiting: Option<Duration>,
+    approval: Option<ApprovalId>,
 }
 
 impl Asked {
     fn request(&self) -> Request<'_> {
         Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref() }
+    }
+
+    /// Begins: by the agent's guard as it is, or as this call goes about approvals.
+    async fn begin(&self, agent: &Agent) -> Result<Begun> {
+        let call = if self.waiting.is_none() && self.approval.is_none() {
+            agent.begin_call(&self.request(), &self.arguments).await?
+        } else {
+            agent.check()?;
+            let guard = agent.desk().guard().clone().waiting(self.waiting.unwrap_or_default());
+            let guard = self.approval.as_ref().map_or(guard.clone(), |id| guard.presenting(id));
+            guard.begin(&self.request(), &self.arguments).await?
+        };
+        Ok(self.begun(call))
     }
 
     fn begun(&self, call: Begun) -> Begun {
@@ -111,6 +132,8 @@ impl Tool {
             path: text(&self.path)?,
             arguments: self.parameters.arguments(args, kwargs)?,
             within: self.within,
+            waiting: self.waiting,
+            approval: self.approval.clone(),
         })
     }
 }
@@ -152,7 +175,10 @@ impl Living {
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Option<Call>> {
         let asked = tool.asked(args, kwargs)?;
-        let call = own.look(py, |living| living.agent.try_begin_call(&asked.request(), &asked.arguments))?;
+        let call = own.look(py, |living| {
+            let _entered = own.place().handle().enter();
+            living.agent.try_begin_call(&asked.request(), &asked.arguments)
+        })?;
         Ok(call.map(|call| Call::new(own, asked.begun(call))))
     }
 
@@ -168,8 +194,8 @@ impl Living {
         let asked = tool.asked(args, kwargs)?;
         let kept = own.clone();
         own.call_at(place, py, move |living| async move {
-            let call = living.agent.begin_call(&asked.request(), &asked.arguments).await?;
-            Ok(Call::new(&kept, asked.begun(call)))
+            let call = asked.begin(&living.agent).await?;
+            Ok(Call::new(&kept, call))
         })
     }
 }
@@ -197,6 +223,8 @@ impl Call {
     }
 
     fn end(&self, py: Python<'_>, end: impl FnOnce(Begun) -> Result<()>) -> PyResult<()> {
+        // What an end leads to is settled on the runtime.
+        let _entered = self.place.handle().enter();
         let taken = self.slot().map(|mut slot| slot.take());
         taken.and_then(|call| call.map_or(Ok(()), end)).map_err(|error| raise(py, &error))
     }
@@ -309,9 +337,13 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // The parent of this fork tells its end.
-        if self.pid != process::id() {
-            std::mem::forget(self.call.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        let call = self.call.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if self.pid == process::id() {
+            let _entered = self.place.handle().enter();
+            drop(call);
+        } else {
+            // The parent of this fork tells its end.
+            std::mem::forget(call);
         }
     }
 }

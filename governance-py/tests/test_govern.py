@@ -125,6 +125,20 @@ def test_what_is_not_allowed_does_not_run_and_says_why(searcher: Opened) -> None
     assert searcher.gov.revocations.revocation_of(searcher.agent.id) is not None
 
 
+def test_a_failure_is_counted_although_nobody_waits_for_that(searcher: Opened) -> None:
+    @govern(action="web.search")
+    def fail() -> None:
+        raise ValueError("on purpose")
+
+    with pytest.raises(ValueError):
+        fail()
+    until = time.monotonic() + 10
+    while searcher.agent.budget.faults().total_errors == 0:
+        assert time.monotonic() < until, "it was not counted"
+        time.sleep(0.01)
+    assert searcher.agent.budget.faults().total_errors == 1
+
+
 def test_without_an_agent_nothing_runs(home: Path) -> None:
     safe = govern(search, action="web.search")
     with pytest.raises(governance.DeniedError) as denied:

@@ -21,11 +21,21 @@ def leave(entered):
 
 
 def govern(
-    tool=None, /, *, action, target=None, target_from=None, path=None, path_from=None, opened=None, timeout=None
+    tool=None,
+    /,
+    *,
+    action,
+    target=None,
+    target_from=None,
+    path=None,
+    path_from=None,
+    opened=None,
+    timeout=None,
+    waiting=None,
+    approval=None,
 ):
     # Slow to import, and not needed by who governs none.
     from ._govern import govern, whose
 
-    return govern(
-        whose, tool, action=action, target=target, target_from=target_from, path=path, path_from=path_from, opened=opened, timeout=timeout
-    )
+    sources = {"target": target, "target_from": target_from, "path": path, "path_from": path_from}
+    return govern(whose, tool, action=action, **sources, opened=opened, timeout=timeout, waiting=waiting, approval=approval)

@@ -31,6 +31,8 @@ def govern(
     path_from: Optional[str] = None,
     opened: None = None,
     timeout: Optional[_Span] = None,
+    waiting: Optional[_Span] = None,
+    approval: Optional[str] = None,
 ) -> Callable[_P, _R]:
     """Governs a tool for the agent that acts where it is called: inside `with governance.agent(…)`. Also a decorator.
 
@@ -40,7 +42,8 @@ def govern(
     `target` names what the tool touches, and `path` where, always; `target_from` and `path_from` name the parameter that says so. The argument of
     `path_from` is replaced by the place that it really leads to, an absolute path below the agent's root, or by the open file where `opened` says
     how. `timeout` is 60 seconds unless said otherwise; a tool that is no coroutine runs on a thread of its own where it is given, and as long as it
-    takes where not.
+    takes where not. Where a call needs a person's approval, `waiting` is how long it waits for that before it is refused, and `approval` the id of
+    the one that it rests on.
     """
 
 @overload
@@ -55,6 +58,8 @@ def govern(
     path_from: Optional[str] = None,
     opened: None = None,
     timeout: Optional[_Span] = None,
+    waiting: Optional[_Span] = None,
+    approval: Optional[str] = None,
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
 @overload
 def govern(
@@ -68,6 +73,8 @@ def govern(
     path_from: str,
     opened: _Mode,
     timeout: Optional[_Span] = None,
+    waiting: Optional[_Span] = None,
+    approval: Optional[str] = None,
 ) -> Callable[..., _R]: ...
 @overload
 def govern(
@@ -81,4 +88,6 @@ def govern(
     path_from: str,
     opened: _Mode,
     timeout: Optional[_Span] = None,
+    waiting: Optional[_Span] = None,
+    approval: Optional[str] = None,
 ) -> Callable[[Callable[..., _R]], Callable[..., _R]]: ...

@@ -23,12 +23,25 @@ MODES = ("r", "rb", "w", "wb", "x", "xb")
 
 
 def govern(
-    whose, tool, /, *, action, target=None, target_from=None, path=None, path_from=None, opened=None, timeout=None
+    whose,
+    tool,
+    /,
+    *,
+    action,
+    target=None,
+    target_from=None,
+    path=None,
+    path_from=None,
+    opened=None,
+    timeout=None,
+    waiting=None,
+    approval=None,
 ):
     """A tool, governed for the agent that `whose` answers; a decorator where there is no tool yet."""
 
     def one(tool):
         sources = {"target": target, "target_from": target_from, "path": path, "path_from": path_from, "timeout": timeout}
+        sources.update(waiting=waiting, approval=approval)
         return governed(tool, whose, action, sources, opened)
 
     return one if tool is None else one(tool)

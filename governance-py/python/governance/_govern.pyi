@@ -17,6 +17,8 @@ def govern(
     path_from: Optional[str] = None,
     opened: Optional[str] = None,
     timeout: Any = None,
+    waiting: Any = None,
+    approval: Optional[str] = None,
 ) -> Any:
     """A tool, governed for the agent that `whose` answers; a decorator where there is no tool yet."""
 

@@ -7,6 +7,7 @@ from ._governance import RevokedError
 __all__ = [
     "Agent",
     "Allowance",
+    "Approvals",
     "Blackboard",
     "Consensus",
     "ErrorBudget",
@@ -14,6 +15,7 @@ __all__ = [
     "Ledger",
     "MessageBus",
     "Model",
+    "Policies",
     "RevocationEngine",
     "Step",
     "govern",
@@ -53,6 +55,14 @@ class Allowance(_governance._Allowance):
         self.close()
 
 
+class Approvals(_governance._Approvals):
+    __slots__ = ()
+
+
+class Policies(_governance._Policies):
+    __slots__ = ()
+
+
 class RevocationEngine(_governance._RevocationEngine):
     __slots__ = ()
 
@@ -69,11 +79,12 @@ class Agent(_governance._Agent):
     __slots__ = ("_entered",)
     _blocking = True
 
-    def govern(self, tool=None, /, *, action, target=None, target_from=None, path=None, path_from=None, opened=None, timeout=None):
+    def govern(self, tool=None, /, *, action, target=None, target_from=None, path=None, path_from=None, opened=None, timeout=None, waiting=None, approval=None):
         from ._govern import govern
 
         sources = {"target": target, "target_from": target_from, "path": path, "path_from": path_from}
-        return govern(lambda: self, tool, action=action, **sources, opened=opened, timeout=timeout)
+        rest = {"opened": opened, "timeout": timeout, "waiting": waiting, "approval": approval}
+        return govern(lambda: self, tool, action=action, **sources, **rest)
 
     def __enter__(self):
         self._entered = enter(self)

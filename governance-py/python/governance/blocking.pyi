@@ -9,10 +9,16 @@ from typing import Any, ClassVar, Literal, Optional, Protocol, TypeVar, Union, f
 from typing_extensions import ParamSpec, Self, TypeAlias
 
 from ._current import govern as govern
-from ._governance import AgentPhase, AgentRole, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
+from ._governance import AgentPhase, AgentRole, AgentStatus, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
 from .records import (
+    AgentDetail,
     AgentEvent,
+    AgentOutput,
+    AgentRecord,
+    Alert,
     Analysis,
+    Applied,
+    Approval,
     BoardEntry,
     BoardEvent,
     BusEvent,
@@ -24,15 +30,21 @@ from .records import (
     Choice,
     Cursor,
     DeadLetter,
+    EvidencePackage,
     FaultCount,
     Faults,
     Gap,
+    Health,
     Idea,
+    InstructionPacket,
     Listing,
+    NewAlerts,
     Outcome,
+    PolicyVersion,
     Proposal,
     Proposed,
     Receipt,
+    Receipts,
     Report,
     Response,
     Revocation,
@@ -49,6 +61,7 @@ from .records import (
 __all__ = [
     "Agent",
     "Allowance",
+    "Approvals",
     "Blackboard",
     "Consensus",
     "ErrorBudget",
@@ -56,6 +69,7 @@ __all__ = [
     "Ledger",
     "MessageBus",
     "Model",
+    "Policies",
     "RevocationEngine",
     "Step",
     "govern",
@@ -81,6 +95,9 @@ _Section: TypeAlias = Union[Section, Literal["problem", "solutions", "progress",
 _Unit: TypeAlias = Literal["calls", "tokens", "cost", "concurrency"]
 _Rule: TypeAlias = Literal["majority", "supermajority", "unanimity", "plurality", "ranked", "approval", "cumulative", "weighted"]
 _Role: TypeAlias = Union[AgentRole, Literal["alpha", "beta", "gamma"]]
+# `list` is a method of `Approvals` and of `Policies`.
+_Requests: TypeAlias = list[Approval]
+_Versions: TypeAlias = list[PolicyVersion]
 _Tier: TypeAlias = Union[Tier, Literal["T0", "T1", "T2", "T3", "T4"]]
 _Revocation: TypeAlias = Union[RevocationType, Literal["error_budget", "procedure", "lock", "heartbeat", "policy", "manual"]]
 
@@ -130,6 +147,38 @@ class Governance:
         is a profile's file, which says what it may do, its name and its tier. `root` is the folder that its tools' paths are below; without one, they
         can use none. It may ask the configuration's model 64 times, unless it is granted more. A `NotFoundError` if there is no such pipeline.
         """
+
+    def health(self) -> Health:
+        """How every part is, each looked at now."""
+
+    def agents(
+        self,
+        *,
+        tier: Optional[_Tier] = None,
+        role: Optional[_Role] = None,
+        status: Union[AgentStatus, str, None] = None,
+        pipeline: Optional[str] = None,
+        health: Optional[Literal["starting", "healthy", "degraded", "lost", "ended", "revoked"]] = None,
+        profile: Optional[str] = None,
+    ) -> list[AgentRecord]:
+        """The register of agents, oldest first; only those that are as is said."""
+
+    def agent_record(self, agent: str) -> AgentDetail:
+        """One agent, with everything that is known of it. A `NotFoundError` if there is none."""
+
+    @property
+    def policies(self) -> Policies:
+        """The profiles in force."""
+
+    @property
+    def approvals(self) -> Approvals:
+        """What people are asked to approve."""
+
+    def alerts(self, last: int) -> list[Alert]:
+        """The newest alerts, at most so many, oldest first."""
+
+    def new_alerts(self) -> Iterator[NewAlerts]:
+        """Alerts as they come, beginning with all that are kept."""
 
     @property
     def revocations(self) -> RevocationEngine:
@@ -302,6 +351,63 @@ class Allowance:
     ) -> None: ...
 
 @final
+class Approvals:
+    """What people are asked to approve. Agents ask, and never approve: in the process of one, `decide` is a `DeniedError`."""
+
+    def list(self, last: int) -> _Requests:
+        """The newest requests that are still known, at most so many, oldest first."""
+
+    def approval(self, id: str) -> Approval:
+        """A request, and where it stands. A `NotFoundError` if there is none."""
+
+    def wait(self, id: str, within: _Span) -> Approval:
+        """Waits until it is approved, denied, expired, void or used, at most so long. Answers where it stands then."""
+
+    def decide(
+        self,
+        id: str,
+        hash: str,
+        verdict: Literal["approve", "deny"],
+        key_file: Union[str, os.PathLike[str]],
+        *,
+        passphrase: Optional[str] = None,
+        note: Optional[str] = None,
+    ) -> Approval:
+        """Signs a verdict with an approver's key and hands it in. `hash` is that of the request as it was shown: if it is another by now, a
+        `ConflictError`, and nothing is signed.
+        """
+
+    def submit(self, signed: Mapping[str, _Json]) -> Approval:
+        """Takes what an approver signed elsewhere. Verified here, and again by whoever uses it."""
+
+@final
+class Policies:
+    """The profiles in force. A change is in force in every process within seconds; what is wrong changes nothing."""
+
+    def list(self) -> _Versions:
+        """What is in force, by name."""
+
+    def version(self, name: str, *, version: Optional[int] = None) -> Optional[PolicyVersion]:
+        """A profile's version in force, or another that is kept; none where there is none."""
+
+    def history(self, name: str) -> _Versions:
+        """A profile's versions, oldest first: the last 100 are kept here, all of them in the ledger."""
+
+    def apply(self, text: str, by: str, *, note: Optional[str] = None, over: Optional[int] = None) -> Applied:
+        """Checks a profile, YAML or JSON, and puts it in force. `by` says who does, `over` which version must be in force now, 0 for none.
+
+        What is in force already stays so. A `ConflictError` (`policy_conflict`) if somebody else was first.
+        """
+
+    def rollback(
+        self, name: str, by: str, *, to: Optional[int] = None, note: Optional[str] = None, over: Optional[int] = None
+    ) -> Applied:
+        """Puts an earlier version in force again, as a new one: the one before the last, or `to`."""
+
+    def withdraw(self, name: str, by: str, *, note: Optional[str] = None, over: Optional[int] = None) -> Applied:
+        """Takes a profile out of force: its agents are denied everything; one that stood in for a shipped profile gives way to it."""
+
+@final
 class RevocationEngine:
     """Ends the admission of agents, of pipelines, of everything. Once a call returns, nothing that was admitted before lands any more."""
 
@@ -316,6 +422,12 @@ class RevocationEngine:
 
     def stop_all(self, reason: str) -> Receipt:
         """Stops everything, also what is being begun at this moment. Nothing begins until `lift`."""
+
+    def receipts(self, generation: int, within: _Span) -> Receipts:
+        """What each process says by now of what a receipt of this generation tells. Who has not confirmed so long after it was issued is overdue."""
+
+    def confirmed(self, generation: int, within: _Span) -> Receipts:
+        """The same, waiting until each process that was there has confirmed, is gone, or is overdue."""
 
     def lift(self) -> Receipt:
         """Lifts a stop: what was stopped stays so, but new work may begin. Changes nothing where no stop is in force."""
@@ -494,6 +606,8 @@ class Agent:
         path_from: Optional[str] = None,
         opened: None = None,
         timeout: Optional[_Span] = None,
+        waiting: Optional[_Span] = None,
+        approval: Optional[str] = None,
     ) -> Callable[_P, _R]:
         """Governs a tool for this agent. Also a decorator: see `governance.govern`."""
 
@@ -510,6 +624,8 @@ class Agent:
         path_from: Optional[str] = None,
         opened: None = None,
         timeout: Optional[_Span] = None,
+        waiting: Optional[_Span] = None,
+        approval: Optional[str] = None,
     ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
     @overload
     def govern(
@@ -524,6 +640,8 @@ class Agent:
         path_from: str,
         opened: _Mode,
         timeout: Optional[_Span] = None,
+        waiting: Optional[_Span] = None,
+        approval: Optional[str] = None,
     ) -> Callable[..., _R]: ...
     @overload
     def govern(
@@ -538,6 +656,8 @@ class Agent:
         path_from: str,
         opened: _Mode,
         timeout: Optional[_Span] = None,
+        waiting: Optional[_Span] = None,
+        approval: Optional[str] = None,
     ) -> Callable[[Callable[..., _R]], Callable[..., _R]]: ...
 
     def check(self) -> None:
@@ -548,6 +668,21 @@ class Agent:
 
     def enter(self, phase: Union[AgentPhase, str]) -> None:
         """Enters the next phase of its life; stays where it is if it was there already. A `DeniedError` if PACKAGE would be skipped."""
+
+    def output(self, content: _Json) -> AgentOutput:
+        """Puts something out, as its phase classes it. The newest 64 are kept; the ledger keeps the hash of each."""
+
+    def outputs(self) -> list[AgentOutput]:
+        """What it put out, oldest first."""
+
+    def packet(self) -> Optional[InstructionPacket]:
+        """What it was told to do, and under which constraints."""
+
+    def package(self, exhibits: Sequence[_Json]) -> EvidencePackage:
+        """Bundles evidence for what it put out, and enters PACKAGE from VERIFY. Each exhibit is `{name, kind, text}` or `{name, kind, file}`.
+
+        What was shown stays as it is. A `DeniedError` before VERIFY.
+        """
 
     def analyse(self) -> Analysis:
         """What the objective is about."""
@@ -572,6 +707,9 @@ class Agent:
 
     def hand_in(self) -> None:
         """Verifies its own proposal, bundles it as its output, and reports."""
+
+    def request_plan(self, plan: _Json) -> Approval:
+        """Asks people to approve a plan before it is carried out, as many and within the time that its profile says."""
 
     def vote(self, proposal: str, choice: Choice) -> Cast:
         """Casts its ballot, on the record."""

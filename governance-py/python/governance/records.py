@@ -8,13 +8,22 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal, Optional, TypedDict, Union
 
-from ._governance import RevocationType, Section
+from ._governance import AgentPhase, AgentRole, AgentStatus, Capability, OutputType, RevocationType, Section, Tier
 
 __all__ = [
     "Admitted",
     "AgentAction",
+    "AgentDetail",
     "AgentEvent",
+    "AgentOutput",
+    "AgentRecord",
+    "Alert",
     "Analysis",
+    "Applied",
+    "Approval",
+    "ApprovalGiven",
+    "ApprovalRequest",
+    "ApprovalUse",
     "Approve",
     "BoardEntry",
     "BoardEvent",
@@ -26,9 +35,12 @@ __all__ = [
     "ChatMessage",
     "ChatReply",
     "Choice",
+    "ComponentHealth",
     "Cursor",
     "DeadLetter",
     "Dropped",
+    "Evidence",
+    "EvidencePackage",
     "Exceeded",
     "Exhausted",
     "FaultCount",
@@ -36,18 +48,24 @@ __all__ = [
     "Finding",
     "Full",
     "Gap",
+    "Health",
     "Idea",
+    "InstructionPacket",
     "Listing",
+    "NewAlerts",
     "NoQuorum",
     "One",
     "Outcome",
     "Points",
+    "PolicyVersion",
     "Problem",
+    "ProcessReceipt",
     "Proposal",
     "ProposalState",
     "Proposed",
     "Rank",
     "Receipt",
+    "Receipts",
     "Report",
     "Response",
     "Revocation",
@@ -59,7 +77,9 @@ __all__ = [
     "Spend",
     "Stop",
     "Traits",
+    "Uncounted",
     "Undecided",
+    "Unfinished",
     "Usage",
     "Variant",
     "VoteEvent",
@@ -337,7 +357,376 @@ class FaultCount(Variant):
         return self.exceeded is None
 
 
+# Approvals
+
+
+@dataclass(frozen=True)
+class ApprovalRequest:
+    """What was asked. Everything in it is covered by the request's hash."""
+
+    id: str
+    """Its id."""
+    kind: Literal["action", "plan", "promotion"]
+    """One call of a tool, a plan, or an agent's rise to a higher tier."""
+    agent: str
+    """Who asks."""
+    pipeline: Optional[str]
+    """In which pipeline."""
+    action: str
+    """What is to be done."""
+    target: Optional[str]
+    """To what."""
+    path: Optional[str]
+    """Where."""
+    arguments: str
+    """SHA-256 of the canonical arguments."""
+    reason: str
+    """Why a person is asked."""
+    policy: Optional[str]
+    """The hash of the policy that wants it."""
+    quorum: int
+    """How many people must approve."""
+    asked_at: datetime
+    """When it was asked, on the store's clock."""
+    deadline: datetime
+    """Until when it may be approved and used, on the store's clock."""
+
+
+@dataclass(frozen=True)
+class ApprovalGiven:
+    """What somebody said of a request."""
+
+    approver: str
+    """Who."""
+    at: datetime
+    """When, on their clock."""
+    note: Optional[str]
+    """Why, if they said so."""
+
+
+@dataclass(frozen=True)
+class ApprovalUse:
+    """The use of an approval."""
+
+    token: str
+    """The intent that it was used for."""
+    at: datetime
+    """When."""
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """What was found in the store and does not count."""
+
+    approver: str
+    """Who is said to have said it."""
+    why: str
+    """Why it does not count."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """A request for approval, and where it stands."""
+
+    request: ApprovalRequest
+    """What was asked."""
+    hash: str
+    """Its hash, which is signed."""
+    arguments: Optional[str]
+    """The canonical arguments; none once they are gone."""
+    state: Literal["pending", "approved", "denied", "expired", "void", "used"]
+    """Where it stands."""
+    approved: list[ApprovalGiven]
+    """Who approved."""
+    denied: Optional[ApprovalGiven]
+    """Who denied it first."""
+    used: Optional[ApprovalUse]
+    """What it was used for."""
+    uncounted: list[Uncounted]
+    """What does not count, and why."""
+
+
+# Alerts
+
+
+@dataclass(frozen=True)
+class Alert:
+    """What a person should hear of."""
+
+    type: str
+    """What of, as `violation_detected`, `agent_revoked`, `stop_all`."""
+    at: datetime
+    """When."""
+    data: Any
+    """What it says."""
+
+
+@dataclass(frozen=True)
+class NewAlerts:
+    """Alerts that came since the last look."""
+
+    missed: bool
+    """Whether some were dropped before they were read."""
+    alerts: list[Alert]
+    """They, oldest first."""
+
+
+# How everything is
+
+
+@dataclass(frozen=True)
+class ComponentHealth:
+    """How a part is."""
+
+    component: Literal["store", "ledger", "disk", "model", "tools", "agents", "caretaker"]
+    """Which."""
+    state: Literal["healthy", "degraded", "unknown", "unhealthy"]
+    """How it is."""
+    reason: str
+    """Why."""
+    advice: Optional[str]
+    """What a person can do about it."""
+    since: datetime
+    """Since when it is so, as far as is known."""
+    latency_ms: int
+    """How long the look took."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """How everything is."""
+
+    state: Literal["healthy", "degraded", "unknown", "unhealthy"]
+    """As ill as the worst part."""
+    at: datetime
+    """When it was looked at."""
+    components: list[ComponentHealth]
+    """Each part."""
+
+
+# Policies
+
+
+@dataclass(frozen=True)
+class PolicyVersion:
+    """A version of a profile: what was in force from then on."""
+
+    name: str
+    """The profile's name."""
+    version: int
+    """1, 2, 3, …"""
+    tier: Optional[Tier]
+    """For which tier it is made; none where it was withdrawn."""
+    hash: Optional[str]
+    """The hash that decisions name; none where it was withdrawn."""
+    text: Optional[dict[str, str]]
+    """What was written, as `profile`, and its `conditions`, where there are some; none where it was withdrawn."""
+    by: str
+    """Who says to have done it."""
+    at: datetime
+    """When, by the clock of whoever did it."""
+    note: Optional[str]
+    """Why, in their words."""
+    of: Optional[int]
+    """The version that was put in force again by this one."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of a change."""
+
+    version: PolicyVersion
+    """What is in force now."""
+    changed: bool
+    """Whether that is new."""
+
+
+# Agents
+
+
+@dataclass(frozen=True)
+class AgentOutput:
+    """What an agent put out in a phase."""
+
+    agent_id: str
+    """Who."""
+    phase: AgentPhase
+    """When in its life."""
+    output_type: OutputType
+    """How mature."""
+    content: Any
+    """The output."""
+    content_hash: str
+    """SHA-256 of the content's canonical JSON, in hex."""
+    created_at: datetime
+    """When."""
+
+
+@dataclass(frozen=True)
+class InstructionPacket:
+    """What an agent is told to do, and under which constraints."""
+
+    packet_id: str
+    """The packet."""
+    agent_id: str
+    """For whom."""
+    tier: Tier
+    """With which trust."""
+    objective: str
+    """What."""
+    constraints: list[str]
+    """What must hold."""
+    allowed_actions: list[str]
+    """What it may do."""
+    error_budget: int
+    """How many errors it may make."""
+    deadline: Optional[datetime]
+    """Until when."""
+    evidence_required: list[str]
+    """What it must show."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Something that shows what an agent did."""
+
+    name: str
+    """Its name."""
+    kind: str
+    """What kind of thing it is, as `log`, `diff`, `test_report`."""
+    content_hash: str
+    """SHA-256 of its content, in hex."""
+    reference: str
+    """Where its content is: a file below the home directory, or `inline`."""
+    text: Optional[str]
+    """The content, where it is inline."""
+    bytes: int
+    """How many bytes the content has."""
+
+
+@dataclass(frozen=True)
+class EvidencePackage:
+    """What an agent shows for what it put out."""
+
+    agent_id: str
+    """Whose."""
+    outputs: list[str]
+    """The hashes of the outputs that it belongs to, oldest first."""
+    evidence: list[Evidence]
+    """The evidence."""
+    created_at: datetime
+    """When something was added last."""
+
+
+@dataclass(frozen=True)
+class AgentRecord:
+    """An agent as the register has it."""
+
+    id: str
+    """Its id."""
+    profile: str
+    """What it is an instance of."""
+    version: Optional[str]
+    """The version of what governs it; none before it lived."""
+    tier: Tier
+    """How far it is trusted."""
+    role: AgentRole
+    """What it is for."""
+    capabilities: list[Capability]
+    """What it can do."""
+    pipeline: Optional[str]
+    """Its pipeline."""
+    runtime: str
+    """What runs it."""
+    pid: Optional[int]
+    """The process that runs it, or ran it last."""
+    host: Optional[str]
+    """The machine of that process."""
+    since: Optional[datetime]
+    """When it was admitted."""
+    phase: AgentPhase
+    """Where it is in its life."""
+    status: AgentStatus
+    """Its state."""
+    health: Literal["starting", "healthy", "degraded", "lost", "ended", "revoked"]
+    """How it is."""
+    why: Optional[str]
+    """Why it is not well, for people."""
+
+
+@dataclass(frozen=True)
+class AgentDetail(AgentRecord):
+    """Everything that is known of one agent."""
+
+    last_progress: Optional[datetime]
+    """When it was last seen to get further."""
+    last_beat: Optional[datetime]
+    """Its last sign of life that still counts."""
+    spend: list[Usage]
+    """What it may spend, and has."""
+    faults: Faults
+    """What it did wrong."""
+    fault_limits: dict[str, int]
+    """How much of that it may do."""
+    revocation: "Optional[Revocation]"
+    """Why it was revoked, if it was."""
+    packet: Optional[InstructionPacket]
+    """What it was told."""
+    preflight: Any
+    """What came of its preflight, as JSON says it."""
+    outputs: list[AgentOutput]
+    """What it put out."""
+    evidence: Optional[EvidencePackage]
+    """What it showed for it."""
+
+
 # Revocation
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """What runs on although it was to end."""
+
+    generation: int
+    """The generation of what was to end it."""
+    agent: str
+    """For whom it runs."""
+    what: str
+    """What it is."""
+
+
+@dataclass(frozen=True)
+class ProcessReceipt:
+    """What one process says of a revocation or a stop."""
+
+    state: Literal["issued", "confirmed", "overdue", "gone"]
+    """Told and not answered yet; all was ended; not in time; or the process is not there any more."""
+    pid: int
+    """The process id."""
+    host: str
+    """Its host."""
+    runtime: str
+    """What the process is written in, as far as it says: python, node, bun, rust."""
+    confirmed_at: Optional[datetime]
+    """When it confirmed, on the store's clock."""
+    ended: list[str]
+    """Whose work it ended; the first of them."""
+    ended_count: int
+    """How many they are in all."""
+    unfinished: list[Unfinished]
+    """What runs on although it was to end."""
+
+
+@dataclass(frozen=True)
+class Receipts:
+    """What all processes say of a revocation or a stop."""
+
+    generation: int
+    """The store's generation that it came to."""
+    issued_at: datetime
+    """When it was issued, on the store's clock."""
+    receipts: list[ProcessReceipt]
+    """One of each process that worked for agents then."""
 
 
 @dataclass(frozen=True)
@@ -614,6 +1003,8 @@ class AgentEvent:
     """How much of it is used."""
     limit: Optional[int]
     """How much of it there is."""
+    scope: Any = None
+    """Whose it is, where it is not its own: `{"pipeline": id}` or `"tenant"`."""
 
 
 class Traits(TypedDict):

