@@ -30,6 +30,18 @@ fn only_run(user: &User) -> String {
     runs[0]["pipeline_id"].as_str().unwrap().to_owned()
 }
 
+/// What is said, without moments, and without hashes of what holds the run's own name.
+fn lasting(said: Value) -> Value {
+    match said {
+        Value::Object(fields) => {
+            let passing = |name: &str| matches!(name, "at" | "took" | "packet" | "hash" | "content_hash" | "outputs");
+            fields.into_iter().filter(|(name, _)| !passing(name)).map(|(name, value)| (name, lasting(value))).collect()
+        }
+        Value::Array(items) => items.into_iter().map(lasting).collect(),
+        other => other,
+    }
+}
+
 fn story(user: &User, outcome: &Value) -> Story {
     let id = outcome["pipeline_id"].as_str().unwrap();
     let own = id.trim_start_matches("pipeline-").to_owned();
@@ -39,6 +51,7 @@ fn story(user: &User, outcome: &Value) -> Story {
         // Whoever takes a run up says so, and what is repeated is charged again: that is the difference.
         if entry["kind"] == "intent" && !matches!(entry["action"].as_str(), Some("resume" | "spend")) {
             let payload = entry["payload"].as_str().map_or_else(|| entry["payload"].to_string(), str::to_owned);
+            let payload = serde_json::from_str(&payload).map_or(payload, |said| lasting(said).to_string());
             done.insert(format!("{} {} {payload}", entry["action"], entry["agent"]).replace(&own, "x"));
         }
     }

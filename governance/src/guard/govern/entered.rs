@@ -23,7 +23,9 @@ impl Own {
             entered.admitted = breakers.ask(request, self.within).await?;
         }
         if let Some(limits) = &self.limits {
-            limits.adopt(self.policy.now().profile().governance.limits);
+            if self.policy.is_followed() {
+                limits.adopt(self.policy.now().profile().governance.limits);
+            }
             match limits.take(Asked::default(), self.within).await {
                 Ok(taken) => entered.taken = Some(taken),
                 Err(refused) => {

@@ -46,6 +46,11 @@ impl PolicySource {
         }
     }
 
+    /// Whether it may be another one later.
+    pub(in crate::guard) fn is_followed(&self) -> bool {
+        matches!(self, Self::Followed(_))
+    }
+
     /// Whether it is, without asking.
     pub(in crate::guard) fn is_fresh(&self, believed: Duration) -> bool {
         match self {
