@@ -11,6 +11,7 @@ use crate::agent::{Agent, AgentDetail, AgentFilter, AgentRecord, Desk, GOVERNOR,
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::path::Root;
+use crate::guard::policies;
 use crate::guard::policy::Policy;
 use crate::guard::{Role, Unit};
 use crate::llm::ModelSettings;
@@ -53,7 +54,7 @@ impl Governance {
     /// `profile` is its name, and the shipped profile of its tier says what it may do; or it is a profile's file (it holds a `/`, or ends with `.json`,
     /// `.yaml`, `.yml`), which says that, its name and its tier. The configuration's model thinks for it.
     pub async fn agent(&self, profile: &str, pipeline: &PipelineId, joining: Joining) -> Result<Agent> {
-        let policy = is_file(profile).then(|| Policy::load(Path::new(profile))).transpose()?;
+        let policy = is_file(profile).then(|| policies::profile(Path::new(profile))).transpose()?;
         let own = policy.as_ref().map(Policy::profile);
         let profile = own.map_or(profile, |own| own.agent_id.as_str());
         let roleless = |_| Error::invalid("no_role", format!("`{profile}` names no role: say which, one of alpha, beta, gamma"));

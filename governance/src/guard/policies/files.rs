@@ -20,6 +20,11 @@ pub fn profiles(path: &Path) -> Result<Vec<(String, Text)>> {
     names(path)?.into_iter().map(|name| Ok((path.join(&name).display().to_string(), read(&path.join(&name))?))).collect()
 }
 
+/// The one profile in a file, with the conditions that it names.
+pub fn profile(path: &Path) -> Result<Policy> {
+    read(path)?.policy(&path.display().to_string())
+}
+
 /// The names of the profiles in a directory, sorted. What editors keep beside, and other files, are none.
 pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
     let trouble = |error: std::io::Error| unreadable(folder, &error);

@@ -16,7 +16,6 @@ mod decision;
 mod explain;
 mod facts;
 mod index;
-mod load;
 mod pattern;
 mod read;
 mod request;
