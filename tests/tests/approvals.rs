@@ -254,3 +254,23 @@ fn an_agent_that_a_supervisor_started_cannot_approve_whatever_it_does_to_hide() 
     }
     assert_eq!(user.object(&["approvals", "show", &id])["approval"]["state"], "pending");
 }
+
+/// In a container the leader of the session is outside, and has no number: nobody there is taken for an agent, and an agent's process still is.
+#[test]
+#[cfg(target_os = "linux")]
+fn in_a_container_a_person_is_told_from_an_agent() {
+    let contained = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"];
+    let run = |args: &[&str]| Command::new(contained[0]).args(&contained[1..]).args(args).output().unwrap();
+    if !run(&["true"]).status.success() {
+        eprintln!("this machine lets nobody make a numbering of processes: not tried");
+        return;
+    }
+    let user = User::default();
+    let (program, home) = (binary().display().to_string(), user.home().display().to_string());
+    let key = user.path("ann.key").display().to_string();
+    let add = ["env", "-i", &program, "--home", &home, "approvers", "add", "ann", "--key", &key, "--no-passphrase"];
+    let done = run(&add);
+    assert!(done.status.success(), "{done:?}");
+    let agents = run(&["prlimit", "--locks=1:1", &program, "--home", &home, "approvers", "remove", "ann", "--key", &key]);
+    assert!(String::from_utf8_lossy(&agents.stderr).contains("no agent approves"), "{agents:?}");
+}

@@ -49,7 +49,7 @@ fn completes(user: &User) -> Value {
         let listed = user.objects(&["ledger", "list", "--action", action, "--pipeline", outcome["pipeline_id"].as_str().unwrap()]);
         let intents = listed.iter().filter(|entry| entry["kind"] == "intent").count();
         let outcomes = listed.iter().filter(|entry| entry["kind"] == "outcome" && entry["result"] == "ok").count();
-        assert!(intents > 0 && intents == outcomes, "{action}: {intents} intents, {outcomes} outcomes");
+        assert!(intents > 0 && intents == outcomes, "{action}: {intents} intents, {outcomes} outcomes: {listed:#?}");
     }
     outcome
 }
@@ -211,6 +211,25 @@ fn an_interrupted_run_stops_cleanly_and_takes_even_frozen_agents_with_it() {
     assert!(agents.into_iter().all(is_gone), "an agent outlived its run");
     user.verified();
     assert_eq!(user.object(&["pipeline", "status"])["state"]["status"], "STOPPED");
+}
+
+#[test]
+fn a_stop_is_in_force_although_somebody_frozen_holds_the_ledger() {
+    let (_folder, redis) = server(Product::Redis);
+    let user = User::of(format!("redis://127.0.0.1:{}", redis.port));
+    completes(&user);
+    let opening = std::fs::File::create(user.home().join("migrate.lock")).unwrap();
+    opening.lock().unwrap();
+    let writing = rusqlite::Connection::open(user.home().join("governance.db")).unwrap();
+    writing.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let stopped = user.does(&["stop", "--all", "--reason", "a drill"]);
+    assert_eq!(stopped.code, Some(1), "{stopped:?}");
+    assert!(stopped.err.contains("it is in force") && stopped.err.contains("governance.db"), "{stopped:?}");
+    drop((opening, writing));
+    assert_eq!(user.does(&["run", CACHE]).code, Some(3));
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
+    completes(&user);
+    user.verified();
 }
 
 #[test]

@@ -348,7 +348,7 @@ impl RevocationEngine {
                     let [epoch, generation, ..] = accepted.results[..] else {
                         return Err(Error::internal("a revocation without an epoch"));
                     };
-                    self.recorder.acknowledge(generation).await?;
+                    self.recorder.acknowledge(generation).await.map_err(not_acknowledged)?;
                     Ok(Receipt { epoch, generation })
                 },
             )
@@ -360,7 +360,7 @@ impl RevocationEngine {
     /// What holds already. Whoever brought it about may have died before the ledger knew, so it is told again.
     async fn standing(&self, epoch: Key) -> Result<Receipt> {
         let generation = self.store.number(self.store.keys().generation()).await?;
-        self.recorder.acknowledge(generation).await?;
+        self.recorder.acknowledge(generation).await.map_err(not_acknowledged)?;
         Ok(Receipt { epoch: self.store.number(epoch).await?, generation })
     }
 
@@ -398,4 +398,11 @@ impl RevocationEngine {
         let answers = self.store.read(&queries).await?;
         Ok(answers.iter().map(|answer| if let crate::store::Answer::Number(Some(n)) = answer { *n } else { 0 }).sum())
     }
+}
+
+/// Said where the store has taken a stop or a revocation, and the ledger could not remember that it was acknowledged.
+fn not_acknowledged(error: Error) -> Error {
+    let message = "it is in force, nothing that was admitted writes any more; but the ledger could not remember it, so a store that is emptied or \
+                   restored later would forget it: mend the ledger's trouble, then do it again";
+    Error::unavailable("not_acknowledged", message).because(error)
 }

@@ -1,13 +1,13 @@
 //! The ledger's SQLite file: opened with care, migrated by number, and its errors said clearly.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
-use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlSafeStr};
 
 use super::Durability;
 use super::segment::trouble;
@@ -23,7 +23,8 @@ const FORMAT: i64 = 2;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many pages the log may have before it goes into the file. Rare and large is faster than often and small.
 const CHECKPOINT_PAGES: u32 = 8_000;
-
+/// SQLite's word for a file that somebody else holds.
+const LOCKED: i32 = 5;
 /// How much memory a sequencer's connection may use for pages.
 const CACHE_KIB: i64 = 32_768;
 
@@ -51,30 +52,57 @@ impl Database {
         let checked = move || {
             fs::create_dir_all(&directory).map_err(|e| trouble(&directory, &e))?;
             refuse_network_file_system(&directory)?;
-            // One process at a time: SQLite's migrations have no lock of their own.
-            let lock = directory.join("migrate.lock");
-            let lock = File::create(&lock).and_then(|file| file.lock().map(|()| file)).map_err(|e| trouble(&lock, &e))?;
+            // A ledger that is whole is opened without waiting for anybody: who is frozen while opening it holds nobody up.
+            if let Some(id) = finished(&file) {
+                return Ok((None, id));
+            }
+            let lock = migration_lock(&directory.join("migrate.lock"))?;
             check(&file)?;
-            Ok((lock, LedgerId::fresh(&*chance)))
+            Ok((Some(lock), LedgerId::fresh(&*chance)))
         };
-        let (lock, fresh) = blocking(checked).await?;
+        let (lock, id) = blocking(checked).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .busy_timeout(PATIENCE)
             // Written through this pool: what must not be lost, and seldom. The hot insert has its own connection.
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            // Errors tell; a log of statements is nobody's.
+            .disable_statement_logging();
         let pool = SqlitePoolOptions::new().max_connections(4).acquire_timeout(PATIENCE * 2).connect_lazy_with(options);
-        Migrator::with_migrations(migrations()).run(&pool).await.map_err(|e| migration_trouble(path, e))?;
-        let trouble = |e| sqlx_trouble(path, e);
-        sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES ('ledger', ?)")
-            .bind(fresh.as_str())
-            .execute(&pool)
-            .await
-            .map_err(trouble)?;
-        let id: String = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'ledger'").fetch_one(&pool).await.map_err(trouble)?;
+        let id = if lock.is_some() { finish(path, &pool, &id).await? } else { id };
         drop(lock);
-        Ok(Self { path: path.to_owned(), pool, id: LedgerId::new(id)?, _opened })
+        Ok(Self { path: path.to_owned(), pool, id, _opened })
+    }
+}
+
+/// Brings the tables to this version's, and answers the ledger's id: a fresh one, where it has none.
+async fn finish(path: &Path, pool: &SqlitePool, fresh: &LedgerId) -> Result<LedgerId> {
+    let trouble = |e| sqlx_trouble(path, e);
+    Migrator::with_migrations(migrations()).run(pool).await.map_err(|e| migration_trouble(path, e))?;
+    let insert = sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES ('ledger', ?)");
+    insert.bind(fresh.as_str()).execute(pool).await.map_err(trouble)?;
+    let id: String = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'ledger'").fetch_one(pool).await.map_err(trouble)?;
+    LedgerId::new(id)
+}
+
+/// The id of a ledger that is there, whole and of this version. Everything else is looked at again by whoever holds the lock.
+fn finished(path: &Path) -> Option<LedgerId> {
+    let id = reader(path, false).ok()?.query_row("SELECT value FROM meta WHERE name = 'ledger'", [], |row| row.get::<_, String>(0));
+    LedgerId::new(id.ok()?).ok()
+}
+
+/// One process at a time: SQLite's migrations have no lock of their own.
+fn migration_lock(path: &Path) -> Result<File> {
+    let file = File::create(path).map_err(|e| trouble(path, &e))?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
+            Err(TryLockError::WouldBlock) => return Err(say(path, LOCKED, "")),
+            Err(TryLockError::Error(e)) => return Err(trouble(path, &e)),
+        }
     }
 }
 
@@ -221,7 +249,7 @@ pub(super) fn sqlite_trouble(path: &Path, error: rusqlite::Error) -> Error {
 /// What an error of the pool is told as.
 pub(super) fn sqlx_trouble(path: &Path, error: sqlx::Error) -> Error {
     let code = error.as_database_error().and_then(|e| e.code()?.parse::<i32>().ok());
-    let code = code.unwrap_or(if matches!(error, sqlx::Error::PoolTimedOut) { 5 } else { 0 });
+    let code = code.unwrap_or(if matches!(error, sqlx::Error::PoolTimedOut) { LOCKED } else { 0 });
     say(path, code & 0xff, &error.to_string()).because(error)
 }
 
@@ -244,7 +272,7 @@ fn migration_trouble(path: &Path, error: sqlx::migrate::MigrateError) -> Error {
 fn say(path: &Path, code: i32, text: &str) -> Error {
     let shown = path.display();
     match code {
-        5 | 6 => {
+        LOCKED | 6 => {
             let message = format!("`{shown}` is held locked by another process: wait, or find it with `fuser {shown}` and end it");
             Error::unavailable("ledger_locked", message)
         }

@@ -10,9 +10,9 @@ use crate::error::Result;
 use crate::store::{Actor, Cell, Commit, Store, Versioned, Write, to_json};
 use crate::vocabulary::{AgentId, Keys};
 
-/// The hard limit of a resource that kernels no longer count (`RLIMIT_LOCKS`): where it is no higher than this, a supervisor has set it. Only the
-/// administrator can raise it again.
-pub(crate) const MARK: u64 = 0x676f_7665_726e;
+/// The hard limit of a resource that kernels no longer count (`RLIMIT_LOCKS`): where it is no higher than this, a supervisor has set it, or whoever
+/// it started lowered it further. Only the administrator can raise it again; and nobody else has a reason to set it this low.
+pub(crate) const MARK: u64 = 1;
 
 /// What the store holds of a process.
 #[derive(Serialize, Deserialize)]
@@ -32,7 +32,7 @@ struct Process {
 /// What says that this process is an agent's. Nothing where the machine cannot be told from others.
 pub(super) fn seat(keys: &Keys, actor: &Actor) -> Option<Write> {
     let cell = Cell::field(keys.agent_processes(), format!("{}.{}", machine()?, std::process::id()));
-    let seat = Seat { agent: actor.id.clone(), started: look(std::process::id())?.0 };
+    let seat = Seat { agent: actor.id.clone(), started: look(std::process::id())?.started };
     Some(Write::Put { cell, value: to_json(&seat).ok()?, ttl: None, event: None })
 }
 
@@ -53,8 +53,9 @@ pub async fn governed_by(store: &Store) -> Result<Option<String>> {
         return Ok(Some("an agent that a supervisor started".to_owned()));
     }
     let seats = seats(store).await?;
-    let (line, groups) = (ancestors(), groups());
-    let is_ours = |process: &Process| line.contains(process) || (groups.contains(&process.pid) && !is_another(*process));
+    // A parent may be gone: the leaders stay.
+    let (line, leaders) = (ancestors(), look(std::process::id()).map_or([0; 2], |status| status.leaders));
+    let is_ours = |process: &Process| line.contains(process) || (leaders.contains(&process.pid) && !is_another(*process));
     Ok(seats.iter().find(|(process, _)| is_ours(process)).map(|(process, agent)| format!("`{agent}` (process {})", process.pid)))
 }
 
@@ -93,27 +94,46 @@ fn machine() -> Option<String> {
     Some(rustix::system::uname().nodename().to_string_lossy().chars().filter(char::is_ascii_alphanumeric).take(64).collect())
 }
 
-/// When a process was started, and by whom; nothing if it is gone.
+/// What the kernel says of a process. A number is 0 where the process that bears it is outside of the numbering that is seen from here, as those
+/// who start programs in a container are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Status {
+    started: u64,
+    parent: u32,
+    /// The leaders of its group and its session.
+    leaders: [u32; 2],
+}
+
+/// Nothing if it is gone.
 #[cfg(target_os = "linux")]
-fn look(pid: u32) -> Option<(u64, u32)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Behind the name, which may hold anything: state, parent, … and the start as the twentieth.
+fn look(pid: u32) -> Option<Status> {
+    status(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+#[cfg(target_os = "linux")]
+fn status(stat: &str) -> Option<Status> {
+    // Behind the name, which may hold anything: state, parent, group, session, … and the start as the twentieth.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
     let parent = fields.next()?.parse().ok()?;
-    Some((fields.nth(17)?.parse().ok()?, parent))
+    let leaders = [fields.next()?.parse().ok()?, fields.next()?.parse().ok()?];
+    Some(Status { started: fields.nth(15)?.parse().ok()?, parent, leaders })
 }
 
 /// Elsewhere only the nearest are known.
 #[cfg(not(target_os = "linux"))]
-fn look(pid: u32) -> Option<(u64, u32)> {
-    let parent = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().cast_unsigned());
-    Some((0, if pid == std::process::id() { parent } else { 0 }))
+fn look(pid: u32) -> Option<Status> {
+    use rustix::process::{getpgrp, getppid, getsid};
+    let number = |pid: rustix::process::Pid| pid.as_raw_nonzero().get().cast_unsigned();
+    let is_own = pid == std::process::id();
+    let group = number(getpgrp());
+    let leaders = if is_own { [group, getsid(None).map_or(group, number)] } else { [0; 2] };
+    Some(Status { started: 0, parent: if is_own { getppid().map_or(0, number) } else { 0 }, leaders })
 }
 
 /// This process, whoever started it, and so on.
 fn ancestors() -> Vec<Process> {
     let (mut line, mut pid) = (Vec::new(), std::process::id());
-    while let Some((started, parent)) = look(pid) {
+    while let Some(Status { started, parent, .. }) = look(pid) {
         line.push(Process { pid, started });
         if parent == 0 || line.len() > 1_000 {
             break;
@@ -123,20 +143,13 @@ fn ancestors() -> Vec<Process> {
     line
 }
 
-/// The leaders of this process's group and session: a parent may be gone, these stay.
-fn groups() -> Vec<u32> {
-    let group = rustix::process::getpgrp().as_raw_nonzero().get().cast_unsigned();
-    let session = rustix::process::getsid(None).map(|session| session.as_raw_nonzero().get().cast_unsigned());
-    std::iter::once(group).chain(session).collect()
-}
-
 fn is_alive(process: Process) -> bool {
-    look(process.pid).is_some_and(|(started, _)| started == process.started)
+    look(process.pid).is_some_and(|status| status.started == process.started)
 }
 
 /// Whether its number is another's by now.
 fn is_another(process: Process) -> bool {
-    look(process.pid).is_some_and(|(started, _)| started != process.started)
+    look(process.pid).is_some_and(|status| status.started != process.started)
 }
 
 #[cfg(test)]
@@ -145,18 +158,27 @@ mod tests {
     use crate::vocabulary::AgentId;
 
     #[cfg(target_os = "linux")]
+    #[test]
+    fn a_leader_outside_of_a_container_is_nobody_here() {
+        let line = |leaders: &str| format!("7 (a) b (c) S 1 {leaders} 0 -1 4194560 2 0 0 0 0 0 0 0 20 0 1 0 4711 0 0");
+        assert_eq!(status(&line("7 3")), Some(Status { started: 4711, parent: 1, leaders: [7, 3] }));
+        assert_eq!(status(&line("0 0")), Some(Status { started: 4711, parent: 1, leaders: [0, 0] }));
+        assert_eq!(status("7 (a) S 1"), None);
+    }
+
+    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_process_is_known_by_its_number_and_its_start_and_so_are_those_below() {
         let store = Store::memory().await.unwrap();
         assert_eq!(governed_by(&store).await.unwrap(), None);
         let keys = store.keys();
-        let parent = look(std::process::id()).unwrap().1;
+        let parent = look(std::process::id()).unwrap().parent;
         let put = async |pid: u32, started: u64| {
             let cell = Cell::field(keys.agent_processes(), format!("{}.{pid}", machine().unwrap()));
             let seat = Seat { agent: AgentId::new("alpha-1").unwrap(), started };
             store.apply(Commit::default().put(cell, to_json(&seat).unwrap())).await.unwrap();
         };
-        let (started, _) = look(parent).unwrap();
+        let started = look(parent).unwrap().started;
         put(parent, started + 1).await;
         assert_eq!(governed_by(&store).await.unwrap(), None, "the number is another's by now");
         put(parent, started).await;
