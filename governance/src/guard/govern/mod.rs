@@ -45,7 +45,7 @@ use crate::ledger::Action;
 use crate::store::{Actor, Admission, Store};
 use crate::vocabulary::{ApprovalId, BreakerRules, Token};
 pub use arguments::Arguments;
-pub use call::Call;
+pub use call::{Call, Running};
 pub use layer::{Asked, BoxError, GovernLayer, GovernService};
 pub use stream::Governed;
 
@@ -287,6 +287,11 @@ impl Guard {
                 call.unmade("asked_again")?;
                 Ok(None)
             }
+            // The time of what it was drawn from was over before it could start: `begin` draws anew.
+            Err(lapsed) if lapsed.code() == LAPSED => {
+                call.unmade(LAPSED)?;
+                Ok(None)
+            }
             Err(error) => {
                 call.refused(&error)?;
                 Err(error)
@@ -328,7 +333,7 @@ impl Guard {
         let (agent, pipeline) = (Some(&own.actor.id), own.actor.pipeline.as_ref());
         let recorded = own.recorder.intent(&own.store, Action::ToolCall, agent, pipeline, &told)?;
         let granted = Granted { place, decision, token: recorded.token.clone() };
-        Ok(Call::new(self, granted, recorded, entered))
+        Ok(Call::new(self, action, granted, recorded, entered))
     }
 }
 

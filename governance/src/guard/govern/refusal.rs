@@ -27,11 +27,11 @@ impl Guard {
     }
 
     /// Holds a tool's failure against the agent. A store that does not answer is not the tool's to answer for.
-    pub(super) async fn count_failure(&self, failure: &Error) {
+    pub(super) async fn count_failure(&self, action: &str, failure: &Error) {
         if !self.own.counts_failures {
             return;
         }
-        match tool_failed(&self.own.engine, &self.own.budget(), failure).await {
+        match tool_failed(&self.own.engine, &self.own.budget(), action, failure).await {
             Ok(None) => {}
             Ok(Some(why)) => self.own.live.end(&why),
             Err(error) if error.kind() == ErrorKind::Revoked => self.own.live.end(&error.to_string()),
