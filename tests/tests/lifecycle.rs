@@ -58,7 +58,7 @@ async fn join(governance: &Governance, profile: &str, pipeline: &PipelineId, tie
 
 /// A governed call of a tool that does nothing.
 async fn call(agent: &Agent, action: &str, target: Option<&str>) -> Result<(), Error> {
-    let request = Request { action, target, path: None };
+    let request = Request { target, ..Request::new(action) };
     agent.govern(&request, &json!({}), async |_| Ok(())).await
 }
 
