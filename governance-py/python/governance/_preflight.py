@@ -74,10 +74,14 @@ async def made(asked: _Check, check: Callable[[], Any]) -> None:
 def beside(asked: _Check, check: Callable[[], Any]) -> None:
     context = contextvars.copy_context()
 
+    def answered() -> Any:
+        answer = check()
+        # Somebody's coroutine after all: on a loop of its own.
+        return asyncio.run(answer) if inspect.iscoroutine(answer) else answer
+
     def make() -> None:
         try:
-            answer = context.run(check)
-            why = found(asyncio.run(answer) if inspect.iscoroutine(answer) else answer)
+            why = found(context.run(answered))
         except BaseException as error:
             why = failed(error)
         asked.tell(why)

@@ -57,7 +57,7 @@ impl<'a> Given<'a> {
         }
         let mut arguments = Vec::new();
         for (name, kinds) in &reads.arguments {
-            let Some(value) = facts.arguments.get(name) else { continue };
+            let Some(value) = argument(facts.arguments, name) else { continue };
             let read = kinds.iter().filter_map(|kind| Some((name.as_str(), *kind, scalar(value, kind)?)));
             let before = arguments.len();
             arguments.extend(read);
@@ -171,6 +171,14 @@ impl Scalar {
             Self::Decimal(text) => RestrictedExpression::new_decimal(text),
             Self::Flag(flag) => RestrictedExpression::new_bool(*flag),
         }
+    }
+}
+
+/// An argument by its name. Those that stand in order, as JavaScript's do, have the names of what the first one holds, or their places, from 0.
+fn argument<'a>(arguments: &'a Value, name: &str) -> Option<&'a Value> {
+    match arguments {
+        Value::Array(listed) => listed.first().and_then(|first| first.get(name)).or_else(|| listed.get(name.parse::<usize>().ok()?)),
+        named => named.get(name),
     }
 }
 
