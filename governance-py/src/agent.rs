@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use ::governance::agent::{self, AgentEvent, KnownCheck, Proposed};
+use ::governance::coordination;
 use ::governance::llm::{Analysis, Idea};
-use ::governance::vocabulary::{AgentId, AgentPhase, GammaReason, ProposalId, Tier};
-use ::governance::{Error, Result, coordination};
+use ::governance::vocabulary::{AgentId, AgentPhase, GammaReason, ProposalId};
 use futures_util::stream::unfold;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -16,41 +16,12 @@ use crate::budget::Budget;
 use crate::given::{Json, Named, Shaped, Span};
 use crate::hosted::{Hosted, Made, Mode, Place};
 use crate::json;
+use crate::living::Living;
 use crate::preflight::Preflight;
 use crate::step::Doing;
 use crate::tool::{Call, Tool};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
-
-/// An agent, and what it lives on.
-#[derive(Clone)]
-pub struct Living {
-    pub(crate) agent: ::governance::Agent,
-    tier: Tier,
-    // Where it was seated: nobody else closes it.
-    own: Option<::governance::Governance>,
-}
-
-impl Living {
-    pub async fn joined(governance: &::governance::Governance, agent: ::governance::Agent) -> Result<Self> {
-        let known = governance.admissions().agent(&agent.desk().actor().id).await?;
-        let tier = known.ok_or_else(|| Error::internal("an agent that joined is not known"))?.tier;
-        Ok(Self { agent, tier, own: None })
-    }
-
-    async fn seated(root: Option<PathBuf>) -> Result<Self> {
-        let (governance, agent) = ::governance::Governance::seated_in(root).await?;
-        Ok(Self { own: Some(governance.clone()), ..Self::joined(&governance, agent).await? })
-    }
-
-    async fn leave(&self) -> Result<()> {
-        let left = self.agent.leave().await;
-        match &self.own {
-            Some(own) => left.and(own.close().await),
-            None => left,
-        }
-    }
-}
 
 /// A governed agent that lives in this process.
 #[pyclass(name = "_Agent", module = "governance._governance", frozen, subclass)]

@@ -12,12 +12,12 @@ use futures_util::{TryFutureExt, TryStreamExt};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::agent::Living;
 use crate::answer::{Answer, handle, records};
 use crate::approval::Queue;
 use crate::budget::Budget;
 use crate::given::{Moment, Named, Span, Whole};
 use crate::hosted::{Hosted, Made, Mode, Place};
+use crate::living::Living;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 

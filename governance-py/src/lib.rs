@@ -17,6 +17,7 @@ mod governance;
 mod hosted;
 mod json;
 mod ledger;
+mod living;
 mod model;
 mod policies;
 mod preflight;

@@ -7,9 +7,9 @@ use ::governance::agent::{CheckResult, Look, Looked, Looking, PreflightReport};
 use pyo3::prelude::*;
 use tokio::sync::Mutex as Turns;
 
-use crate::agent::Living;
 use crate::answer::{Answer, record, records};
 use crate::hosted::{Hosted, Place};
+use crate::living::Living;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 

@@ -14,12 +14,12 @@ use pyo3::exceptions::{PyException, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::agent::Living;
 use crate::answer::Answer;
 use crate::arguments::Parameters;
 use crate::error::raise;
 use crate::given::{Named, Span};
 use crate::hosted::{Hosted, Kept, Place};
+use crate::living::Living;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
