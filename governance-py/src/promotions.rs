@@ -56,28 +56,14 @@ impl Promotions {
 
     /// Lets a profile rise by one tier.
     #[pyo3(signature = (profile, by, reason, *, to=None))]
-    fn promote<'py>(
-        &self,
-        py: Python<'py>,
-        profile: Named<AgentId>,
-        by: String,
-        reason: String,
-        to: Option<Named<Tier>>,
-    ) -> Answered<'py> {
+    fn promote<'py>(&self, py: Python<'py>, profile: Named<AgentId>, by: String, reason: String, to: Option<Named<Tier>>) -> Answered<'py> {
         let to = to.map(|to| to.0);
         self.0.call_apart(py, move |promotions| async move { promotions.promote(&profile.0, to, &by, &reason).await })
     }
 
     /// Lets a profile fall.
     #[pyo3(signature = (profile, by, reason, *, to=None))]
-    fn demote<'py>(
-        &self,
-        py: Python<'py>,
-        profile: Named<AgentId>,
-        by: String,
-        reason: String,
-        to: Option<Named<Tier>>,
-    ) -> Answered<'py> {
+    fn demote<'py>(&self, py: Python<'py>, profile: Named<AgentId>, by: String, reason: String, to: Option<Named<Tier>>) -> Answered<'py> {
         let to = to.map(|to| to.0);
         self.0.call_apart(py, move |promotions| async move { promotions.demote(&profile.0, to, &by, &reason).await })
     }

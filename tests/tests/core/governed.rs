@@ -206,7 +206,12 @@ fn a_service_answers_only_what_its_guard_allows(on: Backend) {
         let called = Arc::new(AtomicU32::new(0));
         let reads = |number: &u32| {
             let target = if *number > 100 { "prod-db" } else { "sandbox-1" };
-            Asked { action: "write_file".to_owned(), target: Some(target.to_owned()), arguments: json!({"number": number}), risks: Vec::new() }
+            Asked {
+                action: "write_file".to_owned(),
+                target: Some(target.to_owned()),
+                arguments: json!({"number": number}),
+                risks: Vec::new(),
+            }
         };
         let mut service = GovernLayer::new(&guard(&world).await, reads).layer(Doubles(called.clone()));
         let mut ask = async |number: u32| {

@@ -96,7 +96,9 @@ fn what_may_be_spent_is_asked_of_the_argument_and_nobody_slips_past_it() {
 fn arguments_in_order_are_named_by_the_first_or_by_their_place() {
     let id = agent();
     let text = |name: &str| {
-        format!("permit (principal, action, resource) when {{ context.numbers.hasTag(\"{name}\") && context.numbers.getTag(\"{name}\") <= 100 }};")
+        format!(
+            "permit (principal, action, resource) when {{ context.numbers.hasTag(\"{name}\") && context.numbers.getTag(\"{name}\") <= 100 }};"
+        )
     };
     let ask = |name, arguments: Value| {
         compile(&text(name)).unwrap().decide_for(&Request::new("buy"), &Facts::of(&id, Tier::T2).with(&arguments)).verdict()
@@ -105,8 +107,14 @@ fn arguments_in_order_are_named_by_the_first_or_by_their_place() {
     assert_eq!(ask("amount", json!([{"amount": 101}])), Verdict::Deny);
     assert_eq!(ask("amount", json!([1, {"amount": 100}])), Verdict::Deny, "only the first says names");
     assert_eq!(ask("amount", json!([[{"amount": 100}]])), Verdict::Deny);
-    assert_eq!((ask("1", json!(["ann", 100])), ask("1", json!(["ann", 101])), ask("1", json!(["ann"]))), (Verdict::Allow, Verdict::Deny, Verdict::Deny));
-    assert_eq!((ask("amount", json!([])), ask("amount", json!(null)), ask("amount", json!("amount"))), (Verdict::Deny, Verdict::Deny, Verdict::Deny));
+    assert_eq!(
+        (ask("1", json!(["ann", 100])), ask("1", json!(["ann", 101])), ask("1", json!(["ann"]))),
+        (Verdict::Allow, Verdict::Deny, Verdict::Deny)
+    );
+    assert_eq!(
+        (ask("amount", json!([])), ask("amount", json!(null)), ask("amount", json!("amount"))),
+        (Verdict::Deny, Verdict::Deny, Verdict::Deny)
+    );
 }
 
 #[test]
@@ -408,9 +416,20 @@ fn calls() -> impl Strategy<Value = Call> {
         any::<bool>(),
         select(x),
     );
-    (who, what, 1..30_u64, 0..24_u64, any::<bool>()).prop_map(|((tier, role, phase, pipeline), (action, target, path, x), day, hour, risky)| {
-        Call { tier, role, phase, pipeline, action, target, path, x, now: moment(day, hour), risky }
-    })
+    (who, what, 1..30_u64, 0..24_u64, any::<bool>()).prop_map(
+        |((tier, role, phase, pipeline), (action, target, path, x), day, hour, risky)| Call {
+            tier,
+            role,
+            phase,
+            pipeline,
+            action,
+            target,
+            path,
+            x,
+            now: moment(day, hour),
+            risky,
+        },
+    )
 }
 
 fn asked(call: &Call) -> Request<'_> {
