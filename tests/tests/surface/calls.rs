@@ -295,7 +295,7 @@ classes! {
         "output" => value(of.0.output(with.json("content").clone()).await?),
         "outputs" => value(of.0.outputs().await?),
         "packet" => value(of.0.packet().await?),
-        "preflight" => value(preflight(&of.0, with).await?),
+        "preflight" => value(preflight(of.0, with).await?),
         "package" => value(of.0.package(&with.shaped::<Vec<Exhibit>>("exhibits")).await?),
         "analyse" => value(of.0.desk().analyse().await?),
         "propose" => value(of.0.desk().propose_own().await?),
