@@ -18,6 +18,7 @@ use tower_service::Service;
 
 governance_tests::on_every_backend! {
     a_call_begins_without_waiting_only_where_nothing_has_to_be_asked
+    what_has_risks_is_asked_for_anew_each_time_and_recorded
     a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does
     a_stop_is_confirmed_once_the_last_tool_has_really_ended
     pieces_are_one_call_until_the_last
@@ -74,6 +75,29 @@ fn a_call_begins_without_waiting_only_where_nothing_has_to_be_asked(on: Backend)
         assert_eq!(guard.begin(&write(), &none()).await.unwrap_err().kind(), ErrorKind::Revoked);
         assert_eq!(guard.try_begin(&write(), &none()).unwrap_err().kind(), ErrorKind::Revoked);
         assert_eq!(ends(&world).await, [(OutcomeResult::Ok, None), (OutcomeResult::Ok, None)]);
+    });
+}
+
+fn what_has_risks_is_asked_for_anew_each_time_and_recorded(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await.believing(Duration::from_secs(60));
+        guard.begin(&write(), &none()).await.unwrap().done().unwrap();
+        let risky = write().risking(&["irreversible", "costly"]);
+        assert!(guard.try_begin(&write(), &none()).unwrap().is_some_and(|call| call.is_admitted().unwrap()), "the answer is a moment old");
+        assert!(guard.try_begin(&risky, &none()).unwrap().is_none(), "as if it were none");
+        let call = guard.begin(&risky, &none()).await.unwrap();
+        assert!(!call.is_admitted().unwrap(), "nor is it believed while it runs");
+        call.check().await.unwrap();
+        call.done().unwrap();
+        let denied = guard.begin(&risky.on("prod-db"), &none()).await.unwrap_err();
+        assert_eq!(denied.code(), "not_allowed");
+        let (ledger, _) = world.ledger().await;
+        ledger.sequence(1).await.unwrap();
+        let listed = ledger.list(&Filter { action: Some(Action::ToolCall), limit: 100, ..Filter::default() }).await.unwrap().actions;
+        let said = |payload: &Option<String>| serde_json::from_str::<Value>(payload.as_deref().unwrap_or("{}")).unwrap()["risks"].clone();
+        let told: Vec<_> = listed.iter().filter(|entry| entry.kind != EntryKind::Outcome).map(|entry| said(&entry.payload)).collect();
+        let both = json!(["irreversible", "costly"]);
+        assert_eq!(told, [json!(null), json!(null), both.clone(), both]);
     });
 }
 
@@ -204,7 +228,12 @@ fn a_service_answers_only_what_its_guard_allows(on: Backend) {
         let called = Arc::new(AtomicU32::new(0));
         let reads = |number: &u32| {
             let target = if *number > 100 { "prod-db" } else { "sandbox-1" };
-            Asked { action: "write_file".to_owned(), target: Some(target.to_owned()), arguments: json!({"number": number}) }
+            Asked {
+                action: "write_file".to_owned(),
+                target: Some(target.to_owned()),
+                arguments: json!({"number": number}),
+                risks: Vec::new(),
+            }
         };
         let mut service = GovernLayer::new(&guard(&world).await, reads).layer(Doubles(called.clone()));
         let mut ask = async |number: u32| {

@@ -70,7 +70,7 @@ impl Guard {
         let subject = (Some(&self.own.actor.id), self.own.actor.pipeline.as_ref());
         let shown = |text: Option<&str>| text.map_or(Value::Null, |text| text.chars().take(500).collect::<String>().into());
         let told = json!({
-            "action": shown(Some(request.action)), "target": shown(request.target), "path": shown(request.path), "arguments": arguments,
+            "action": shown(Some(request.action)), "target": shown(request.target), "path": shown(request.path), "arguments": arguments, "risks": request.risks,
             "verdict": decision.verdict(), "reason": reason, "rule": decision.rule(), "policy": decision.policy_hash(),
         });
         self.own.recorder.note(&self.own.store, Action::ToolCall, subject, &told)?;
