@@ -11,6 +11,9 @@ const LOOK = 100
 /** How many milliseconds a stream that was dropped may still tidy up. */
 const GRACE = 1_000
 
+/** What has not run yet when it is answered. */
+const LAZY = ['AsyncGenerator', 'Generator', 'ReadableStream']
+
 const acting = new AsyncLocalStorage()
 
 /** Does something as an agent: the tools that are called meanwhile are its. */
@@ -31,6 +34,13 @@ const said = (what, from, given) => {
   if (typeof value !== 'string') throw unclear(`\`${what}\`: the argument \`${from}\` says what is touched: it takes a text`)
   return value
 }
+
+/** What a call would touch, and with what. */
+const touched = ({ target, targetFrom, path, pathFrom }, given) => ({
+  target: targetFrom === undefined ? target : said('targetFrom', targetFrom, given),
+  path: pathFrom === undefined ? path : said('pathFrom', pathFrom, given),
+  given: listed(given)
+})
 
 const put = (from, given, value) => {
   const args = [...given]
@@ -69,23 +79,30 @@ const check = (tool, options) => {
 /** One call of a tool, from its begin to its end. */
 class Call {
   constructor(native, number) {
-    Object.assign(this, { native, number, fd: undefined })
+    Object.assign(this, { native, number, fd: undefined, left: false })
   }
 
   static async begin(native, options, given) {
-    const { action, target, targetFrom, path, pathFrom, timeout, waiting, approval, risks } = options
-    const on = targetFrom === undefined ? target : said('targetFrom', targetFrom, given)
-    const at = pathFrom === undefined ? path : said('pathFrom', pathFrom, given)
-    const told = listed(given)
+    const { action, timeout, waiting, approval, risks } = options
+    const asked = touched(options, given)
+    let begun
     try {
       // What has risks is asked for anew each time.
-      const number = risks?.length > 0 ? 0 : native.tryBegin(action, on, at, told, timeout)
+      const number = risks?.length > 0 ? 0 : native.tryBegin(action, asked.target, asked.path, asked.given, timeout)
       if (number > 0) return new Call(native, number)
-      const asked = { action, target: on, path: at, given: told, within: timeout, waiting, approval, risks }
-      return new Call(native, await native.begin(JSON.stringify(asked)))
+      begun = new Call(native, await native.begin(JSON.stringify({ action, ...asked, within: timeout, waiting, approval, risks })))
     } catch (error) {
       throw mended(error)
     }
+    begun.same(asked, options, given)
+    return begun
+  }
+
+  /** Refuses if the tool would be called with anything else than what was decided on: whoever waits leaves others time to change it. */
+  same(asked, options, given) {
+    const now = touched(options, given)
+    if (now.target === asked.target && now.path === asked.path && now.given === asked.given) return
+    call(() => this.native.callChanged(this.number))
   }
 
   /** What the tool is called with: the place that was checked instead of the path that was asked for. */
@@ -123,12 +140,21 @@ class Call {
     }
   }
 
+  /** Nobody knows what it did, and it may go on: until it has ended its process confirms no stop. */
   lost(code) {
     try {
-      this.native.callLost(this.number, code)
+      this.native.callLeft(this.number, code)
+      this.left = true
     } catch {
       // The same.
     }
+  }
+
+  /** Tells that what was left behind has ended, when it has. */
+  gone(work) {
+    if (!this.left) return
+    const gone = () => this.native.callGone(this.number)
+    Promise.resolve(work).then(gone, gone)
   }
 
   /** Rejects when the call has to end, and then it has. */
@@ -171,18 +197,22 @@ const plain = (tool, options, nativeOf) =>
   async function (...given) {
     const begun = await Call.begin(nativeOf(), options, given)
     const stop = options.signalIn === undefined ? undefined : new AbortController()
-    let result
+    let [result, work] = [undefined, undefined]
     try {
       result = tool.apply(this, heard(options.signalIn, begun.placed(options, given), stop))
-      if (typeof result?.then === 'function') result = await begun.watched(result, options.timeout, stop)
-      if (Object.prototype.toString.call(result) === '[object AsyncGenerator]') {
-        throw unclear('the tool answers an async generator: govern the `async function*` itself')
+      if (typeof result?.then === 'function') {
+        work = result
+        result = await begun.watched(work, options.timeout, stop)
       }
+      // Before anybody asks for a piece, none of it has run.
+      const kind = Object.prototype.toString.call(result).slice(8, -1)
+      if (LAZY.includes(kind)) throw unclear(`the tool answers a ${kind}, which runs when it is read: make the tool an \`async function*\` that reads it`)
     } catch (error) {
       begun.thrown(error)
       throw error
     } finally {
       begun.close()
+      begun.gone(work)
     }
     begun.done()
     return result
@@ -198,6 +228,8 @@ const streamed = (tool, options, nativeOf) =>
       const over = begun.over(0, stop)
       over.catch(() => {})
       for (;;) {
+        // Before it goes on, and before what it made meanwhile is handed out.
+        await Promise.race([over, begun.admitted()])
         const { done, value } = await Promise.race([pieces.next(), over])
         if (done) break
         await begun.admitted()
@@ -211,17 +243,19 @@ const streamed = (tool, options, nativeOf) =>
     } finally {
       if (!ended) begun.lost('cancelled')
       if (!ended) stop?.abort()
-      await tidied(pieces)
+      const back = Promise.resolve(pieces?.return()).catch(() => {})
+      await soon(back)
       begun.close()
+      begun.gone(back)
     }
     begun.done()
   }
 
-/** Ends an iterator, and waits a moment for it to tidy up. One that does not come back is left alone. */
-const tidied = async (pieces) => {
+/** Waits a moment for an iterator to tidy up. One that does not come back is left alone. */
+const soon = async (back) => {
   let timer
   const late = new Promise((resolve) => (timer = setTimeout(resolve, GRACE)))
-  await Promise.race([Promise.resolve(pieces?.return()).catch(() => {}), late])
+  await Promise.race([back, late])
   clearTimeout(timer)
 }
 

@@ -7,12 +7,23 @@ const refused = (why, cause) => new InvalidError(`the value cannot be written as
 /** Where JSON may have changed something: `null` for NaN, `{}` for a map, numbered fields for bytes. */
 const SUSPECT = /null|\{\}|"Buffer"|\{"0":/
 
+/** What JSON says whole. */
+const PLAIN = ['Object', 'Array', 'String', 'Number', 'Boolean']
+
+/** An object of a class that has nothing to show may have everything in private. */
+const hides = (given) => {
+  const prototype = Object.getPrototypeOf(given)
+  return prototype !== null && prototype.constructor !== Object && JSON.stringify(given) === '{}'
+}
+
 function checked(key, value) {
   const given = this[key]
   if (typeof given === 'number' && !Number.isFinite(given)) throw refused(`\`${key}\` is ${given}`)
   if (Array.isArray(this) && ['undefined', 'function', 'symbol'].includes(typeof given)) throw refused(`a list holds a ${typeof given}`)
-  const bytes = ArrayBuffer.isView(given) || given instanceof ArrayBuffer
-  if (bytes || given instanceof Map || given instanceof Set) throw refused(`\`${key}\` is a ${given.constructor.name}: say it as text, lists or objects`)
+  const kind = Object.prototype.toString.call(given).slice(8, -1)
+  const isOdd = typeof given === 'object' && given !== null && (ArrayBuffer.isView(given) || !PLAIN.includes(kind) || hides(given))
+  if (isOdd && typeof given.toJSON !== 'function') throw refused(`\`${key}\` is a ${given.constructor?.name ?? kind}: say it as text, lists or objects`)
+  if (Buffer.isBuffer(given)) throw refused(`\`${key}\` is a Buffer: say it as text, lists or objects`)
   return value
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::IntoRawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ::governance::guard::policy::Request;
-use ::governance::guard::{Arguments, Call, Guard};
+use ::governance::guard::{Arguments, Call, Running, Terms};
 use ::governance::{Error as Core, ErrorKind, Result as Answer};
 use napi::bindgen_prelude::within_runtime_if_available;
 use napi_derive::napi;
@@ -23,6 +23,7 @@ pub struct Calls(Mutex<Open>);
 #[derive(Default)]
 struct Open {
     calls: HashMap<u32, Under>,
+    left: HashMap<u32, Running>,
     last: u32,
 }
 
@@ -41,7 +42,7 @@ impl Calls {
         let mut open = self.open();
         // Never 0: that says that there is none.
         let mut number = open.last.wrapping_add(1).max(1);
-        while open.calls.contains_key(&number) {
+        while open.calls.contains_key(&number) || open.left.contains_key(&number) {
             number = number.wrapping_add(1).max(1);
         }
         open.last = number;
@@ -56,7 +57,23 @@ impl Calls {
 
     /// Ends a call; nothing if it has ended already.
     fn end(&self, number: u32, end: impl FnOnce(Call) -> Answer<()>) -> Answer<()> {
-        let Some(Under { call, watched }) = self.open().calls.remove(&number) else { return Ok(()) };
+        let under = self.open().calls.remove(&number);
+        Self::close(under, end)
+    }
+
+    /// Ends a call whose tool may go on: it runs until that is told to be gone.
+    fn leave(&self, number: u32, end: impl FnOnce(Call) -> Answer<()>) -> Answer<()> {
+        let mut open = self.open();
+        let under = open.calls.remove(&number);
+        if let Some(under) = &under {
+            open.left.insert(number, under.call.running());
+        }
+        drop(open);
+        Self::close(under, end)
+    }
+
+    fn close(under: Option<Under>, end: impl FnOnce(Call) -> Answer<()>) -> Answer<()> {
+        let Some(Under { call, watched }) = under else { return Ok(()) };
         if let Some(watched) = watched {
             watched.cancel();
         }
@@ -70,14 +87,8 @@ struct Asked {
     target: Option<String>,
     path: Option<String>,
     arguments: Arguments,
-    within: Option<Value>,
+    terms: Terms,
     risks: Vec<String>,
-}
-
-/// How a call goes about approvals.
-struct Approving {
-    waiting: Option<Value>,
-    approval: Option<String>,
 }
 
 impl Asked {
@@ -87,26 +98,6 @@ impl Asked {
 
     fn request<'a>(&'a self, risks: &'a [&'a str]) -> Request<'a> {
         Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref(), risks }
-    }
-
-    fn begun(&self, call: Call) -> Result<Call> {
-        Ok(match &self.within {
-            Some(within) => call.within(span(within)?),
-            None => call,
-        })
-    }
-}
-
-impl Approving {
-    fn guard(self, guard: &Guard) -> Result<Guard> {
-        let mut guard = guard.clone();
-        if let Some(waiting) = &self.waiting {
-            guard = guard.waiting(span(waiting)?);
-        }
-        match self.approval {
-            Some(id) => Ok(guard.presenting(&id.parse()?)),
-            None => Ok(guard),
-        }
     }
 }
 
@@ -128,9 +119,10 @@ impl Agent {
         within: Option<f64>,
     ) -> Result<u32> {
         self.house.check()?;
-        let asked = Asked { action, target, path, arguments: arguments(&given)?, within: within.map(Value::from), risks: Vec::new() };
-        match within_runtime_if_available(|| self.core.try_begin_call(&asked.request(&[]), &asked.arguments))? {
-            Some(call) => Ok(self.calls.add(asked.begun(call)?)),
+        let terms = Terms { within: within.map(Value::from).as_ref().map(span).transpose()?, ..Terms::default() };
+        let asked = Asked { action, target, path, arguments: arguments(&given)?, terms, risks: Vec::new() };
+        match within_runtime_if_available(|| self.core.try_begin_call(&asked.request(&[]), &asked.arguments, &asked.terms))? {
+            Some(call) => Ok(self.calls.add(call)),
             None => Ok(0),
         }
     }
@@ -141,14 +133,15 @@ impl Agent {
             text => action: String, target: Option<String>, path: Option<String>, given: String, within: Option<Value>, waiting: Option<Value>,
             approval: Option<String>, risks: Option<Vec<String>>
         );
-        let asked = Asked { action, target, path, arguments: arguments(&given)?, within, risks: risks.unwrap_or_default() };
-        let guard = Approving { waiting, approval }.guard(self.core.desk().guard())?;
-        let begun = async {
-            self.core.check()?;
-            guard.begin(&asked.request(&asked.risks()), &asked.arguments).await
+        let terms = Terms {
+            within: within.as_ref().map(span).transpose()?,
+            waiting: waiting.as_ref().map(span).transpose()?,
+            approval: approval.map(|id| id.parse()).transpose()?,
         };
-        let call = self.house.ask(begun).await?;
-        Ok(self.calls.add(asked.begun(call)?))
+        let asked = Asked { action, target, path, arguments: arguments(&given)?, terms, risks: risks.unwrap_or_default() };
+        let risks = asked.risks();
+        let call = self.house.ask(self.core.begin_call(&asked.request(&risks), &asked.arguments, &asked.terms)).await?;
+        Ok(self.calls.add(call))
     }
 
     #[napi]
@@ -164,6 +157,25 @@ impl Agent {
     #[napi]
     pub fn call_lost(&self, number: u32, code: String) -> Result<()> {
         Ok(self.calls.end(number, |call| call.lost(&code))?)
+    }
+
+    /// Its tool would be called with something else: throws that.
+    #[napi]
+    pub fn call_changed(&self, number: u32) -> Result<()> {
+        Ok(self.calls.end(number, |call| Err(call.changed()))?)
+    }
+
+    /// Nobody knows what it did, and its tool may go on until `callGone`.
+    #[napi]
+    pub fn call_left(&self, number: u32, code: String) -> Result<()> {
+        Ok(self.calls.leave(number, |call| call.lost(&code))?)
+    }
+
+    /// What was left behind has ended.
+    #[napi]
+    pub fn call_gone(&self, number: u32) {
+        let gone = self.calls.open().left.remove(&number);
+        drop(gone);
     }
 
     /// Where its path really leads.

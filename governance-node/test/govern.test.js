@@ -209,3 +209,44 @@ story('a closed handle denies', async ({ governance, agent }) => {
   await governance.close()
   await assert.rejects(safe(), { code: 'closed' })
 })
+
+story('what is changed while it is decided is not run', async ({ ends }) => {
+  const ran = []
+  const safe = govern((of) => ran.push(of.host), { action: 'write_file', targetFrom: 'host' })
+  const of = { host: 'sandbox-1' }
+  // What is known of the agent is too old by then, so that the store is asked.
+  await sleep(1100)
+  const calling = safe(of)
+  of.host = 'prod-1'
+  await assert.rejects(calling, (error) => error instanceof DeniedError && error.code === 'arguments_changed')
+  assert.deepEqual([ran, await ends()], [[], [['error', 'arguments_changed']]])
+})
+
+story('what runs only when it is read is refused, and so is what JSON would hide', async () => {
+  function* pages() {
+    yield assert.fail('it does not run')
+  }
+  for (const lazy of [() => pages(), () => new ReadableStream()]) {
+    await assert.rejects(govern(lazy, { action })(), (error) => error.code === 'unclear_tool')
+  }
+  const safe = govern(() => assert.fail('it does not run'), { action })
+  class Hidden {
+    #key = 'secret'
+    key = () => this.#key
+  }
+  for (const odd of [/x/, new Error('x'), Promise.resolve(), new WeakMap(), new Hidden(), { deep: [new Set()] }]) {
+    await assert.rejects(safe(odd), (error) => error.code === 'not_json', String(odd))
+  }
+})
+
+story('no stop is confirmed while a tool runs', async ({ governance }) => {
+  let end
+  const deaf = () => new Promise((resolve) => (end = resolve))
+  await assert.rejects(govern(deaf, { action, timeout: 50 })(), DeadlineError)
+  const stop = await governance.revocations.stopAll('a drill')
+  const [overdue] = (await governance.revocations.confirmed(stop.generation, 500)).receipts
+  assert.deepEqual([overdue.state, overdue.unfinished[0].what], ['overdue', 'a tool'])
+  end()
+  const [confirmed] = (await governance.revocations.confirmed(stop.generation, 30_000)).receipts
+  assert.equal(confirmed.state, 'confirmed')
+})

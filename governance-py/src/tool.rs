@@ -3,13 +3,12 @@
 use std::os::fd::IntoRawFd;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use ::governance::guard::path::Place as Found;
 use ::governance::guard::policy::Request;
-use ::governance::guard::{Arguments, Call as Begun};
+use ::governance::guard::{Arguments, Call as Begun, Running, Terms};
 use ::governance::vocabulary::ApprovalId;
-use ::governance::{Agent, Error, ErrorKind, Result};
+use ::governance::{Error, ErrorKind, Result};
 use pyo3::exceptions::{PyException, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -38,9 +37,7 @@ pub struct Tool {
     target: Option<Source>,
     path: Option<Source>,
     parameters: Parameters,
-    within: Option<Duration>,
-    waiting: Option<Duration>,
-    approval: Option<ApprovalId>,
+    terms: Terms,
     risks: Vec<String>,
 }
 
@@ -86,21 +83,20 @@ impl Tool {
             }
         };
         let (target, path) = (source("target", target, target_from)?, source("path", path, path_from)?);
-        let (within, waiting) = (timeout.map(|span| span.0), waiting.map(|span| span.0));
-        let (approval, risks) = (approval.map(|id| id.0), risks.unwrap_or_default());
-        Ok(Self { action, target, path, parameters, within, waiting, approval, risks })
+        let terms = Terms { within: timeout.map(|span| span.0), waiting: waiting.map(|span| span.0), approval: approval.map(|id| id.0) };
+        let risks = risks.unwrap_or_default();
+        Ok(Self { action, target, path, parameters, terms, risks })
     }
 }
 
 /// What one call of a tool asks for.
+#[derive(PartialEq)]
 struct Asked {
     action: String,
     target: Option<String>,
     path: Option<String>,
     arguments: Arguments,
-    within: Option<Duration>,
-    waiting: Option<Duration>,
-    approval: Option<ApprovalId>,
+    terms: Terms,
     risks: Vec<String>,
 }
 
@@ -112,28 +108,6 @@ impl Asked {
     fn request<'a>(&'a self, risks: &'a [&'a str]) -> Request<'a> {
         Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref(), risks }
     }
-
-    /// Begins: by the agent's guard as it is, or as this call goes about approvals.
-    async fn begin(&self, agent: &Agent) -> Result<Begun> {
-        let risks = self.risks();
-        let request = self.request(&risks);
-        let call = if self.waiting.is_none() && self.approval.is_none() {
-            agent.begin_call(&request, &self.arguments).await?
-        } else {
-            agent.check()?;
-            let guard = agent.desk().guard().clone().waiting(self.waiting.unwrap_or_default());
-            let guard = self.approval.as_ref().map_or(guard.clone(), |id| guard.presenting(id));
-            guard.begin(&request, &self.arguments).await?
-        };
-        Ok(self.begun(call))
-    }
-
-    fn begun(&self, call: Begun) -> Begun {
-        match self.within {
-            Some(within) => call.within(within),
-            None => call,
-        }
-    }
 }
 
 impl Tool {
@@ -144,9 +118,7 @@ impl Tool {
             target: text(&self.target)?,
             path: text(&self.path)?,
             arguments: self.parameters.arguments(args, kwargs)?,
-            within: self.within,
-            waiting: self.waiting,
-            approval: self.approval.clone(),
+            terms: self.terms.clone(),
             risks: self.risks.clone(),
         })
     }
@@ -191,9 +163,9 @@ impl Living {
         let asked = tool.asked(args, kwargs)?;
         let call = own.look(py, |living| {
             let _entered = own.place().handle().enter();
-            living.agent.try_begin_call(&asked.request(&asked.risks()), &asked.arguments)
+            living.agent.try_begin_call(&asked.request(&asked.risks()), &asked.arguments, &asked.terms)
         })?;
-        Ok(call.map(|call| Call::new(own, asked.begun(call))))
+        Ok(call.map(|call| Call::new(own, call, asked)))
     }
 
     /// Begins a call, and waits for the store where that must be.
@@ -208,8 +180,8 @@ impl Living {
         let asked = tool.asked(args, kwargs)?;
         let kept = own.clone();
         own.call_at(place, py, move |living| async move {
-            let call = asked.begin(&living.agent).await?;
-            Ok(Call::new(&kept, call))
+            let call = living.agent.begin_call(&asked.request(&asked.risks()), &asked.arguments, &asked.terms).await?;
+            Ok(Call::new(&kept, call, asked))
         })
     }
 }
@@ -219,14 +191,15 @@ impl Living {
 pub struct Call {
     pid: u32,
     call: Mutex<Option<Begun>>,
+    asked: Asked,
     // Outlives the call: the last handle on a store waits for its threads.
     _kept: Arc<Kept<Living>>,
     place: Place,
 }
 
 impl Call {
-    fn new(own: &Hosted<Living>, call: Begun) -> Self {
-        Self { pid: process::id(), call: Mutex::new(Some(call)), _kept: own.kept(), place: own.place().clone() }
+    fn new(own: &Hosted<Living>, call: Begun, asked: Asked) -> Self {
+        Self { pid: process::id(), call: Mutex::new(Some(call)), asked, _kept: own.kept(), place: own.place().clone() }
     }
 
     fn slot(&self) -> Result<MutexGuard<'_, Option<Begun>>> {
@@ -256,6 +229,19 @@ impl Call {
 
 #[pymethods]
 impl Call {
+    /// Refuses if the tool would be called with anything else than what was decided on: whoever waits leaves others time to change it.
+    fn same(&self, py: Python<'_>, tool: &Tool, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        if tool.asked(args, kwargs)? == self.asked {
+            return Ok(());
+        }
+        self.end(py, |call| Err(call.changed()))
+    }
+
+    /// That its tool runs, for who leaves it behind.
+    fn running(&self, py: Python<'_>) -> PyResult<StillRunning> {
+        self.with(py, |call| Ok(StillRunning(Mutex::new(Some(call.running())))))
+    }
+
     /// It was done.
     fn done(&self, py: Python<'_>) -> PyResult<()> {
         self.end(py, Begun::done)
@@ -346,6 +332,18 @@ impl Call {
             let told = self.end(py, |call| call.dropped(&error));
             told.err().unwrap_or_else(|| raise(py, &error))
         })
+    }
+}
+
+/// A tool that was left behind and goes on: as long as it does, its process confirms no stop.
+#[pyclass(name = "_StillRunning", module = "governance._governance", frozen)]
+pub struct StillRunning(Mutex<Option<Running>>);
+
+#[pymethods]
+impl StillRunning {
+    /// It has ended.
+    fn ended(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

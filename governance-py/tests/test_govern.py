@@ -414,6 +414,95 @@ def test_what_answers_a_coroutine_is_governed_until_it_was_awaited(searcher: Ope
     assert searcher.ends() == [("error", "ValueError")]
 
 
+def test_what_is_changed_while_it_is_decided_is_not_run(searcher: Opened) -> None:
+    ran = []
+
+    @govern(action="web.search")
+    async def search(query: dict[str, str]) -> None:
+        ran.append(query)
+
+    async def story() -> None:
+        query = {"text": "cats"}
+        # What is known of the agent is too old by then, so that the store is asked.
+        await asyncio.sleep(1.1)
+        searching = asyncio.ensure_future(search(query))
+        await asyncio.sleep(0)
+        query["text"] = "secrets"
+        with pytest.raises(governance.DeniedError) as changed:
+            await searching
+        assert (changed.value.code, ran) == ("arguments_changed", [])
+
+    asyncio.run(story())
+    assert searcher.ends() == [("error", "arguments_changed")]
+
+
+def test_a_generator_behind_a_function_is_governed_to_its_last_piece(searcher: Opened) -> None:
+    ran = []
+
+    def pages(last: int) -> Iterator[int]:
+        for page in range(last):
+            ran.append(page)
+            yield page
+
+    async def streams(last: int) -> AsyncIterator[int]:
+        for page in range(last):
+            ran.append(page)
+            yield page
+
+    answered = govern(lambda last: pages(last), action="web.search")(2)
+    assert searcher.ends() == [], "none of it has run"
+    assert (list(answered), searcher.ends()) == ([0, 1], [("ok", None)])
+    ran.clear()
+    sync, streamed = (govern(lambda last, of=of: of(last), action="web.search")(3) for of in (pages, streams))
+    assert next(sync) == 0
+
+    async def story() -> None:
+        assert await streamed.__anext__() == 0
+        searcher.gov.revocations.revoke(searcher.agent.id, "manual", "a drill")
+        with pytest.raises(governance.RevokedError):
+            await streamed.__anext__()
+
+    asyncio.run(story())
+    with pytest.raises(governance.RevokedError):
+        next(sync)
+    assert ran == [0, 0], "nothing of it ran after that"
+
+
+def test_no_stop_is_confirmed_while_a_tool_runs(searcher: Opened) -> None:
+    go_on = threading.Event()
+
+    def deaf() -> None:
+        go_on.wait(60)
+
+    async def deaf_too() -> None:
+        while not go_on.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
+
+    left = govern(deaf, action="web.search", timeout=0.05)
+    with pytest.raises(governance.DeadlineError):
+        left()
+    own = searcher.agent.govern(deaf, action="web.search")
+    runs = threading.Thread(target=own)
+    runs.start()
+
+    def give_up() -> None:
+        with contextlib.suppress(asyncio.TimeoutError):
+            asyncio.run(asyncio.wait_for(searcher.agent.govern(deaf_too, action="web.search")(), 0.05))
+
+    waits = threading.Thread(target=give_up)
+    waits.start()
+    time.sleep(0.3)
+    stop = searcher.gov.revocations.stop_all("a drill")
+    (receipt,) = searcher.gov.revocations.confirmed(stop.generation, 0.5).receipts
+    assert (receipt.state, receipt.unfinished[0].what) == ("overdue", "3 tools")
+    go_on.set()
+    runs.join()
+    waits.join()
+    (receipt,) = searcher.gov.revocations.confirmed(stop.generation, 30).receipts
+    assert receipt.state == "confirmed"
+
+
 def test_an_agent_of_asyncio_governs_both_kinds(home: Path) -> None:
     @govern(action="read_file")
     def look(name: str) -> str:

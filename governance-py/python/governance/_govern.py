@@ -7,6 +7,7 @@ import os
 import threading
 from functools import wraps
 from time import monotonic
+from types import AsyncGeneratorType, GeneratorType
 
 from . import _governance
 from ._current import current
@@ -18,6 +19,12 @@ __all__ = ["govern", "kind_of", "whose"]
 LOOK = 0.1
 # How long a tool that was cancelled may still tidy up.
 GRACE = 1.0
+
+# What nobody can change.
+FIXED = (str, int, float, bool, bytes, type(None))
+
+# What has not run yet when it is answered.
+LAZY = (GeneratorType, AsyncGeneratorType)
 
 MODES = ("r", "rb", "w", "wb", "x", "xb")
 
@@ -113,6 +120,33 @@ class Resolved:
         return args, {**kwargs, self.name: value}, file
 
 
+def begun(agent, described, args, kwargs):
+    call = agent._begin(described, args, kwargs)
+    # Others went on meanwhile.
+    call.same(described, args, kwargs)
+    return call
+
+
+async def asked_for(agent, described, args, kwargs):
+    call = await agent._ask_begin(described, args, kwargs)
+    call.same(described, args, kwargs)
+    return call
+
+
+def is_fixed(args, kwargs):
+    return all(type(value) in FIXED for value in (*args, *kwargs.values()))
+
+
+async def still(call, described, given, work):
+    # A task begins a moment after it was made.
+    try:
+        call.same(described, *given)
+    except BaseException:
+        work.close()
+        raise
+    return await work
+
+
 def placed(call, resolved, args, kwargs):
     if resolved is None:
         return args, kwargs, None
@@ -132,9 +166,14 @@ def waited(tool, whose, described, resolved, timeout):
     def run(call, args, kwargs):
         args, kwargs, file = placed(call, resolved, args, kwargs)
         try:
-            return tool(*args, **kwargs) if timeout is None else beside(call, tool, args, kwargs)
-        finally:
+            result = tool(*args, **kwargs) if timeout is None else beside(call, tool, args, kwargs)
+        except BaseException:
             close(file)
+            raise
+        if type(result) in LAZY:
+            return result, file
+        close(file)
+        return result, None
 
     if resolved is None and timeout is None:
         run = None
@@ -142,25 +181,35 @@ def waited(tool, whose, described, resolved, timeout):
     @wraps(tool)
     def call_it(*args, **kwargs):
         agent = whose()
-        call = agent._try_begin(described, args, kwargs) or agent._begin(described, args, kwargs)
+        call = agent._try_begin(described, args, kwargs) or begun(agent, described, args, kwargs)
         try:
-            result = tool(*args, **kwargs) if run is None else run(call, args, kwargs)
+            result, file = (tool(*args, **kwargs), None) if run is None else run(call, args, kwargs)
         except BaseException as error:
             call.raised(error)
             raise
         if hasattr(result, "__await__"):
             # It was no function that waits after all: its call goes on until it was awaited.
             return carried(call, result)
-        call.done()
-        return result
+        return finished(call, result, file, timeout)
 
     return call_it
+
+
+def finished(call, result, file=None, timeout=None):
+    """A call's result. One that has not run yet is its call's until its last piece."""
+    if type(result) is GeneratorType:
+        return pieces_of(call, result, file, timeout)
+    if type(result) is AsyncGeneratorType:
+        return stream_of(call, result, file)
+    call.done()
+    return result
 
 
 def beside(call, tool, args, kwargs):
     """Runs a tool on a thread of its own, which is left alone when its time is over."""
     ended, told = threading.Event(), []
     context = contextvars.copy_context()
+    running = call.running()
 
     def work():
         try:
@@ -169,6 +218,7 @@ def beside(call, tool, args, kwargs):
             told.append((None, error))
         finally:
             ended.set()
+            running.ended()
 
     threading.Thread(target=work, name="governance-tool", daemon=True).start()
     if not ended.wait(call.time):
@@ -183,38 +233,51 @@ def iterated(tool, whose, described, resolved, timeout):
     @wraps(tool)
     def iterate(*args, **kwargs):
         agent = whose()
-        call = agent._try_begin(described, args, kwargs) or agent._begin(described, args, kwargs)
+        call = agent._try_begin(described, args, kwargs) or begun(agent, described, args, kwargs)
         args, kwargs, file = placed(call, resolved, args, kwargs)
-        until = monotonic() + call.time if timeout is not None else None
-        pieces = tool(*args, **kwargs)
-        try:
-            for piece in pieces:
-                if until is not None and monotonic() > until:
-                    call.late()
-                call.is_admitted() or call.check()
-                yield piece
-        except GeneratorExit:
-            call.lost("cancelled")
-            raise
-        except BaseException as error:
-            call.raised(error)
-            raise
-        finally:
-            pieces.close()
-            close(file)
-        call.done()
+        yield from pieces_of(call, tool(*args, **kwargs), file, timeout)
 
     return iterate
+
+
+def pieces_of(call, pieces, file, timeout):
+    until = monotonic() + call.time if timeout is not None else None
+    try:
+        while True:
+            # Before it goes on, and before what it made meanwhile is handed out.
+            call.is_admitted() or call.check()
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                result = end.value
+                break
+            if until is not None and monotonic() > until:
+                call.late()
+            call.is_admitted() or call.check()
+            yield piece
+    except GeneratorExit:
+        call.lost("cancelled")
+        raise
+    except BaseException as error:
+        call.raised(error)
+        raise
+    finally:
+        pieces.close()
+        close(file)
+    call.done()
+    return result
 
 
 def awaited(tool, whose, described, resolved):
     @wraps(tool)
     async def call_it(*args, **kwargs):
         agent = whose()
-        call = agent._try_begin(described, args, kwargs) or await agent._ask_begin(described, args, kwargs)
+        call = agent._try_begin(described, args, kwargs) or await asked_for(agent, described, args, kwargs)
+        given = args, kwargs
         args, kwargs, file = placed(call, resolved, args, kwargs)
         try:
-            return await carried(call, tool(*args, **kwargs))
+            work = tool(*args, **kwargs)
+            return await carried(call, work if is_fixed(*given) else still(call, described, given, work))
         finally:
             close(file)
 
@@ -227,6 +290,7 @@ async def carried(call, work):
     try:
         await watched(call, task)
     except BaseException as error:
+        left(call, task)
         call.lost(error.code if isinstance(error, GovernanceError) else "cancelled")
         await ended(task)
         raise
@@ -235,8 +299,7 @@ async def carried(call, work):
     except BaseException as error:
         call.raised(error)
         raise
-    call.done()
-    return result
+    return finished(call, result)
 
 
 async def watched(call, task):
@@ -255,6 +318,12 @@ async def watched(call, task):
         over.cancel()
 
 
+def left(call, task):
+    """A task may go on although it was cancelled: its call counts as running until it has ended."""
+    running = call.running()
+    task.add_done_callback(lambda _: running.ended())
+
+
 async def ended(task):
     """Cancels a task, and waits a moment for it to tidy up. One that ignores that is left alone."""
     task.cancel()
@@ -268,37 +337,48 @@ def streamed(tool, whose, described, resolved):
     @wraps(tool)
     async def stream(*args, **kwargs):
         agent = whose()
-        call = agent._try_begin(described, args, kwargs) or await agent._ask_begin(described, args, kwargs)
+        call = agent._try_begin(described, args, kwargs) or await asked_for(agent, described, args, kwargs)
         args, kwargs, file = placed(call, resolved, args, kwargs)
-        pump = Pump(tool(*args, **kwargs))
-        over = None
+        pieces = stream_of(call, tool(*args, **kwargs), file)
         try:
-            over = asyncio.ensure_future(call.over(0))
-            while True:
-                coming = pump.next()
-                await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
-                if over.done():
-                    call.lost(over.exception().code)
-                    over.result()
-                piece = coming.result()
-                if piece is Pump.END:
-                    break
-                call.is_admitted() or await asked(call)
+            async for piece in pieces:
                 yield piece
-        except (GeneratorExit, asyncio.CancelledError):
-            call.lost("cancelled")
-            raise
-        except BaseException as error:
-            call.raised(error)
-            raise
         finally:
-            if over is not None:
-                over.cancel()
-            await pump.end()
-            close(file)
-        call.done()
+            await pieces.aclose()
 
     return stream
+
+
+async def stream_of(call, pieces, file):
+    pump = Pump(pieces)
+    left(call, pump.task)
+    over = None
+    try:
+        over = asyncio.ensure_future(call.over(0))
+        while True:
+            call.is_admitted() or await asked(call)
+            coming = pump.next()
+            await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
+            if over.done():
+                call.lost(over.exception().code)
+                over.result()
+            piece = coming.result()
+            if piece is Pump.END:
+                break
+            call.is_admitted() or await asked(call)
+            yield piece
+    except (GeneratorExit, asyncio.CancelledError):
+        call.lost("cancelled")
+        raise
+    except BaseException as error:
+        call.raised(error)
+        raise
+    finally:
+        if over is not None:
+            over.cancel()
+        await pump.end()
+        close(file)
+    call.done()
 
 
 async def asked(call):

@@ -6,7 +6,7 @@ use super::signs::{AgentEvent, Signs};
 use super::{Check, Desk, Exhibit, Gamma, Life, PreflightReport, Step, Worker};
 use crate::error::Result;
 use crate::guard::policy::Request;
-use crate::guard::{Arguments, Call, FaultCount, Granted};
+use crate::guard::{Arguments, Call, FaultCount, Granted, Terms};
 use crate::llm::CallKind;
 use crate::vocabulary::{AgentOutput, AgentPhase, EvidencePackage, GammaReason, InstructionPacket};
 
@@ -58,15 +58,15 @@ impl Agent {
     }
 
     /// Begins a tool's call, if the agent may: see [`Guard::begin`](crate::guard::Guard::begin). For whoever runs tools that are no Rust.
-    pub async fn begin_call(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
+    pub async fn begin_call(&self, request: &Request<'_>, arguments: &Arguments, terms: &Terms) -> Result<Call> {
         self.check()?;
-        self.desk().guard().begin(request, arguments).await
+        self.desk().guard().on(terms).begin(request, arguments).await
     }
 
     /// The same without waiting; none where it takes a round trip to say.
-    pub fn try_begin_call(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Option<Call>> {
+    pub fn try_begin_call(&self, request: &Request<'_>, arguments: &Arguments, terms: &Terms) -> Result<Option<Call>> {
         self.check()?;
-        self.desk().guard().try_begin(request, arguments)
+        self.desk().guard().on(terms).try_begin(request, arguments)
     }
 
     /// Where it is in its life.

@@ -64,7 +64,9 @@ pub use ending::RevokedPipeline;
 pub(crate) use fallout::failed_within_a_minute;
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
 pub use gate::{Gate, READING_ACTIONS, changes_something};
-pub use govern::{Arguments, Asked, BELIEVED, BoxError, Call, GovernLayer, GovernService, Governed, Granted, Guard, Running, TOOL_TIME};
+pub use govern::{
+    Arguments, Asked, BELIEVED, BoxError, Call, GovernLayer, GovernService, Governed, Granted, Guard, Running, TOOL_TIME, Terms,
+};
 pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock, free_execution_lock};
 pub use lookout::{Act, Process, Unfinished, name_runtime};
 pub(crate) use lookout::{Held, Lookout, Work};

@@ -204,6 +204,14 @@ impl Call {
         Err(why)
     }
 
+    /// Its tool would be called with something else than what was decided on: it is not made, and this is why.
+    #[must_use]
+    pub fn changed(self) -> Error {
+        let message = "the arguments were changed while the call waited, so the tool is not run: give it a copy that nobody else holds";
+        let changed = Error::new(ErrorKind::Denied, "arguments_changed", message);
+        self.ended(&changed).err().unwrap_or(changed)
+    }
+
     /// It did not begin.
     pub(super) fn refused(self, error: &Error) -> Result<()> {
         self.entered.leave(Ending::Failed, self.guard.own.runtime.as_ref());

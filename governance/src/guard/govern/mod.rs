@@ -22,6 +22,7 @@ mod live;
 mod refusal;
 mod stream;
 mod tampering;
+mod terms;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,7 @@ pub use arguments::Arguments;
 pub use call::{Call, Running};
 pub use layer::{Asked, BoxError, GovernLayer, GovernService};
 pub use stream::Governed;
+pub use terms::Terms;
 
 use approving::{Approved, Approving};
 use entered::Entered;

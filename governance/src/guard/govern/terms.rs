@@ -1,0 +1,35 @@
+//! How one tool is gone about, beyond what its guard says for all.
+
+use std::time::Duration;
+
+use super::Guard;
+use crate::vocabulary::ApprovalId;
+
+/// What a tool asks for itself. Said before anything is decided, because shares of limits and breakers are taken for a call's time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// How long it may take.
+    pub within: Option<Duration>,
+    /// How long it waits for an approval.
+    pub waiting: Option<Duration>,
+    /// The approval that it presents.
+    pub approval: Option<ApprovalId>,
+}
+
+impl Guard {
+    /// The same guard, for a tool of such terms.
+    #[must_use]
+    pub fn on(&self, terms: &Terms) -> Self {
+        let mut guard = self.clone();
+        if let Some(span) = terms.within {
+            guard = guard.within(span);
+        }
+        if let Some(span) = terms.waiting {
+            guard = guard.waiting(span);
+        }
+        if let Some(id) = &terms.approval {
+            guard = guard.presenting(id);
+        }
+        guard
+    }
+}
