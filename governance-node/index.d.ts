@@ -259,8 +259,7 @@ export class Promotions {
   register(profile: string, tier: Tier, by: string, reason: string, options?: { terms?: PromotionTerms }): Promise<ProfileStanding>
   /**
    * Lets a profile rise by one tier. Where the rules ask for a person it waits for its review: the status is `pending_review`. A `DeniedError`
-   * (`not_eligible`) if it lacks something, an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier, a `ConflictError` (`pending_review`) if it
-   * waits already.
+   * (`not_eligible`) if it lacks something, an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier.
    */
   promote(profile: string, by: string, reason: string, options?: { to?: Tier }): Promise<ProfileStanding>
   /**

@@ -15,6 +15,8 @@ agent_version: "1"
 tier: T1
 constraints:
   allowed_actions: [buy, refund, drop_table]
+governance:
+  plan_approval_required: false
 conditions: |
   permit (principal, action, resource);
 

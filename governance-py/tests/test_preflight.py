@@ -40,6 +40,7 @@ ANSWERS: dict[str, Any] = {
     "why": lambda: "no inventory is mounted",
     "raises": odd,
     "strange": lambda: 0,
+    "half": lambda: "no \udcff",
 }
 REASONS = {
     "nothing": None,
@@ -48,13 +49,14 @@ REASONS = {
     "why": "no inventory is mounted",
     "raises": "OSError: unplugged",
     "strange": "the check answered 0",
+    "half": "no \\udcff",
 }
 
 
 def test_a_check_passes_that_answers_nothing_or_true(home: Path) -> None:
     with blocking.Governance.open(home=home) as gov, gov.agent("alpha", gov.begin("o")) as agent:
         report = agent.preflight(ANSWERS)
-        assert not report and [bool(check) for check in report.checks[5:]] == [True, True, False, False, False, False]
+        assert not report and [bool(check) for check in report.checks[5:]] == [True, True, False, False, False, False, False]
         assert reasons(report) == REASONS and report.agent_id == agent.id
         assert gov.agent_record(agent.id).preflight == report
         assert agent.preflight({}) and all(0 <= check.took < 10 for check in report.checks)

@@ -459,8 +459,7 @@ class Promotions:
     async def promote(self, profile: str, by: str, reason: str, *, to: Optional[_Tier] = None) -> ProfileStanding:
         """Lets a profile rise by one tier. Where the rules ask for a person it waits for its review: the status is `pending_review`.
 
-        A `DeniedError` (`not_eligible`) if it lacks something, an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier, a
-        `ConflictError` (`pending_review`) if it waits already.
+        A `DeniedError` (`not_eligible`) if it lacks something, an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier.
         """
 
     async def demote(self, profile: str, by: str, reason: str, *, to: Optional[_Tier] = None) -> ProfileStanding:

@@ -93,8 +93,13 @@ def found(answer: Any) -> Optional[str]:
     """Why a check fails that answered this; none if it does not."""
     if answer is None or answer is True:
         return None
-    return answer if isinstance(answer, str) else f"the check answered {answer!r}"
+    return text(answer) if isinstance(answer, str) else text(f"the check answered {answer!r}")
 
 
 def failed(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return text(f"{type(error).__name__}: {error}")
+
+
+def text(said: str) -> str:
+    # A file's name may hold half of a surrogate pair, which nobody else can read.
+    return said.encode("utf-8", "backslashreplace").decode()
