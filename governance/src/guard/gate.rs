@@ -1,11 +1,15 @@
-//! What an agent's life asks for before a governed call: that its preflight has passed, where its profile wants one, and that its time is not over.
+//! What an agent's life asks for before a governed call: that its preflight has passed and its plan is approved, where its profile wants that, and
+//! that its time is not over.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::policy::{Decision, Policy, Request, Verdict};
+use super::progress::{Progress, Underway};
 use crate::error::Result;
 use crate::store::Store;
-use crate::vocabulary::{AgentId, AgentProfile, InstructionPacket, Millis, ViolationType};
+use crate::vocabulary::{AgentId, AgentPhase, AgentProfile, InstructionPacket, Millis, ViolationType};
 
 /// Actions that change nothing: they may be taken before preflight has passed, and succeed without counting as a modification. Every other one is
 /// taken to change something, also one that nobody knows.
@@ -34,6 +38,10 @@ pub struct Gate {
     passed: AtomicBool,
     // Milliseconds; 0 for none.
     deadline: AtomicU64,
+    // It makes its plan; it carries it out.
+    plans: AtomicBool,
+    executes: AtomicBool,
+    progress: Progress,
 }
 
 impl Gate {
@@ -51,6 +59,30 @@ impl Gate {
     /// Says until when the agent may do anything.
     pub fn set_deadline(&self, deadline: Option<Millis>) {
         self.deadline.store(deadline.map_or(0, |deadline| deadline.0.max(1)), Ordering::Release);
+    }
+
+    /// Says in which phase the agent is.
+    pub fn set_phase(&self, phase: AgentPhase) {
+        self.plans.store(phase == AgentPhase::Plan, Ordering::Release);
+        self.executes.store(phase == AgentPhase::Execute, Ordering::Release);
+    }
+
+    /// Whether the agent is in EXECUTE.
+    #[must_use]
+    pub fn executes(&self) -> bool {
+        self.executes.load(Ordering::Acquire)
+    }
+
+    /// What the agent does.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// A call begins that may take so long: it counts as progress until then, and its end does.
+    #[must_use]
+    pub fn under_way(self: &Arc<Self>, within: Duration) -> Underway {
+        Underway::begin(self, within)
     }
 
     /// Takes the deadline from the agent's instruction packet, as it is now.
@@ -74,6 +106,14 @@ impl Gate {
             let name = &policy.profile().agent_id;
             let early = format!("the profile `{name}` asks for a preflight, which has not passed, before anything is changed");
             return policy.refuse(&early, Some(ViolationType::PreflightBypass));
+        }
+        let rules = &policy.profile().governance;
+        if rules.plan_approval_required && self.plans.load(Ordering::Acquire) && changes_something(policy.profile(), request.action) {
+            let name = &policy.profile().agent_id;
+            let early = format!(
+                "the profile `{name}` asks for an approved plan, and the agent is still in PLAN: nothing is changed before EXECUTE"
+            );
+            return policy.refuse(&early, Some(ViolationType::ApprovalBypass));
         }
         decision
     }
@@ -104,6 +144,21 @@ mod tests {
         gate.set_passed(false);
         // What is denied anyway is denied for its own reason.
         assert_eq!(ask(&gate, Tier::T1, "delete_production", 1).1, Some(ViolationType::ForbiddenAction));
+    }
+
+    #[test]
+    fn whoever_has_begun_to_plan_changes_nothing_before_its_plan_is_carried_out() {
+        let gate = Gate::default();
+        gate.set_passed(true);
+        // An agent that keeps no phases is held by its policy alone.
+        assert_eq!(ask(&gate, Tier::T1, "write_file", 1).0, Verdict::Allow);
+        gate.set_phase(AgentPhase::Plan);
+        assert_eq!(ask(&gate, Tier::T1, "write_file", 1), (Verdict::Deny, Some(ViolationType::ApprovalBypass)));
+        assert_eq!(ask(&gate, Tier::T1, "read_file", 1).0, Verdict::Allow);
+        // T3 asks for no approval of its plans.
+        assert_eq!(ask(&gate, Tier::T3, "write_file", 1).0, Verdict::Allow);
+        gate.set_phase(AgentPhase::Execute);
+        assert_eq!(ask(&gate, Tier::T1, "write_file", 1).0, Verdict::Allow);
     }
 
     #[test]

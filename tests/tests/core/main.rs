@@ -18,6 +18,7 @@ mod follower;
 mod governed;
 mod guard;
 mod limits;
+mod plans;
 mod policies;
 mod revocation;
 mod sealed;

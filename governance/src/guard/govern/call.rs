@@ -13,6 +13,7 @@ use super::entered::Entered;
 use super::{Granted, Guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::breakers::Ending;
+use crate::guard::progress::Underway;
 use crate::guard::recorder::{Recorded, Recorder};
 use crate::ledger::OutcomeResult;
 
@@ -27,6 +28,8 @@ pub struct Call {
     within: Duration,
     recorded: Open,
     entered: Entered,
+    // Dropped with the call, however it ends.
+    underway: Option<Underway>,
 }
 
 /// What an outcome says beyond its result. Never a tool's own words, which may hold its arguments.
@@ -41,12 +44,16 @@ impl Call {
     pub(super) fn new(guard: &Guard, granted: Granted, recorded: Recorded, entered: Entered) -> Self {
         let (guard, within) = (guard.clone(), guard.own.within);
         let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
-        Self { guard, granted, within, recorded, entered }
+        let underway = guard.own.gate.as_ref().map(|gate| gate.under_way(within));
+        Self { guard, granted, within, recorded, entered, underway }
     }
 
     /// The same, with other time.
     pub fn within(mut self, span: Duration) -> Self {
         self.within = span;
+        if let Some(underway) = &self.underway {
+            underway.lasts(span);
+        }
         self
     }
 
