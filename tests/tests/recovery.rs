@@ -93,7 +93,13 @@ fn rerun_gamma_forces_a_mediator() {
 fn escalate_tier_trusts_the_next_agents_further() {
     let user = User::default();
     let id = waiting(&user);
-    let answer = user.does(&["pipeline", "fallback", &id, "escalate_tier", "--json"]);
+    user.registers_ann();
+    let mut run = user.start(&["pipeline", "fallback", &id, "escalate_tier", "--json"]);
+    // More is in their power now, so people look at what they are going to do.
+    for _ in 0..2 {
+        user.approves(user.awaits(&mut run)["approval_id"].as_str().unwrap());
+    }
+    let answer = run.end();
     assert!(matches!(answer.code, Some(0 | 2)), "{answer:?}");
     let status = user.object(&["pipeline", "status", &id]);
     let tiers: BTreeSet<_> = status["agents"].as_array().unwrap().iter().map(|agent| agent["tier"].as_str().unwrap().to_owned()).collect();

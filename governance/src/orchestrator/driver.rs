@@ -15,7 +15,7 @@ use super::options::{RunOptions, Wish};
 use super::outcome::RunOutcome;
 use super::parts::Parts;
 use super::pulse::Pulse;
-use super::run::{Event, Run, Setup, Trouble};
+use super::run::{Event, Run, Setup, Step, Trouble};
 use super::runtime::Crew;
 use crate::agent::{GOVERNOR, Report, Said};
 use crate::coordination::{Blackboard, BusMessage, Consensus, Lease, MailboxOptions, MessageBus};
@@ -229,7 +229,8 @@ impl Driver {
     async fn next(&mut self) -> Result<Option<Event>> {
         self.keep().await?;
         let consensus = self.consensus();
-        let vote = self.run.vote();
+        // One of an earlier try has been closed for long: it would be heard of again and again, and nothing else.
+        let vote = self.run.vote().filter(|_| self.run.step == Step::Vote);
         let closed = async {
             match &vote {
                 Some(vote) => consensus.outcome(vote).await,

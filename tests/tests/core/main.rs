@@ -22,3 +22,4 @@ mod plans;
 mod policies;
 mod revocation;
 mod sealed;
+mod stillness;
