@@ -17,15 +17,15 @@ use super::preflight::PreflightReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::Gate;
 use crate::ledger::Action;
-use crate::store::{Answer, Commit, Query, Store, from_json};
-use crate::vocabulary::{AgentId, AgentPhase, InstructionPacket, ViolationType, may_follow, skipped_phase};
+use crate::store::{Answer, Query, Store, from_json};
+use crate::vocabulary::{AgentId, AgentPhase, InstructionPacket, Key, ViolationType, may_follow, skipped_phase};
 
 /// What is known of an agent's life so far, also when another process begins to run it.
 pub(super) async fn gate(store: &Store, agent: &AgentId) -> Result<Gate> {
     let gate = Gate::default();
+    let cell = |key: Key| Query::Cell(key.into());
     let keys = store.keys();
-    let cells = [keys.agent_packet(agent), keys.agent_preflight(agent)].map(|key| Query::Cell(key.into()));
-    let asked: Vec<_> = cells.into_iter().chain([Query::State(keys.agent_state(agent))]).collect();
+    let asked = [cell(keys.agent_packet(agent)), cell(keys.agent_preflight(agent)), Query::State(keys.agent_state(agent))];
     let answers = store.read(&asked).await?;
     if let Some(Answer::Cell(Some(packet))) = answers.first() {
         gate.set_deadline(from_json::<InstructionPacket>("an instruction packet", &packet.value)?.deadline);
@@ -128,18 +128,16 @@ impl Desk {
             payload["approval"] = json!(plan.approval);
             payload["plan"] = json!(plan.hash);
         }
-        let enters = |commit: Commit| {
-            let fields = [("phase", to.to_string()), ("phase_at", now.to_string())];
-            commit.version(key.clone(), state.version).merge(key.clone(), fields)
-        };
+        let fields = [("phase", to.to_string()), ("phase_at", now.to_string())];
+        let enters = self.actor().commit().version(key.clone(), state.version).merge(key, fields);
         self.recorder
             .record(self.store(), Action::Phase, self.subject(), &payload, async |token| match plan {
                 // INVARIANT: an approval is used by the step that it allows, or not at all.
                 Some(plan) => {
                     let approvals = self.guard().approvals();
-                    approvals.redeem_for(self.actor(), &plan.approval, &plan.asked, &token, enters).await.map(drop)
+                    approvals.redeem_with(self.actor(), &plan.approval, &plan.asked, &token, &enters).await.map(drop)
                 }
-                None => self.store().apply(enters(self.actor().commit().token(token))).await.map(drop),
+                None => self.store().apply(enters.token(token)).await.map(drop),
             })
             .await?;
         self.gate.set_phase(to);

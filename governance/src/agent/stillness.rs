@@ -64,7 +64,7 @@ impl Watched {
             tokio::time::sleep(pause).await;
             let now = clock.elapsed();
             let span = still.look(self.gate.progress(), now);
-            if !self.gate.executes() {
+            if self.gate.phase() != Some(AgentPhase::Execute) {
                 still.again(now);
                 continue;
             }

@@ -2,7 +2,7 @@
 //! that its time is not over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::policy::{Decision, Policy, Request, Verdict};
@@ -38,9 +38,8 @@ pub struct Gate {
     passed: AtomicBool,
     // Milliseconds; 0 for none.
     deadline: AtomicU64,
-    // It makes its plan; it carries it out.
-    plans: AtomicBool,
-    executes: AtomicBool,
+    // Its place among all phases, from 1; 0 for none.
+    phase: AtomicUsize,
     progress: Progress,
 }
 
@@ -56,21 +55,21 @@ impl Gate {
         self.passed.load(Ordering::Acquire)
     }
 
+    /// Says where it is.
+    pub fn set_phase(&self, phase: AgentPhase) {
+        let place = AgentPhase::ALL.iter().position(|known| *known == phase);
+        self.phase.store(place.map_or(0, |place| place + 1), Ordering::Release);
+    }
+
+    /// Where it is, if it has said so.
+    #[must_use]
+    pub fn phase(&self) -> Option<AgentPhase> {
+        self.phase.load(Ordering::Acquire).checked_sub(1).and_then(|place| AgentPhase::ALL.get(place).copied())
+    }
+
     /// Says until when the agent may do anything.
     pub fn set_deadline(&self, deadline: Option<Millis>) {
         self.deadline.store(deadline.map_or(0, |deadline| deadline.0.max(1)), Ordering::Release);
-    }
-
-    /// Says in which phase the agent is.
-    pub fn set_phase(&self, phase: AgentPhase) {
-        self.plans.store(phase == AgentPhase::Plan, Ordering::Release);
-        self.executes.store(phase == AgentPhase::Execute, Ordering::Release);
-    }
-
-    /// Whether the agent is in EXECUTE.
-    #[must_use]
-    pub fn executes(&self) -> bool {
-        self.executes.load(Ordering::Acquire)
     }
 
     /// What the agent does.
@@ -108,7 +107,8 @@ impl Gate {
             return policy.refuse(&early, Some(ViolationType::PreflightBypass));
         }
         let rules = &policy.profile().governance;
-        if rules.plan_approval_required && self.plans.load(Ordering::Acquire) && changes_something(policy.profile(), request.action) {
+        let plans = self.phase() == Some(AgentPhase::Plan);
+        if rules.plan_approval_required && plans && changes_something(policy.profile(), request.action) {
             let name = &policy.profile().agent_id;
             let early = format!(
                 "the profile `{name}` asks for an approved plan, and the agent is still in PLAN: nothing is changed before EXECUTE"
@@ -144,6 +144,16 @@ mod tests {
         gate.set_passed(false);
         // What is denied anyway is denied for its own reason.
         assert_eq!(ask(&gate, Tier::T1, "delete_production", 1).1, Some(ViolationType::ForbiddenAction));
+    }
+
+    #[test]
+    fn each_phase_is_the_one_that_was_entered() {
+        let gate = Gate::default();
+        assert_eq!(gate.phase(), None);
+        for phase in AgentPhase::ALL {
+            gate.set_phase(*phase);
+            assert_eq!(gate.phase(), Some(*phase));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::guard::alerts::alert;
 use crate::guard::recorder::Recorder;
 use crate::ledger::{Action, Ledger};
 use crate::store::{Actor, Answer, Commit, Outcome, Query, Refused, Store, Versioned, Write, from_json, to_json};
-use crate::vocabulary::{AgentId, ApprovalId, Key, Keys, PipelineId, Token};
+use crate::vocabulary::{AgentId, ApprovalId, Key, PipelineId, Token};
 
 /// How long what became of a request can still be looked at after its deadline.
 pub(super) const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -103,18 +103,24 @@ impl Approvals {
     /// `approval_required`, `approval_denied`, `approval_expired`, `approval_used`, `approval_void` say where it stands; `approval_bypass` that it is
     /// an approval of something else.
     pub async fn redeem(&self, actor: &Actor, id: &ApprovalId, asked: &Asked, token: &Token) -> Result<Approval> {
-        self.redeem_for(actor, id, asked, token, |commit| commit).await
+        self.redeem_with(actor, id, asked, token, &Commit::default()).await
     }
 
-    /// The same in one step with what it is used for: both happen, or neither.
-    pub(crate) async fn redeem_for(
+    /// The same, in one commit with what it is used for. A conflict of that is an error, and nothing is used.
+    pub(crate) async fn redeem_with(
         &self,
         actor: &Actor,
         id: &ApprovalId,
         asked: &Asked,
         token: &Token,
-        with: impl Fn(Commit) -> Commit,
+        with: &Commit,
     ) -> Result<Approval> {
+        let own = [
+            self.store.keys().approval(id),
+            self.store.keys().approval_arguments(id),
+            self.store.keys().approval_decisions(id),
+            self.store.keys().approval_use(id),
+        ];
         loop {
             let found = self.look(id).await?;
             self.report_uncounted(&found.approval).await?;
@@ -123,8 +129,7 @@ impl Approvals {
             let used = Used { token: token.clone(), at: self.store.ports().clock.now() };
             let ttl = Some(approval.request.deadline.since(self.store.now().await?) + KEPT);
             // INVARIANT: one use, before the deadline (its arguments are gone after it), with no word of an approver unseen, by the admission that asked.
-            let commit = actor
-                .commit()
+            let commit = Commit { admission: actor.admission.clone(), ..with.clone() }
                 .token(token.clone())
                 .version(keys.approval(id), 1)
                 .version(keys.approval_arguments(id), found.arguments)
@@ -133,14 +138,14 @@ impl Approvals {
                 .write(Write::Put { cell: keys.approval_use(id).into(), value: to_json(&used)?, ttl, event: None })
                 .write(Write::Delete(keys.approval_arguments(id).into()))
                 .write(self.broadcast("approval_used", &json!({"approval_id": id, "agent_id": actor.id, "token": token}))?);
-            match self.store.commit(with(commit)).await? {
+            match self.store.commit(commit).await? {
                 Outcome::Accepted(_) => {
                     let told = json!({"used": id, "token": token, "arguments": approval.request.arguments});
                     self.recorder.note(&self.store, Action::Approval, subject(&approval.request), &told)?;
                     return Ok(Approval { state: ApprovalState::Used, used: Some(used), ..approval });
                 }
                 // Somebody was first, or said something: what it is now tells.
-                Outcome::Refused(Refused::Conflict { cell, .. }) if is_of(keys, id, &cell.key) => {}
+                Outcome::Refused(Refused::Conflict { cell, .. }) if own.contains(&cell.key) => {}
                 Outcome::Refused(refused) => return Err(refused.into()),
             }
         }
@@ -236,11 +241,6 @@ impl Approvals {
         let payload = to_json(&json!({"type": kind, "data": data}))?;
         Ok(Write::Signal { channel: self.store.keys().ws_broadcast(), payload })
     }
-}
-
-/// Whether a key is one of those that hold a request.
-fn is_of(keys: &Keys, id: &ApprovalId, key: &Key) -> bool {
-    [keys.approval(id), keys.approval_arguments(id), keys.approval_decisions(id), keys.approval_use(id)].contains(key)
 }
 
 /// Who an entry of the ledger about a request is about.
