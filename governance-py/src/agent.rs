@@ -14,7 +14,7 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::answer::{Answer, handle, record, records};
 use crate::budget::Budget;
-use crate::given::{Json, Named, Shaped};
+use crate::given::{Json, Named, Shaped, Span};
 use crate::hosted::{Hosted, Made, Mode, Place};
 use crate::json;
 use crate::tool::{Call, Tool};
@@ -173,9 +173,11 @@ impl Agent {
         self.0.call(py, |own| async move { own.agent.phase().await })
     }
 
-    /// Enters the next phase of its life; stays where it is if it was there already.
-    fn enter<'py>(&self, py: Python<'py>, phase: Named<AgentPhase>) -> Answered<'py> {
-        self.0.call(py, move |own| async move { own.agent.desk().enter(phase.0).await })
+    /// Enters the next phase of its life; stays where it is if it was there already. Waits so long for people to approve its plan.
+    #[pyo3(signature = (phase, waiting=None))]
+    fn enter<'py>(&self, py: Python<'py>, phase: Named<AgentPhase>, waiting: Option<Span>) -> Answered<'py> {
+        let waiting = waiting.map(|span| span.0).unwrap_or_default();
+        self.0.call(py, move |own| async move { own.agent.enter_waiting(phase.0, waiting).await })
     }
 
     /// Puts something out, as its phase classes it.

@@ -93,7 +93,10 @@ fn an_agent_that_gets_no_further_loses_its_token_and_whoever_gets_further_does_n
             // An open call counts as progress until its deadline.
             let long = lasts.desk().guard().begin(&request, &governance::guard::Arguments::of(&json!({}))).await.unwrap();
             tokio::join!(
-                again_and_again(async |n| assert_eq!(writes.desk().board().post(Section::Progress, &format!("note-{n}"), &n).await.unwrap(), 1)),
+                again_and_again(async |n| assert_eq!(
+                    writes.desk().board().post(Section::Progress, &format!("note-{n}"), &n).await.unwrap(),
+                    1
+                )),
                 again_and_again(async |n| drop(bus.broadcast(&json!(n)).await.unwrap())),
                 again_and_again(async |_| calls.govern(&request, &json!({}), async |_| Ok(())).await.unwrap()),
             );

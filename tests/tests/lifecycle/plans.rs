@@ -1,6 +1,7 @@
 //! Plans that people approve before they are carried out, as a user meets it: a run that waits, says so, and goes on; agents of one's own.
 
-use governance::vocabulary::{AgentPhase, Tier};
+use governance::Governance;
+use governance::vocabulary::{AgentPhase, PipelineId, Tier};
 use governance_tests::program::User;
 use serde_json::json;
 
@@ -17,7 +18,7 @@ fn outside<T>(work: impl FnOnce() -> T) -> T {
 }
 
 async fn a_run_whose_agent_plans_for_approval_waits_shows_it_and_goes_on(user: &User) {
-    outside(|| {
+    let pipeline = outside(|| {
         user.registers_ann();
         // T1 asks for approval of its plans; BETA stays where it is.
         user.object(&["agents", "register", "alpha", "--tier", "T1", "--reason", "reviewed"]);
@@ -45,7 +46,13 @@ async fn a_run_whose_agent_plans_for_approval_waits_shows_it_and_goes_on(user: &
         let lines = user.does(&["pipeline", "logs", pipeline]);
         assert!(lines.out.contains(id), "{lines:?}");
         user.verified();
+        PipelineId::new(pipeline).unwrap()
     });
+    // Nor does it count against the run's own limits.
+    let governance = Governance::visit(user.config()).await.unwrap();
+    let waited = governance.store().number(governance.store().keys().pipeline_spend(&pipeline, "waited")).await.unwrap();
+    assert!((4_000..60_000).contains(&waited), "{waited} ms");
+    governance.close().await.unwrap();
 }
 
 async fn an_agent_of_ones_own_carries_out_what_its_user_approved(user: &User) {
