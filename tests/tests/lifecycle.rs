@@ -7,6 +7,8 @@ mod plans;
 mod promotion;
 #[path = "lifecycle/register.rs"]
 mod register;
+#[path = "lifecycle/stillness.rs"]
+mod stillness;
 
 use std::time::Duration;
 

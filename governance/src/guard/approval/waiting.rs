@@ -41,6 +41,9 @@ impl Sign {
         // A part of the system that asks is no agent, and nobody counts its progress.
         let Some(state) = self.store.state(key.clone()).await? else { return Ok(()) };
         let status: AgentStatus = state.field("status").parse()?;
+        if status.is_final() {
+            return Ok(());
+        }
         let mut fields = vec![("busy_for_ms", millis(left.min(BUSY)).to_string()), ("waits_for", self.of.to_string())];
         if status != AgentStatus::Waiting {
             fields.push(("status", AgentStatus::Waiting.to_string()));
