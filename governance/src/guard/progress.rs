@@ -43,10 +43,6 @@ impl Progress {
 
     fn begins(&self, within: Duration) {
         self.open.fetch_add(1, Ordering::Relaxed);
-        self.lasts(within);
-    }
-
-    fn lasts(&self, within: Duration) {
         self.lasting.fetch_max(millis(within), Ordering::Relaxed);
     }
 
@@ -67,11 +63,6 @@ impl Underway {
     pub(super) fn begin(gate: &Arc<super::Gate>, within: Duration) -> Self {
         gate.progress().begins(within);
         Self(gate.clone())
-    }
-
-    /// It may take so long.
-    pub fn lasts(&self, within: Duration) {
-        self.0.progress().lasts(within);
     }
 }
 
@@ -145,16 +136,14 @@ mod tests {
         assert_eq!(still.look(gate.progress(), seconds(1)), Duration::ZERO);
         assert_eq!(still.look(gate.progress(), seconds(101)), Duration::ZERO);
         assert_eq!(still.look(gate.progress(), seconds(131)), seconds(30));
-        // Given more time, it counts for longer; a shorter one beside it changes nothing.
-        call.lasts(seconds(200));
+        // A shorter one beside it takes nothing from it.
+        drop(gate.under_way(seconds(1)));
         assert_eq!(still.look(gate.progress(), seconds(140)), Duration::ZERO);
-        let other = gate.under_way(seconds(1));
-        drop(other);
-        assert_eq!(still.look(gate.progress(), seconds(150)), Duration::ZERO);
-        assert_eq!(still.look(gate.progress(), seconds(340)), Duration::ZERO);
+        assert_eq!(still.look(gate.progress(), seconds(240)), Duration::ZERO);
+        assert_eq!(still.look(gate.progress(), seconds(250)), seconds(10));
         // Its end is progress, and afterwards nothing is under way.
         drop(call);
-        assert_eq!(still.look(gate.progress(), seconds(350)), Duration::ZERO);
-        assert_eq!(still.look(gate.progress(), seconds(360)), seconds(10));
+        assert_eq!(still.look(gate.progress(), seconds(260)), Duration::ZERO);
+        assert_eq!(still.look(gate.progress(), seconds(270)), seconds(10));
     }
 }
