@@ -43,6 +43,10 @@ impl Progress {
 
     fn begins(&self, within: Duration) {
         self.open.fetch_add(1, Ordering::Relaxed);
+        self.lasts(within);
+    }
+
+    fn lasts(&self, within: Duration) {
         self.lasting.fetch_max(millis(within), Ordering::Relaxed);
     }
 
@@ -63,6 +67,11 @@ impl Underway {
     pub(super) fn begin(gate: &Arc<super::Gate>, within: Duration) -> Self {
         gate.progress().begins(within);
         Self(gate.clone())
+    }
+
+    /// It may take so long.
+    pub fn lasts(&self, within: Duration) {
+        self.0.progress().lasts(within);
     }
 }
 

@@ -34,7 +34,7 @@ pub struct Call {
     recorded: Open,
     entered: Entered,
     // Dropped with the call, however it ends.
-    _underway: Option<Underway>,
+    underway: Option<Underway>,
     // Last: what is dropped before it is over by the time that the process says so.
     running: Running,
 }
@@ -69,8 +69,17 @@ impl Call {
         let (guard, within) = (guard.clone(), guard.own.within);
         let running = Running(guard.own.live.running());
         let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
-        let _underway = guard.own.gate.as_ref().map(|gate| gate.under_way(within));
-        Self { guard, action: action.into(), granted, within, recorded, entered, _underway, running }
+        let underway = guard.own.gate.as_ref().map(|gate| gate.under_way(within));
+        Self { guard, action: action.into(), granted, within, recorded, entered, underway, running }
+    }
+
+    /// The same, with other time.
+    pub fn within(mut self, span: Duration) -> Self {
+        self.within = span;
+        if let Some(underway) = &self.underway {
+            underway.lasts(span);
+        }
+        self
     }
 
     /// That its tool runs, for who leaves it behind.
