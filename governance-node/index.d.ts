@@ -705,8 +705,12 @@ export class Agent implements AsyncDisposable {
   act<Answer>(work: () => Answer): Answer
   /** Where it is in its life. */
   phase(): Promise<AgentPhase>
-  /** Enters the next phase of its life; a skipped PACKAGE is denied. */
-  enter(phase: AgentPhase): Promise<void>
+  /**
+   * Enters the next phase of its life; a skipped PACKAGE is denied. Where its profile wants plans approved, EXECUTE is entered by an approval of exactly
+   * what was put out last in PLAN: denied with `approval_required`, and the request in the details, until people have approved it. It waits so many
+   * milliseconds for them.
+   */
+  enter(phase: AgentPhase, options?: { waiting?: number }): Promise<void>
   /** Puts something out, as its phase classes it. The newest 64 are kept; the ledger keeps the hash of each. */
   output(content: Json): Promise<AgentOutput>
   /** What it put out, oldest first. */

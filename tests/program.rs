@@ -107,6 +107,22 @@ impl User {
         answer.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// Registers somebody who may approve, with a key that needs no passphrase.
+    pub fn registers_ann(&self) {
+        self.object(&["approvers", "add", "ann", "--key", "ann.key", "--no-passphrase"]);
+    }
+
+    /// Approves, as her.
+    pub fn approves(&self, id: &str) {
+        self.object(&["approvals", "approve", id, "--yes", "--key", "ann.key"]);
+    }
+
+    /// Waits until an agent of a run waits for approval, and says what it is told then.
+    pub fn awaits(&self, run: &mut Living) -> Value {
+        let told: Value = serde_json::from_str(&run.until("agent_waiting")).unwrap();
+        told["data"].clone()
+    }
+
     /// The ledger, which must be intact.
     pub fn verified(&self) -> Value {
         let report = self.object(&["ledger", "verify"]);

@@ -27,7 +27,9 @@ async function take(step: Step) {
     case 'work':
       await agent.enter('PLAN')
       if (existsSync('README.md')) console.log(`this is about ${await headline({ file: 'README.md' })}`)
-      await agent.enter('EXECUTE')
+      // Where the profile of its tier wants plans approved, people are asked about this one, and waited for.
+      await agent.output({ objective: agent.objective, steps: ['propose an alternative', 'verify it'] })
+      await agent.enter('EXECUTE', { waiting: 3_600_000 })
       await agent.propose()
       await agent.bus.broadcast({ proposed: agent.id })
       return agent.handIn()

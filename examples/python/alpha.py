@@ -32,7 +32,9 @@ async def work(agent: Agent) -> None:
         await agent.blackboard.post("problem", "analysis", analysis)
     except ConflictError:
         pass  # It is there from before this process was started again.
-    await agent.enter("EXECUTE")
+    # Where the profile of its tier wants plans approved, people are asked about this one, and waited for.
+    await agent.output({"objective": agent.objective, "steps": ["propose a solution", "verify it"]})
+    await agent.enter("EXECUTE", waiting=3600)
     await agent.propose()
     await agent.bus.broadcast({"proposed": agent.id})
     await agent.hand_in()

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::governance::Governance;
 use ::governance::agent::{AgentEvent, Exhibit};
@@ -17,7 +18,7 @@ use crate::bus::MessageBus;
 use crate::consensus::Consensus;
 use crate::error::Result;
 use crate::house::House;
-use crate::json::{exact, given, shaped, text as written};
+use crate::json::{exact, given, shaped, span, text as written};
 use crate::model::Model;
 use crate::step::Step;
 use crate::stream::{Next, Source, Stream};
@@ -111,8 +112,9 @@ impl Agent {
 
     #[napi]
     pub async fn enter(&self, text: String) -> Result<()> {
-        given!(text => phase: String);
-        self.house.ask(self.core.desk().enter(phase.parse()?)).await
+        given!(text => phase: String, waiting: Option<Value>);
+        let waiting = waiting.map_or(Ok(Duration::ZERO), |waiting| span(&waiting))?;
+        self.house.ask(self.core.enter_waiting(phase.parse()?, waiting)).await
     }
 
     #[napi]

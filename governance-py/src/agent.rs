@@ -145,9 +145,11 @@ impl Agent {
         self.0.call(py, |own| async move { own.agent.phase().await })
     }
 
-    /// Enters the next phase of its life; stays where it is if it was there already.
-    fn enter<'py>(&self, py: Python<'py>, phase: Named<AgentPhase>) -> Answered<'py> {
-        self.0.call(py, move |own| async move { own.agent.desk().enter(phase.0).await })
+    /// Enters the next phase of its life; stays where it is if it was there already. Waits so long for people to approve its plan.
+    #[pyo3(signature = (phase, waiting=None))]
+    fn enter<'py>(&self, py: Python<'py>, phase: Named<AgentPhase>, waiting: Option<Span>) -> Answered<'py> {
+        let waiting = waiting.map(|span| span.0).unwrap_or_default();
+        self.0.call(py, move |own| async move { own.agent.enter_waiting(phase.0, waiting).await })
     }
 
     /// Puts something out, as its phase classes it.

@@ -16,8 +16,14 @@ def test_two_agents_propose_talk_and_vote(home: Path) -> None:
                 assert (alpha.pipeline, alpha.objective, alpha.tries) == (pipeline, "Design a caching strategy", 1)
                 for agent in (alpha, beta):
                     await agent.enter("PLAN")
-                    await agent.enter("EXECUTE")
                     await agent.propose()
+                await alpha.enter("EXECUTE")
+                # T1 carries out only what people approved.
+                await beta.output({"steps": ["combine"]})
+                for waiting in (None, 0.05):
+                    with pytest.raises(governance.DeniedError) as asked:
+                        await beta.enter("EXECUTE", waiting=waiting)
+                    assert asked.value.code == "approval_required" and asked.value.details["approval"]["kind"] == "plan"
                 assert await alpha.phase() is governance.AgentPhase.EXECUTE
                 await alpha.bus.send(beta.id, {"look": "at mine"})
                 step = await beta.next_step()

@@ -21,7 +21,7 @@ STORIES = sorted(path for path in (ROOT / "scenarios").glob("*.json") if path.na
 PARTS = ("opens", "methods", "checks", "streams")
 MEMBERS = [(kind, name) for kind, parts in SURFACE.items() for part in (*PARTS, "properties") for name in parts.get(part, ())]
 # What the stories give in milliseconds is seconds here.
-SPANS = ("within", "ttl", "span", "redeliver_after", "took")
+SPANS = ("within", "ttl", "span", "redeliver_after", "took", "waiting")
 # What is a word of the language has another name.
 NAMES = {"sender": "from", "from_tier": "from", "to_tier": "to"}
 

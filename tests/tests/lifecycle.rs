@@ -1,18 +1,23 @@
 //! An agent's life in its phases: what it is told, what it looks at first, what it puts out and shows, and what it costs to leave something out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+#[path = "lifecycle/plans.rs"]
+mod plans;
 #[path = "lifecycle/promotion.rs"]
 mod promotion;
 #[path = "lifecycle/register.rs"]
 mod register;
+#[path = "lifecycle/stillness.rs"]
+mod stillness;
 
 use std::time::Duration;
 
 use governance::agent::{Check, Exhibit, Instructions, KnownCheck, Looked};
+use governance::guard::approval::{ApprovalVerdict, KeyFile, Statement};
 use governance::guard::path::Root;
 use governance::guard::policy::{Policy, Request};
 use governance::ledger::{Action, Filter};
-use governance::vocabulary::{AgentPhase, Millis, OutputType, PipelineId, RevocationType, Tier};
+use governance::vocabulary::{AgentPhase, ApprovalId, Millis, OutputType, PipelineId, RevocationType, Tier};
 use governance::{Agent, Error, ErrorKind, Governance, Joining};
 use governance_tests::program::User;
 use governance_tests::servers::{Product, Server};
@@ -54,6 +59,15 @@ async fn open(user: &User) -> (Governance, PipelineId) {
 
 async fn join(governance: &Governance, profile: &str, pipeline: &PipelineId, tier: Tier) -> Agent {
     governance.agent(profile, pipeline, Joining { tier: Some(tier), ..Joining::default() }).await.unwrap()
+}
+
+/// Ann approves, as from a process of her own: this one holds agents, so the program would refuse her below it.
+async fn approve(governance: &Governance, user: &User, id: &str) {
+    let key = KeyFile::at(&user.path("ann.key"), user.home()).unwrap().open(|| panic!("her key has no passphrase")).unwrap();
+    let approvals = governance.approvals();
+    let request = approvals.approval(&ApprovalId::new(id).unwrap()).await.unwrap().request;
+    let said = Statement::of(&request, ApprovalVerdict::Approve, key.name(), None, request.asked_at);
+    approvals.submit(&key.sign(said)).await.unwrap();
 }
 
 /// A governed call of a tool that does nothing.

@@ -93,7 +93,13 @@ fn rerun_gamma_forces_a_mediator() {
 fn escalate_tier_trusts_the_next_agents_further() {
     let user = User::default();
     let id = waiting(&user);
-    let answer = user.does(&["pipeline", "fallback", &id, "escalate_tier", "--json"]);
+    user.registers_ann();
+    let mut run = user.start(&["pipeline", "fallback", &id, "escalate_tier", "--json"]);
+    // More is in their power now, so people look at what they are going to do.
+    for _ in 0..2 {
+        user.approves(user.awaits(&mut run)["approval_id"].as_str().unwrap());
+    }
+    let answer = run.end();
     assert!(matches!(answer.code, Some(0 | 2)), "{answer:?}");
     let status = user.object(&["pipeline", "status", &id]);
     let tiers: BTreeSet<_> = status["agents"].as_array().unwrap().iter().map(|agent| agent["tier"].as_str().unwrap().to_owned()).collect();
@@ -193,6 +199,48 @@ fn a_run_is_taken_up_as_it_was_begun_unless_told_otherwise() {
     let elsewhere = user.does(&["pipeline", "continue", &id, "--mode", "openrouter"]);
     assert_eq!((elsewhere.code, elsewhere.err.contains("OPENROUTER_API_KEY")), (Some(1), true), "{elsewhere:?}");
     assert_eq!(user.object(&["pipeline", "continue", &id])["status"], "COMPLETED");
+}
+
+/// Moves the beginning of a run, and of its wait, an hour back: nothing else is different from a user who comes back then.
+async fn an_hour_later(user: &User, id: &str) {
+    let governance = Governance::visit(user.config()).await.unwrap();
+    let (store, key) = (governance.store(), governance.store().keys().pipeline(&PipelineId::new(id).unwrap()));
+    let state = store.state(key.clone()).await.unwrap().unwrap();
+    let earlier = |field| (state.field(field).parse::<u64>().unwrap() - 3_600_000).to_string();
+    let moved = ["created_at", "waits_since"].map(|field| (field, earlier(field)));
+    store.apply(governance::store::Commit::default().merge(key, moved)).await.unwrap();
+    governance.close().await.unwrap();
+}
+
+/// For how long a run waited that does so no more, in milliseconds.
+async fn waited(user: &User, id: &str) -> u64 {
+    let governance = Governance::visit(user.config()).await.unwrap();
+    let (store, id) = (governance.store(), PipelineId::new(id).unwrap());
+    let state = store.state(store.keys().pipeline(&id)).await.unwrap().unwrap();
+    assert_eq!(state.field("waits_since"), "", "it waits no more");
+    let waited = store.number(store.keys().pipeline_spend(&id, "waited")).await.unwrap();
+    governance.close().await.unwrap();
+    waited
+}
+
+#[test]
+fn what_a_run_waits_for_its_user_does_not_count_against_its_wall_time() {
+    let user = User::default();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    std::fs::create_dir_all(user.home()).unwrap();
+    std::fs::write(user.home().join("config.toml"), "[limits.run]\nwall_time = 120\n").unwrap();
+    // At its report.
+    let id = user.object(&["run", CACHE, "--auto-orchestrate", "false"])["pipeline_id"].as_str().unwrap().to_owned();
+    runtime.block_on(an_hour_later(&user, &id));
+    assert_eq!(user.object(&["pipeline", "continue", &id])["status"], "COMPLETED");
+    assert!((3_600_000..3_660_000).contains(&runtime.block_on(waited(&user, &id))));
+    // And without a decision.
+    let id = waiting(&user);
+    runtime.block_on(an_hour_later(&user, &id));
+    let answer = user.does(&["pipeline", "fallback", &id, "rerun_gamma", "--json"]);
+    assert_eq!((answer.code, &answer.last_object()["status"]), (Some(0), &Value::from("COMPLETED")), "{answer:?}");
+    assert!((3_600_000..3_660_000).contains(&runtime.block_on(waited(&user, &id))));
+    user.verified();
 }
 
 /// The agents' processes of a run.

@@ -678,8 +678,12 @@ class Agent:
     def phase(self) -> AgentPhase:
         """Where it is in its life."""
 
-    def enter(self, phase: Union[AgentPhase, str]) -> None:
-        """Enters the next phase of its life; stays where it is if it was there already. A `DeniedError` if PACKAGE would be skipped."""
+    def enter(self, phase: Union[AgentPhase, str], waiting: Optional[_Span] = None) -> None:
+        """Enters the next phase of its life; stays where it is if it was there already. A `DeniedError` if PACKAGE would be skipped.
+
+        Where its profile wants plans approved, EXECUTE is entered by an approval of exactly what was put out last in PLAN: a `DeniedError`
+        with `approval_required`, and the request in its details, until people have approved it. It waits so long for them.
+        """
 
     def output(self, content: _Json) -> AgentOutput:
         """Puts something out, as its phase classes it. The newest 64 are kept; the ledger keeps the hash of each."""

@@ -1,6 +1,7 @@
 //! ALPHA: research. Analyses the objective and proposes.
 
 use async_trait::async_trait;
+use serde_json::json;
 
 use super::{Desk, Worker};
 use crate::error::Result;
@@ -17,6 +18,7 @@ impl Worker for Alpha {
         desk.enter(AgentPhase::Plan).await?;
         let analysis = desk.analyse().await?;
         desk.post_once(Section::Problem, "analysis", &analysis).await?;
+        desk.plan_once(json!({"analysis": analysis, "steps": ["propose a solution", "verify it"]})).await?;
         desk.enter(AgentPhase::Execute).await?;
         desk.propose_own().await?;
         desk.hand_in().await

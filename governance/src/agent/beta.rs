@@ -1,6 +1,7 @@
 //! BETA: synthesis. Proposes an alternative, judges all, and builds one solution out of them.
 
 use async_trait::async_trait;
+use serde_json::json;
 
 use super::{Desk, Worker};
 use crate::error::Result;
@@ -15,6 +16,8 @@ pub struct Beta;
 impl Worker for Beta {
     async fn work(&self, desk: &Desk) -> Result<()> {
         desk.enter(AgentPhase::Plan).await?;
+        let steps = ["propose an alternative", "verify it"];
+        desk.plan_once(json!({"objective": desk.objective(), "steps": steps})).await?;
         desk.enter(AgentPhase::Execute).await?;
         desk.propose_own().await?;
         desk.hand_in().await

@@ -1,6 +1,7 @@
 //! What an agent has in hand: every way in which it touches the world, each governed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -36,6 +37,7 @@ pub struct Desk {
     guard: Guard,
     limits: Limits,
     pub(super) gate: Arc<Gate>,
+    patience: Duration,
 }
 
 impl Desk {
@@ -43,6 +45,9 @@ impl Desk {
     pub async fn new(store: &Store, actor: Actor, recorder: &Recorder, model: Arc<dyn Model>) -> Result<Self> {
         let orphan = || Error::invalid("no_pipeline", format!("`{}` was not admitted to a pipeline", actor.id));
         let pipeline = actor.pipeline.clone().ok_or_else(orphan)?;
+        let gate = Arc::new(gate(store, &actor.id).await?);
+        // What it tells others is progress.
+        let store = &store.counting(gate.progress().counter());
         let state = store.state(store.keys().agent_state(&actor.id)).await?.unwrap_or_default();
         let task = pipeline.task();
         let board = Blackboard::open(store, &task, &actor);
@@ -54,9 +59,8 @@ impl Desk {
         let tier = state.field("tier").parse()?;
         let policy = Policy::shipped(tier)?;
         let limits = Limits::open(store, &actor, recorder, policy.profile().governance.limits, &Triggers::default());
-        let gate = Arc::new(gate(store, &actor.id).await?);
         Ok(Self {
-            model: GovernedModel::new(store, &actor, role, &budget, recorder, model).limited(limits.clone()),
+            model: GovernedModel::new(store, &actor, role, &budget, recorder, model).limited(limits.clone()).seen_by(&gate),
             guard: {
                 let breaker = policy.profile().governance.breaker;
                 let guard = Guard::open(store, &actor, recorder, policy);
@@ -65,6 +69,7 @@ impl Desk {
             },
             limits,
             gate,
+            patience: Triggers::default().without_progress,
             role,
             tier,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
@@ -157,6 +162,19 @@ impl Desk {
     pub async fn following(self, policies: &Policies) -> Result<Self> {
         let source = policies.source(&self.actor, self.tier).await?;
         Ok(self.with_guard(|guard| guard.with_policy(source)))
+    }
+
+    /// How long it may be in EXECUTE without progress.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// The same desk, whose agent may be in EXECUTE so long without progress.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// The blackboard.

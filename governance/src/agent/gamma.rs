@@ -31,6 +31,8 @@ impl Worker for Gamma {
         let settled = proposals.iter().any(|proposed| proposed.name.as_str() == own.as_str());
         let others: Vec<_> = proposals.into_iter().filter(|proposed| proposed.author != *own).collect();
         let considered: Vec<EntryName> = others.iter().map(|proposed| proposed.name.clone()).collect();
+        let steps = ["reconcile what was proposed", "verify it"];
+        desk.plan_once(json!({"reason": reason, "considered": considered, "steps": steps})).await?;
         desk.enter(AgentPhase::Execute).await?;
         if settled {
             // From before a crash: what was offered once stays.

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::Desk;
 use super::protocol::{Instruction, Report, Said, Stage};
 use super::step::{Order, Step};
+use super::stillness::Watcher;
 use super::worker::Worker;
 use crate::coordination::{Delivery, Lease, MailboxOptions, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +37,7 @@ pub struct Life {
 struct Kept {
     heartbeat: Heartbeat,
     lock: Lock,
+    watcher: Watcher,
 }
 
 impl Life {
@@ -49,7 +51,7 @@ impl Life {
         desk.register().await?;
         desk.enter(AgentPhase::Preflight).await?;
         desk.first_preflight().await?;
-        let kept = Mutex::new(Some(Kept { heartbeat, lock }));
+        let kept = Mutex::new(Some(Kept { heartbeat, lock, watcher: Watcher::begin(desk) }));
         let life = Self { inbox: Inbox::open(&bus), bus, kept, done_last: Mutex::new(None) };
         life.report(Report::Done(Stage::Ready)).await?;
         Ok(life)
@@ -108,6 +110,7 @@ impl Life {
         desk.walk_out().await?;
         desk.set_status(AgentStatus::Completed).await?;
         let Some(kept) = self.kept.lock().await.take() else { return Ok(()) };
+        drop(kept.watcher);
         kept.heartbeat.stop().await?;
         kept.lock.release().await
     }

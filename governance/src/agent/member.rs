@@ -1,6 +1,7 @@
 //! A governed agent in a few lines: its desk, its life, and what it should know of itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::signs::{AgentEvent, Signs};
 use super::{Check, Desk, Exhibit, Gamma, Life, PreflightReport, Step, Worker};
@@ -77,6 +78,11 @@ impl Agent {
     /// Enters the next phase: see [`Desk::enter`].
     pub async fn enter(&self, phase: AgentPhase) -> Result<()> {
         self.desk().enter(phase).await
+    }
+
+    /// The same, waiting so long for people where EXECUTE needs an approval: see [`Desk::enter_waiting`].
+    pub async fn enter_waiting(&self, phase: AgentPhase, waiting: Duration) -> Result<()> {
+        self.desk().enter_waiting(phase, waiting).await
     }
 
     /// Puts something out, as its phase classes it: see [`Desk::output`].

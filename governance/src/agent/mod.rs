@@ -23,6 +23,7 @@ mod model;
 mod output;
 mod packet;
 mod phases;
+mod plan;
 mod preflight;
 mod promotion;
 mod protocol;
@@ -30,6 +31,7 @@ mod registry;
 mod scores;
 mod signs;
 mod step;
+mod stillness;
 mod thought;
 mod worker;
 

@@ -14,7 +14,9 @@ use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Asked, LAPSED, LAPSES, Limits, Taken};
-use crate::guard::{Allowance, Breaker, ErrorBudget, Pass, Recorder, RevocationEngine, Spend, Triggers, Unit, failed_within_a_minute};
+use crate::guard::{
+    Allowance, Breaker, ErrorBudget, Gate, Pass, Recorder, RevocationEngine, Spend, Triggers, Unit, failed_within_a_minute,
+};
 use crate::ledger::{Action, OutcomeResult};
 use crate::llm::{Call, CallKind, Charge, ChatMessage, ChatReply, DEFAULT_DEADLINE, Model, Retry, Said};
 use crate::store::{Actor, Store};
@@ -44,6 +46,7 @@ pub struct GovernedModel {
     retry: Retry,
     deadline: Duration,
     progress: Box<dyn Fn(u64) + Send + Sync>,
+    gate: Option<Arc<Gate>>,
 }
 
 impl GovernedModel {
@@ -61,6 +64,7 @@ impl GovernedModel {
             retry: Retry::default(),
             deadline: DEFAULT_DEADLINE,
             progress: Box::new(|_| {}),
+            gate: None,
         }
     }
 
@@ -68,6 +72,13 @@ impl GovernedModel {
     #[must_use]
     pub fn limited(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The same, whose calls are progress of whoever stands behind this gate.
+    #[must_use]
+    pub fn seen_by(mut self, gate: &Arc<Gate>) -> Self {
+        self.gate = Some(gate.clone());
         self
     }
 
@@ -185,6 +196,7 @@ impl GovernedModel {
             taken.end(Asked::default(), false).await?;
             return self.give_up(pass, late).await;
         }
+        let _underway = self.gate.as_ref().map(|gate| gate.under_way(deadline));
         self.busy(deadline).await?;
         let done = tokio::time::timeout(deadline + GRACE, ask(call)).await.unwrap_or_else(|_| Err(late()));
         self.busy(Duration::ZERO).await?;

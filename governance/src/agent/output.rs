@@ -25,6 +25,7 @@ impl Desk {
                 self.store().apply(self.actor().commit().token(token).write(push)).await.map(drop)
             })
             .await?;
+        self.gate.progress().made();
         Ok(output)
     }
 

@@ -2,13 +2,17 @@
 //!
 //! ```text
 //!   BOOTSTRAP ─▶ PREFLIGHT ─▶ PLAN ─▶ EXECUTE ─▶ VERIFY ─▶ PACKAGE ─▶ REPORT ─▶ EXIT
-//!                             passed? ┘                   evidence? ┘
+//!                             passed? ┤                   evidence? ┘
+//!                      plan approved? ┘
 //!      └───────────────── told to leave, from any of them ───▶ PACKAGE ──────────▶ EXIT
 //! ```
+
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::Desk;
+use super::plan::ApprovedPlan;
 use super::preflight::PreflightReport;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::Gate;
@@ -47,7 +51,16 @@ impl Desk {
     /// Leaving a phase out is refused (`phase_order`), and is a procedure violation: the second one revokes. EXECUTE before preflight has
     /// passed, where the profile wants one, is refused (`preflight_missing`) and revokes at once. REPORT without the evidence that is wanted
     /// is logged, with an alert.
+    ///
+    /// Where the profile wants plans approved, EXECUTE asks people to approve the agent's [plan](Self::plan): it is refused with
+    /// `approval_required`, and the request in the details, until enough of them have; entered again then, it uses the approval. It waits for them
+    /// as long as the agent's guard [waits](crate::guard::Guard::waiting), and its clocks stand still. A plan that changes is another one.
     pub async fn enter(&self, phase: AgentPhase) -> Result<()> {
+        self.enter_waiting(phase, self.guard().waits()).await
+    }
+
+    /// The same, waiting so long for people where EXECUTE needs an approval.
+    pub async fn enter_waiting(&self, phase: AgentPhase, waiting: Duration) -> Result<()> {
         let from = self.phase().await?;
         if phase <= from && from != AgentPhase::Revoked {
             // It was there already, before whoever ran it died.
@@ -63,10 +76,14 @@ impl Desk {
         if !may_follow(from, phase) {
             return denied("phase_order", format!("`{id}` cannot go from {from} to {phase}"));
         }
-        if phase == AgentPhase::Execute && !self.may_execute() {
-            let detail = format!("`{id}` enters EXECUTE, and its preflight has not passed");
-            self.broke(ViolationType::PreflightBypass, &detail).await?;
-            return denied("preflight_missing", detail);
+        if phase == AgentPhase::Execute {
+            self.must_have_passed().await?;
+            if self.wants_its_plan_approved() {
+                let plan = self.approved_plan(waiting).await?;
+                // While people were waited for, a later preflight may have failed.
+                self.must_have_passed().await?;
+                return self.go(from, phase, Some(&plan)).await;
+            }
         }
         if phase == AgentPhase::Report {
             let missing = self.missing_evidence().await?;
@@ -75,7 +92,7 @@ impl Desk {
                 self.broke(ViolationType::EvidenceMissing, &detail).await?;
             }
         }
-        self.go(from, phase).await
+        self.go(from, phase, None).await
     }
 
     /// The way out of one that was told to leave: what it had not come to yet is not left out, it is given up.
@@ -83,17 +100,22 @@ impl Desk {
         for to in [AgentPhase::Package, AgentPhase::Exit] {
             let from = self.phase().await?;
             if may_follow(from, to) {
-                self.go(from, to).await?;
+                self.go(from, to, None).await?;
             }
         }
         Ok(())
     }
 
-    fn may_execute(&self) -> bool {
-        !self.guard().policy().profile().governance.preflight_required || self.gate.has_passed()
+    async fn must_have_passed(&self) -> Result<()> {
+        if self.gate.has_passed() || !self.guard().policy().profile().governance.preflight_required {
+            return Ok(());
+        }
+        let detail = format!("`{}` enters EXECUTE, and its preflight has not passed", self.actor().id);
+        self.broke(ViolationType::PreflightBypass, &detail).await?;
+        Err(Error::new(ErrorKind::Denied, "preflight_missing", detail))
     }
 
-    async fn go(&self, from: AgentPhase, to: AgentPhase) -> Result<()> {
+    async fn go(&self, from: AgentPhase, to: AgentPhase, plan: Option<&ApprovedPlan>) -> Result<()> {
         let key = self.store().keys().agent_state(&self.actor().id);
         let state = self.store().state(key.clone()).await?.unwrap_or_default();
         if state.field("phase") != from.as_str() {
@@ -101,14 +123,25 @@ impl Desk {
             return Err(Error::new(ErrorKind::Conflict, "version_conflict", elsewhere));
         }
         let now = self.store().ports().clock.now().0;
-        let payload = json!({"from": from, "to": to});
+        let mut payload = json!({"from": from, "to": to});
+        if let Some(plan) = plan {
+            payload["approval"] = json!(plan.approval);
+            payload["plan"] = json!(plan.hash);
+        }
+        let fields = [("phase", to.to_string()), ("phase_at", now.to_string())];
+        let enters = self.actor().commit().version(key.clone(), state.version).merge(key, fields);
         self.recorder
-            .record(self.store(), Action::Phase, self.subject(), &payload, async |token| {
-                let commit = self.actor().commit().token(token).version(key.clone(), state.version);
-                self.store().apply(commit.merge(key, [("phase", to.to_string()), ("phase_at", now.to_string())])).await.map(drop)
+            .record(self.store(), Action::Phase, self.subject(), &payload, async |token| match plan {
+                // INVARIANT: an approval is used by the step that it allows, or not at all.
+                Some(plan) => {
+                    let approvals = self.guard().approvals();
+                    approvals.redeem_with(self.actor(), &plan.approval, &plan.asked, &token, &enters).await.map(drop)
+                }
+                None => self.store().apply(enters.token(token)).await.map(drop),
             })
             .await?;
         self.gate.set_phase(to);
+        self.gate.progress().made();
         Ok(())
     }
 }

@@ -118,6 +118,9 @@ pub fn told(event: &Broadcast) -> Option<String> {
             format!("{pipeline_id} {style}{status}{style:#}{reason}")
         }
         Broadcast::AgentSpawned { agent_id, role, runtime, .. } => format!("  {agent_id} begins as {role} ({runtime})"),
+        Broadcast::AgentWaiting { agent_id, approval_id, .. } => {
+            format!("  {WARN}{agent_id} waits for your approval{WARN:#}: governance approvals show {approval_id}")
+        }
         Broadcast::GammaSpawned { reason, .. } => format!("  {WARN}{reason}{WARN:#}: gamma is called"),
         Broadcast::AgentMessage { from, content, .. } => format!("  {DIM}{from}: {}{DIM:#}", short(&spoken(content), 160)),
         Broadcast::ConsensusEvent { proposal_id, event, .. } => {

@@ -66,13 +66,14 @@ fn sits(agent: &Agent, revocation: Option<&Revocation>) -> String {
         false => BOLD,
     };
     let why = revocation.map_or(String::new(), |why| format!("  {}: {}", why.kind, short(&why.reason, 200)));
+    let waits = agent.waits_for.as_ref().map_or(String::new(), |approval| format!("  waits for {WARN}{approval}{WARN:#}"));
     let again = match agent.restarts {
         0 => String::new(),
         1 => "  started again once".to_owned(),
         restarts => format!("  started again {restarts} times"),
     };
     format!(
-        "  {:<14} {:<6} {} {style}{:<10}{style:#} {:<9} {DIM}{}{DIM:#}{again}{why}",
+        "  {:<14} {:<6} {} {style}{:<10}{style:#} {:<9} {DIM}{}{DIM:#}{again}{waits}{why}",
         agent.id, agent.role, agent.tier, agent.status, agent.phase, agent.runtime
     )
 }

@@ -135,6 +135,7 @@ impl Governance {
             Some(root) => desk.with_guard(|guard| guard.rooted(root)),
             None => desk,
         };
+        let desk = desk.with_patience(self.config().limits.patience.revoke);
         Agent::begin(desk.with_model(|governed| governed.within(model.deadline))).await
     }
 }

@@ -10,7 +10,7 @@ use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Admission, Commit, Outcome, Refused, Store, Write};
-use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId, PipelineStatus, Tier, ViolationType};
+use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, ApprovalId, PipelineId, PipelineStatus, Tier, ViolationType};
 
 /// Begins pipelines and agents.
 #[derive(Debug, Clone)]
@@ -50,6 +50,9 @@ pub struct Agent {
     /// Where the evidence is that it has packaged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<String>,
+    /// The approval that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<ApprovalId>,
     /// How often its state was written.
     pub version: u64,
 }
@@ -181,6 +184,7 @@ impl Admissions {
             runtime: state.field("runtime").to_owned(),
             restarts: state.field("restarts").parse().unwrap_or(0),
             evidence: serde_json::from_str(state.field("evidence")).unwrap_or_default(),
+            waits_for: ApprovalId::new(state.field("waits_for")).ok().filter(|_| state.field("status") == AgentStatus::Waiting.as_str()),
             version: state.version,
         }))
     }

@@ -1,8 +1,12 @@
-//! What an agent's life asks for before a governed call: that its preflight has passed, where its profile wants one, and that its time is not over.
+//! What an agent's life asks for before a governed call: that its preflight has passed and its plan is approved, where its profile wants that, and
+//! that its time is not over.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::policy::{Decision, Policy, Request, Verdict};
+use super::progress::{Progress, Underway};
 use crate::error::Result;
 use crate::store::Store;
 use crate::vocabulary::{AgentId, AgentPhase, AgentProfile, InstructionPacket, Millis, ViolationType};
@@ -36,6 +40,7 @@ pub struct Gate {
     deadline: AtomicU64,
     // Its place among all phases, from 1; 0 for none.
     phase: AtomicUsize,
+    progress: Progress,
 }
 
 impl Gate {
@@ -67,6 +72,18 @@ impl Gate {
         self.deadline.store(deadline.map_or(0, |deadline| deadline.0.max(1)), Ordering::Release);
     }
 
+    /// What the agent does.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// A call begins that may take so long: it counts as progress until then, and its end does.
+    #[must_use]
+    pub fn under_way(self: &Arc<Self>, within: Duration) -> Underway {
+        Underway::begin(self, within)
+    }
+
     /// Takes the deadline from the agent's instruction packet, as it is now.
     pub(super) async fn follow(&self, store: &Store, agent: &AgentId) -> Result<()> {
         let packet: Option<(u64, InstructionPacket)> = store.json(store.keys().agent_packet(agent)).await?;
@@ -88,6 +105,15 @@ impl Gate {
             let name = &policy.profile().agent_id;
             let early = format!("the profile `{name}` asks for a preflight, which has not passed, before anything is changed");
             return policy.refuse(&early, Some(ViolationType::PreflightBypass));
+        }
+        let rules = &policy.profile().governance;
+        let plans = self.phase() == Some(AgentPhase::Plan);
+        if rules.plan_approval_required && plans && changes_something(policy.profile(), request.action) {
+            let name = &policy.profile().agent_id;
+            let early = format!(
+                "the profile `{name}` asks for an approved plan, and the agent is still in PLAN: nothing is changed before EXECUTE"
+            );
+            return policy.refuse(&early, Some(ViolationType::ApprovalBypass));
         }
         decision
     }
@@ -128,6 +154,21 @@ mod tests {
             gate.set_phase(*phase);
             assert_eq!(gate.phase(), Some(*phase));
         }
+    }
+
+    #[test]
+    fn whoever_has_begun_to_plan_changes_nothing_before_its_plan_is_carried_out() {
+        let gate = Gate::default();
+        gate.set_passed(true);
+        // An agent that keeps no phases is held by its policy alone.
+        assert_eq!(ask(&gate, Tier::T1, "write_file", 1).0, Verdict::Allow);
+        gate.set_phase(AgentPhase::Plan);
+        assert_eq!(ask(&gate, Tier::T1, "write_file", 1), (Verdict::Deny, Some(ViolationType::ApprovalBypass)));
+        assert_eq!(ask(&gate, Tier::T1, "read_file", 1).0, Verdict::Allow);
+        // T3 asks for no approval of its plans.
+        assert_eq!(ask(&gate, Tier::T3, "write_file", 1).0, Verdict::Allow);
+        gate.set_phase(AgentPhase::Execute);
+        assert_eq!(ask(&gate, Tier::T1, "write_file", 1).0, Verdict::Allow);
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //!   Standing          what the ledger knows to be in force, for a store that has forgotten it
 //!   Guard             a governed call: decided, recorded, checked again, run
 //!   Recorder          intent before, outcome after      the ledger's side of each of these
-//!   Gate              what an agent's life asks for before a call: its preflight, its deadline
+//!   Gate              what an agent's life asks for before a call: its preflight, its deadline, its plan
+//!   Progress          what an agent does, counted in its own process
 //!   policy            who may do what: a profile, compiled and asked
 //!   policies          which profiles are in force: kept in the store, followed by every process
 //!   approval          what a person must approve, and who may: requests, signatures, their single use
@@ -43,6 +44,7 @@ mod lookout;
 pub mod path;
 pub mod policies;
 pub mod policy;
+mod progress;
 mod receipts;
 mod recorder;
 mod remedies;
@@ -70,6 +72,8 @@ pub use govern::{
 pub use heartbeat::{Beat, HEARTBEAT_INTERVAL, Heartbeat, execution_lock, free_execution_lock};
 pub use lookout::{Act, Process, Unfinished, name_runtime};
 pub(crate) use lookout::{Held, Lookout, Work};
+pub(crate) use progress::Stillness;
+pub use progress::{Progress, Underway};
 pub use receipts::{CONFIRM, ProcessReceipt, ReceiptState, Receipts, Roll};
 pub use recorder::{Recorded, Recorder};
 pub(crate) use remedies::{remedies, ways_on};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::vocabulary::{AgentId, AgentRole, GammaReason, PipelineId, PipelineStatus, ProposalId, named};
+use crate::vocabulary::{AgentId, AgentRole, ApprovalId, GammaReason, PipelineId, PipelineStatus, ProposalId, named};
 
 named! {
     /// Where a line comes from.
@@ -49,6 +49,15 @@ pub enum Broadcast {
         role: AgentRole,
         /// What runs it.
         runtime: String,
+    },
+    /// An agent waits for people.
+    AgentWaiting {
+        /// The run.
+        pipeline_id: PipelineId,
+        /// Who.
+        agent_id: AgentId,
+        /// What they are asked to approve.
+        approval_id: ApprovalId,
     },
     /// The mediator is called.
     GammaSpawned {

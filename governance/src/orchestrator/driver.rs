@@ -3,7 +3,7 @@
 //! An event's effects are carried out, each so that it may be done again, and then the event is written to the [journal](super::journal). Whoever takes the
 //! run up after a crash is where the journal ends, and does the rest again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::broadcast::Broadcast;
@@ -15,7 +15,7 @@ use super::options::{RunOptions, Wish};
 use super::outcome::RunOutcome;
 use super::parts::Parts;
 use super::pulse::Pulse;
-use super::run::{Event, Run, Setup, Trouble};
+use super::run::{Event, Run, Setup, Step, Trouble};
 use super::runtime::Crew;
 use crate::agent::{GOVERNOR, Report, Said};
 use crate::coordination::{Blackboard, BusMessage, Consensus, Lease, MailboxOptions, MessageBus};
@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Scope, ScopeLimits};
 use crate::guard::{Held, Lookout};
 use crate::store::{Actor, Signals};
-use crate::vocabulary::{AgentId, Extent, PipelineId, PipelineStatus, Section};
+use crate::vocabulary::{AgentId, ApprovalId, Extent, PipelineId, PipelineStatus, Section};
 
 /// The longest objective, in bytes.
 pub const MAX_OBJECTIVE: usize = 1 << 20;
@@ -96,6 +96,9 @@ pub(super) struct Driver {
     pub metrics: MetricsCollector,
     // When time is up, on the clock that goes on during sleep.
     pub until: Duration,
+    // When it was last looked, and who waited for people then: for which approval.
+    pub looked: Duration,
+    pub waiting: BTreeMap<AgentId, ApprovalId>,
     // Who was told to leave.
     pub leaving: Vec<AgentId>,
     // Has this process confirm the end of the run.
@@ -159,6 +162,8 @@ impl Driver {
             pulse: Pulse::new(&parts.store, &parts.blackboard(&task, governor), &bus, options.limits.patience),
             metrics: MetricsCollector::new(),
             until: clock.elapsed() + options.timeout,
+            looked: clock.elapsed(),
+            waiting: BTreeMap::new(),
             leaving: Vec::new(),
             pipeline: run.pipeline.clone(),
             objective: objective.to_owned(),
@@ -224,7 +229,8 @@ impl Driver {
     async fn next(&mut self) -> Result<Option<Event>> {
         self.keep().await?;
         let consensus = self.consensus();
-        let vote = self.run.vote();
+        // One of an earlier try has been closed for long: it would be heard of again and again, and nothing else.
+        let vote = self.run.vote().filter(|_| self.run.step == Step::Vote);
         let closed = async {
             match &vote {
                 Some(vote) => consensus.outcome(vote).await,
@@ -237,7 +243,12 @@ impl Driver {
             outcome = closed => Ok(Some(Event::VoteClosed(outcome?))),
             (id, ended) = self.crew.ended() => self.ended(id, ended).await,
             _ = self.stops.next() => self.look().await,
-            () = tokio::time::sleep(LOOK.min(left)) => if left <= LOOK { Ok(Some(Event::TimeUp)) } else { self.look().await },
+            () = tokio::time::sleep(LOOK.min(left)) => {
+                let event = self.look().await?;
+                // Looking may have found that people are waited for, and given time back.
+                let over = self.until <= self.parts.store.ports().clock.elapsed();
+                Ok(event.or(over.then_some(Event::TimeUp)))
+            }
             () = self.options.interrupt.cancelled() => {
                 self.parts.revocations().stop_pipeline(&self.pipeline, "interrupted by its user").await?;
                 Ok(Some(Event::Stopped("interrupted by its user".to_owned())))
@@ -314,7 +325,9 @@ impl Driver {
                 return Ok(Some(Event::Revoked(id.clone(), revocation.reason)));
             }
         }
-        Ok(match self.pulse.look(&self.run).await? {
+        let found = self.pulse.look(&self.run).await?;
+        self.stand_still().await?;
+        Ok(match found {
             Some(Event::Silent(id)) => {
                 let never = self.crew.never_sat(&self.run, &id);
                 Some(never.map_or(Event::Silent(id.clone()), |error| Event::Gone(id, Trouble::from(&error))))

@@ -16,7 +16,7 @@ use super::telling::Voice;
 use crate::agent::{FAILURE, Instruction, Instructions, Promotions, Said, instruct};
 use crate::coordination::{DecisionRule, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::limits::{Scope, ScopeLimits};
+use crate::guard::limits::{Scope, ScopeLimits, Standstill};
 use crate::guard::{Role, Unit, free_execution_lock};
 use crate::ledger::Action;
 use crate::store::{Actor, Commit, from_json, to_json};
@@ -62,6 +62,10 @@ impl Driver {
         if begins {
             fields.push(("orchestration_started_at", store.ports().clock.now().0.to_string()));
             self.until = store.ports().clock.elapsed() + self.options.timeout;
+        }
+        if !self.run.goes_on() && !self.run.status.is_final() {
+            // From here on its user is waited for, until somebody takes it up.
+            fields.extend(Standstill::begins(store.now().await?));
         }
         let fenced = if status == PipelineStatus::Stopped { Commit::default().urgent() } else { self.governor.commit() };
         let payload = json!({"status": status, "reason": self.run.reason});

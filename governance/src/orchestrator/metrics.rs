@@ -64,7 +64,10 @@ impl MetricsCollector {
             }
             // Whether it ended or waits for its user: its clocks stop.
             Broadcast::OrchestrationComplete { .. } => self.close(at),
-            Broadcast::ConsensusEvent { .. } | Broadcast::OrchestrationStarted { .. } | Broadcast::AgentLog { .. } => {}
+            Broadcast::ConsensusEvent { .. }
+            | Broadcast::OrchestrationStarted { .. }
+            | Broadcast::AgentWaiting { .. }
+            | Broadcast::AgentLog { .. } => {}
         }
     }
 

@@ -30,6 +30,7 @@ mod pulse;
 mod resume;
 mod run;
 mod runtime;
+mod standstill;
 mod telling;
 mod transitions;
 

@@ -1,13 +1,13 @@
 //! Who makes progress: a blackboard or bus write, a phase change, an open model call until its deadline.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::run::{AgentRun, Event, Run};
 use crate::coordination::{Blackboard, BoardEvents, Cursor, Follower, MessageBus, Step};
 use crate::error::Result;
 use crate::store::{Store, from_json};
-use crate::vocabulary::AgentId;
+use crate::vocabulary::{AgentId, AgentStatus, ApprovalId};
 
 /// How long an agent may make no progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(super) struct Pulse {
     bus: Follower,
     patience: Patience,
     agents: HashMap<AgentId, Seen>,
+    // Who waits for people, and for which approval.
+    waiting: BTreeMap<AgentId, ApprovalId>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -45,7 +47,14 @@ struct Seen {
 impl Pulse {
     pub fn new(store: &Store, board: &Blackboard, bus: &MessageBus, patience: Patience) -> Self {
         let from = Cursor::default();
-        Self { store: store.clone(), board: board.events(from), bus: bus.record(from), patience, agents: HashMap::new() }
+        Self {
+            store: store.clone(),
+            board: board.events(from),
+            bus: bus.record(from),
+            patience,
+            agents: HashMap::new(),
+            waiting: BTreeMap::new(),
+        }
     }
 
     /// Somebody did something, or was told to.
@@ -56,9 +65,15 @@ impl Pulse {
         seen.mediated = false;
     }
 
+    /// Who was found waiting for people, and for which approval.
+    pub fn waiting(&self) -> &BTreeMap<AgentId, ApprovalId> {
+        &self.waiting
+    }
+
     /// Looks for what was done since, and answers who has been still for too long.
     pub async fn look(&mut self, run: &Run) -> Result<Option<Event>> {
         let owing: Vec<_> = run.alive().filter(|(_, agent)| AgentRun::owes(agent)).map(|(id, _)| id.clone()).collect();
+        self.waiting.retain(|id, _| owing.contains(id));
         if owing.is_empty() {
             return Ok(None);
         }
@@ -96,6 +111,12 @@ impl Pulse {
         if state.version != seen.version {
             let busy = state.field("busy_for_ms").parse().map_or(Duration::ZERO, Duration::from_millis);
             *seen = Seen { version: state.version, last: now, busy: now + busy, mediated: false };
+        }
+        // Who died while it waited says so no more.
+        let waits = state.field("status") == AgentStatus::Waiting.as_str() && now < seen.busy;
+        match ApprovalId::new(state.field("waits_for")) {
+            Ok(approval) if waits => drop(self.waiting.insert(id.clone(), approval)),
+            _ => drop(self.waiting.remove(id)),
         }
         let still = now.saturating_sub(seen.last.max(seen.busy));
         if still >= self.patience.revoke {

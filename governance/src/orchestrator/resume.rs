@@ -10,6 +10,7 @@ use super::journal::{Journal, replay};
 use super::options::{RunOptions, Wish};
 use super::parts::Parts;
 use super::run::{Event, Step};
+use super::standstill::waited;
 use crate::agent::GOVERNOR;
 use crate::coordination::Lease;
 use crate::error::{Error, ErrorKind, Result};
@@ -54,7 +55,7 @@ impl Driver {
             // A vote that is complete is counted as it was cast: under the epoch that ends now.
             parts.consensus(&pipeline.task(), &operator).settle(&vote).await?;
         }
-        let governor = fence(&parts, pipeline, &operator, &owner, wish).await?;
+        let governor = fence(&parts, pipeline, &operator, &owner, (wish, &state)).await?;
         let owner = owner.admitted(&governor);
         let waits = run.status == PipelineStatus::Report;
         let begun = !run.agents.is_empty();
@@ -119,9 +120,9 @@ async fn own(parts: &Parts, pipeline: &PipelineId, operator: &Actor) -> Result<L
 }
 
 /// Raises the run's epoch, so that whoever carried it out before writes nothing more.
-async fn fence(parts: &Parts, pipeline: &PipelineId, operator: &Actor, owner: &Lease, wish: Wish) -> Result<Actor> {
+async fn fence(parts: &Parts, pipeline: &PipelineId, operator: &Actor, owner: &Lease, (wish, state): (Wish, &Fields)) -> Result<Actor> {
     let store = &parts.store;
-    let key = store.keys().pipeline_epoch(pipeline);
+    let (key, now) = (store.keys().pipeline_epoch(pipeline), store.now().await?);
     let payload = json!({"wish": match wish {
         Wish::Continue => "continue".to_owned(),
         Wish::Fallback(action) => action.to_string(),
@@ -131,7 +132,8 @@ async fn fence(parts: &Parts, pipeline: &PipelineId, operator: &Actor, owner: &L
         .recorder
         .record(store, Action::Resume, (None, Some(pipeline)), &payload, async |token| {
             let raise = operator.commit().token(token).check(owner.check()).write(Write::Raise { key: key.clone(), floor: 0 });
-            store.apply(raise).await
+            // Where its user was waited for, that is over.
+            store.apply(waited(store, pipeline, state, now, raise)).await
         })
         .await?;
     let admission = operator.admission.and(key.clone(), accepted.results[0]);

@@ -15,6 +15,7 @@ use super::run::Run;
 use super::telling::Voice;
 use crate::agent::{Desk, built_in, live};
 use crate::error::{Error, Result};
+use crate::guard::approval::MAX_WITHIN;
 use crate::llm::{Model, ModelSettings};
 use crate::store::Actor;
 use crate::vocabulary::{AgentId, AgentRole, AgentStatus};
@@ -116,6 +117,8 @@ impl Crew {
                 let (parts, model, deadline) = (self.parts.clone(), self.model.clone(), self.deadline);
                 let task = self.tasks.spawn(async move {
                     let desk = Desk::new(&parts.store, actor, &parts.recorder, model).await?.following(&parts.policies).await?;
+                    // Nobody else is there to come back when people have approved.
+                    let desk = desk.with_guard(|guard| guard.waiting(MAX_WITHIN));
                     live(&desk.with_model(|model| model.within(deadline)), &*worker).await
                 });
                 (task, None)

@@ -94,6 +94,11 @@ impl Commit {
         self.write(Write::Merge { state, fields })
     }
 
+    /// Whether it tells others something: it has an event, or appends to a log.
+    pub(super) fn tells(&self) -> bool {
+        self.writes.iter().any(|write| matches!(write, Write::Append { .. } | Write::Put { event: Some(_), .. }))
+    }
+
     /// A fingerprint of what is asked, kept with the answer, so that a token used for two different commits is noticed.
     #[must_use]
     pub fn digest(&self) -> u64 {

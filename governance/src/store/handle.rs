@@ -18,6 +18,8 @@ use crate::vocabulary::{Key, Keys, LedgerId, Millis, Ports, Token};
 pub struct Store {
     pub(super) inner: Arc<Inner>,
     pub(super) deadline: Duration,
+    // What is told through this handle, counted for whoever asked for that.
+    told: Option<Arc<AtomicU64>>,
 }
 
 pub(super) struct Inner {
@@ -53,6 +55,7 @@ impl Store {
                 ports,
             }),
             deadline: DEADLINE,
+            told: None,
         };
         store.set_up().await?;
         Ok(store)
@@ -67,7 +70,13 @@ impl Store {
     /// The same store, whose calls wait this long for an answer, up to [`ttl::RETRY`](crate::vocabulary::ttl::RETRY).
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
-        Self { inner: self.inner.clone(), deadline }
+        Self { deadline, ..self.clone() }
+    }
+
+    /// The same store, through which everything is counted that tells others something: an entry of a blackboard, a message, a ballot.
+    #[must_use]
+    pub(crate) fn counting(&self, told: Arc<AtomicU64>) -> Self {
+        Self { told: Some(told), ..self.clone() }
     }
 
     /// The keys of this store's tenant.
@@ -109,7 +118,13 @@ impl Store {
         if commit.token.is_none() && self.remote() {
             commit.token = Some(self.fresh_token());
         }
-        patiently!(self, self.attempt(&mut commit))
+        let outcome = patiently!(self, self.attempt(&mut commit));
+        if let (Some(told), Ok(Outcome::Accepted(_))) = (&self.told, &outcome)
+            && commit.tells()
+        {
+            told.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
     }
 
     async fn attempt(&self, commit: &mut Commit) -> Result<Outcome> {

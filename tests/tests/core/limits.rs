@@ -8,8 +8,8 @@ use governance::guard::limits::{Asked, Limits, Scope, ScopeLimits};
 use governance::guard::policy::{Policy, Request};
 use governance::guard::{Guard, Recorder, Triggers, Unit};
 use governance::ledger::{Action, OutcomeResult};
-use governance::store::{Actor, Store};
-use governance::vocabulary::{BreakerBy, BreakerRules, PipelineId, Tier, UseLimits};
+use governance::store::{Actor, Commit, Fields, Store};
+use governance::vocabulary::{BreakerBy, BreakerRules, Millis, PipelineId, Tier, UseLimits};
 use governance::{Error, ErrorKind, RevocationEngine};
 use governance_tests::world::{Backend, World};
 use proptest::prelude::*;
@@ -26,6 +26,7 @@ governance_tests::on_every_backend! {
     tokens_are_set_aside_in_every_scope_at_once_and_an_overrun_closes_them
     errors_of_a_pipeline_are_counted_where_calls_fail
     wall_time_runs_from_the_beginning_but_not_while_a_person_is_waited_for
+    wall_time_of_a_pipeline_stands_still_while_its_user_is_waited_for
     four_fifths_raise_one_alert_a_limit
     an_agent_sets_no_limit
     a_limit_that_is_set_holds_for_shares_taken_after_it
@@ -69,6 +70,10 @@ async fn process(world: &World, name: &str, own: UseLimits) -> Process {
 }
 
 impl Process {
+    async fn state(&self) -> Fields {
+        self.store.state(self.store.keys().agent_state(&self.actor.id)).await.unwrap().unwrap()
+    }
+
     /// One call as the guard makes it, without a tool.
     async fn call(&self) -> Result<(), Error> {
         let taken = self.limits.take(CALL, SHORT).await?;
@@ -294,13 +299,51 @@ fn errors_of_a_pipeline_are_counted_where_calls_fail(on: Backend) {
 fn wall_time_runs_from_the_beginning_but_not_while_a_person_is_waited_for(on: Backend) {
     on.story(async |world| {
         let alpha = process(&world, "alpha", UseLimits { wall_time: Some(2), ..free() }).await;
-        let waiting = alpha.limits.wait();
-        tokio::time::sleep(Duration::from_millis(2_200)).await;
-        waiting.over().await.unwrap();
+        // Its call needs a person, and nobody answers.
+        let policy = Policy::new(Policy::shipped(Tier::T2).unwrap().profile().clone()).unwrap();
+        let guard = Guard::open(&alpha.store, &alpha.actor, &alpha.recorder, policy).waiting(Duration::from_millis(2_200));
+        let (request, arguments) = (Request::new("terraform_apply").on("prod-db"), json!({}));
+        let call = guard.govern(&request, &arguments, async |_| Ok(()));
+        let used = async {
+            let waits = async || alpha.state().await.field("status") == "waiting";
+            governance_tests::world::until("it waits", waits).await;
+            let since = Millis(alpha.state().await.field("waits_since").parse().unwrap());
+            governance_tests::world::until_after(&alpha.store, since.after(Duration::from_millis(2_000))).await;
+            alpha.limits.usage().await.unwrap().iter().find(|found| found.usage.unit == Unit::WallTime).unwrap().usage.used
+        };
+        let (refused, used) = tokio::join!(call, used);
+        assert_eq!(refused.unwrap_err().code(), "approval_required");
+        assert!(used < 2, "{used} s count while it waits");
         alpha.call().await.unwrap();
         let refused = async || alpha.call().await.err().is_some_and(|error| error.code() == "time_used_up");
         governance_tests::world::until("its time is over", refused).await;
         process(&world, "beta", free()).await.call().await.unwrap();
+    });
+}
+
+fn wall_time_of_a_pipeline_stands_still_while_its_user_is_waited_for(on: Backend) {
+    on.story(async |world| {
+        let alpha = process(&world, "alpha", free()).await;
+        set(&world, pipeline(), Unit::WallTime, 600).await;
+        let used = async || {
+            let usage = alpha.limits.usage().await.unwrap();
+            usage.iter().find(|found| found.usage.unit == Unit::WallTime).unwrap().usage.used
+        };
+        let tell = async |fields: &[(&'static str, String)]| {
+            let commit = Commit::default().merge(alpha.store.keys().pipeline(&pipe()), fields.iter().cloned());
+            alpha.store.apply(commit).await.unwrap();
+        };
+        let ago = |now: Millis, seconds: u64| (now.0 - seconds * 1_000).to_string();
+        let now = alpha.store.now().await.unwrap();
+        // Begun an hour ago, of which its user was waited for all but a minute, and is still.
+        tell(&[("created_at", ago(now, 3_600)), ("waits_since", ago(now, 3_540))]).await;
+        assert!((60..120).contains(&used().await), "{} s", used().await);
+        alpha.call().await.unwrap();
+        // Nobody waited: its time is over.
+        tell(&[("waits_since", String::new())]).await;
+        assert!(used().await >= 3_600);
+        let other = process(&world, "beta", free()).await;
+        assert_eq!(other.call().await.unwrap_err().code(), "time_used_up");
     });
 }
 

@@ -18,6 +18,8 @@ mod follower;
 mod governed;
 mod guard;
 mod limits;
+mod plans;
 mod policies;
 mod revocation;
 mod sealed;
+mod stillness;

@@ -6,7 +6,7 @@ use governance::{ErrorKind, Governance, Joining};
 use governance_tests::program::User;
 use serde_json::{Value, json};
 
-use super::{alerts, call, join, on_both, open};
+use super::{alerts, approve, call, join, on_both, open};
 
 on_both! {
     five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes
@@ -31,6 +31,7 @@ fn object(user: &User, args: &[&str]) -> Value {
 }
 
 async fn five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes(user: &User) {
+    tokio::task::block_in_place(|| user.registers_ann());
     for _ in 0..4 {
         let ran = tokio::task::block_in_place(|| user.does(&["run", "Design a caching strategy", "--json"]));
         assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -59,7 +60,10 @@ async fn five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes(use
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Denied, "above_standing"));
     let alpha = governance.agent("alpha", &pipeline, Joining::default()).await.unwrap();
     assert_eq!(alpha.desk().tier(), Tier::T1);
-    let run = object(user, &["run", "Design a caching strategy"]);
+    let mut run = user.start(&["run", "Design a caching strategy", "--json"]);
+    let waits = tokio::task::block_in_place(|| user.awaits(&mut run));
+    approve(&governance, user, waits["approval_id"].as_str().unwrap()).await;
+    let run = tokio::task::block_in_place(|| run.end().last_object());
     let agents = tokio::task::block_in_place(|| user.objects(&["agents", "list", "--pipeline", run["pipeline_id"].as_str().unwrap()]));
     let tiers: Vec<_> = agents.iter().map(|agent| (agent["role"].as_str().unwrap(), agent["tier"].as_str().unwrap())).collect();
     assert!(

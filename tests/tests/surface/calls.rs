@@ -291,7 +291,7 @@ classes! {
         "check" => value(of.0.check()?),
         "govern" => value(of.0.govern(&Request::new(with.text("action")), with.json("arguments"), async |_| Ok(())).await?),
         "phase" => value(of.0.phase().await?),
-        "enter" => value(of.0.desk().enter(with.named("phase")?).await?),
+        "enter" => value(of.0.enter_waiting(with.named("phase")?, with.maybe_span("waiting").unwrap_or_default()).await?),
         "output" => value(of.0.output(with.json("content").clone()).await?),
         "outputs" => value(of.0.outputs().await?),
         "packet" => value(of.0.packet().await?),

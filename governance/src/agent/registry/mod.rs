@@ -9,6 +9,7 @@ pub use health::{AgentHealth, Vitals, health};
 
 use super::{Desk, PreflightReport, evidence, output, packet};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::limits::Standstill;
 use crate::guard::{Beat, ErrorBudget, Faults, Revocation, Unit, Usage};
 use crate::store::{Actor, Admission, Answer, Query, Store, from_json};
 use crate::vocabulary::{
@@ -245,6 +246,9 @@ impl Desk {
             ("reading", json!(profile.governance.reading_actions).to_string()),
             ("pid", std::process::id().to_string()),
             ("host", host),
+            // Whoever ran it before may have died while it waited for people.
+            ("waits_for", String::new()),
+            Standstill::ends(),
         ];
         let key = self.store().keys().agent_state(&self.actor().id);
         self.store().apply(self.actor().commit().merge(key, fields)).await.map(drop)

@@ -25,13 +25,14 @@ mod shown;
 mod state;
 mod statement;
 mod submit;
+mod waiting;
 
 pub use asked::{ApprovalKind, ApprovalRequest, Asked, MAX_ARGUMENTS, MAX_WITHIN};
 pub use key::{ApproverKey, KeyFile};
 pub use process::governed_by;
 pub(crate) use process::{MARK, sit_down};
 pub use queue::Approvals;
-pub(in crate::guard) use queue::{refusal, told};
+pub(crate) use queue::{refusal, told};
 pub use registry::{Approver, Approvers, Registration, RegistryChange};
 pub use shown::{shown, shown_json};
 pub use state::{Approval, ApprovalState, Given, Uncounted, Used};

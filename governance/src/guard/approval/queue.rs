@@ -9,19 +9,18 @@ use super::evidence::Evidence;
 use super::registry::Approvers;
 use super::state::{Approval, ApprovalState, Known, Used, weigh};
 use super::statement::{Signed, Statement};
+use super::waiting::Sign;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::alerts::alert;
 use crate::guard::recorder::Recorder;
 use crate::ledger::{Action, Ledger};
 use crate::store::{Actor, Answer, Commit, Outcome, Query, Refused, Store, Versioned, Write, from_json, to_json};
-use crate::vocabulary::{AgentId, ApprovalId, Key, PipelineId, Token, millis};
+use crate::vocabulary::{AgentId, ApprovalId, Key, PipelineId, Token};
 
 /// How long what became of a request can still be looked at after its deadline.
 pub(super) const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a change may stay unseen where the store's own signal was lost.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long a wait counts as progress before it is said again.
-const BUSY: Duration = Duration::from_secs(15);
 
 /// Requests for approval, and what becomes of them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -67,17 +66,18 @@ impl Approvals {
         self.waited(None, id, within).await
     }
 
-    /// The same for whoever asked: while it waits for people its clocks stand still, as if it made progress.
-    pub(in crate::guard) async fn wait_as(&self, actor: &Actor, id: &ApprovalId, within: Duration) -> Result<Approval> {
-        let waited = self.waited(Some(actor), id, within).await;
-        match self.busy(actor, Duration::ZERO).await {
+    /// The same for whoever asked: while it waits for people it is `waiting`, and its clocks stand still.
+    pub(crate) async fn wait_as(&self, actor: &Actor, id: &ApprovalId, within: Duration) -> Result<Approval> {
+        let mut sign = Sign::new(&self.store, actor, id);
+        let waited = self.waited(Some(&mut sign), id, within).await;
+        match sign.over().await {
             // Whose admission has ended waits for nothing.
             Err(error) if waited.is_ok() => Err(error),
             _ => waited,
         }
     }
 
-    async fn waited(&self, who: Option<&Actor>, id: &ApprovalId, within: Duration) -> Result<Approval> {
+    async fn waited(&self, mut sign: Option<&mut Sign>, id: &ApprovalId, within: Duration) -> Result<Approval> {
         let (keys, clock) = (self.store.keys(), &self.store.ports().clock);
         let until = clock.elapsed().saturating_add(within);
         let first = self.approval(id).await?;
@@ -90,20 +90,11 @@ impl Approvals {
             if approval.state != ApprovalState::Pending || left.is_zero() {
                 return Ok(approval);
             }
-            if let Some(actor) = who {
-                self.busy(actor, left.min(BUSY)).await?;
+            if let Some(sign) = &mut sign {
+                sign.waits(left).await?;
             }
             let _ = tokio::time::timeout(left.min(LOOK), watch.changed()).await;
         }
-    }
-
-    async fn busy(&self, actor: &Actor, span: Duration) -> Result<()> {
-        let state = self.store.keys().agent_state(&actor.id);
-        // A part of the system that asks is no agent, and nobody counts its progress.
-        if self.store.state(state.clone()).await?.is_none() {
-            return Ok(());
-        }
-        self.store.apply(actor.commit().merge(state, [("busy_for_ms", millis(span))])).await.map(drop)
     }
 
     /// Uses an approval of exactly this, once: the commit bears the token of the intent that it is used for. Everything is verified here, by whoever
@@ -112,6 +103,24 @@ impl Approvals {
     /// `approval_required`, `approval_denied`, `approval_expired`, `approval_used`, `approval_void` say where it stands; `approval_bypass` that it is
     /// an approval of something else.
     pub async fn redeem(&self, actor: &Actor, id: &ApprovalId, asked: &Asked, token: &Token) -> Result<Approval> {
+        self.redeem_with(actor, id, asked, token, &Commit::default()).await
+    }
+
+    /// The same, in one commit with what it is used for. A conflict of that is an error, and nothing is used.
+    pub(crate) async fn redeem_with(
+        &self,
+        actor: &Actor,
+        id: &ApprovalId,
+        asked: &Asked,
+        token: &Token,
+        with: &Commit,
+    ) -> Result<Approval> {
+        let own = [
+            self.store.keys().approval(id),
+            self.store.keys().approval_arguments(id),
+            self.store.keys().approval_decisions(id),
+            self.store.keys().approval_use(id),
+        ];
         loop {
             let found = self.look(id).await?;
             self.report_uncounted(&found.approval).await?;
@@ -120,8 +129,7 @@ impl Approvals {
             let used = Used { token: token.clone(), at: self.store.ports().clock.now() };
             let ttl = Some(approval.request.deadline.since(self.store.now().await?) + KEPT);
             // INVARIANT: one use, before the deadline (its arguments are gone after it), with no word of an approver unseen, by the admission that asked.
-            let commit = actor
-                .commit()
+            let commit = Commit { admission: actor.admission.clone(), ..with.clone() }
                 .token(token.clone())
                 .version(keys.approval(id), 1)
                 .version(keys.approval_arguments(id), found.arguments)
@@ -137,7 +145,7 @@ impl Approvals {
                     return Ok(Approval { state: ApprovalState::Used, used: Some(used), ..approval });
                 }
                 // Somebody was first, or said something: what it is now tells.
-                Outcome::Refused(Refused::Conflict { .. }) => {}
+                Outcome::Refused(Refused::Conflict { cell, .. }) if own.contains(&cell.key) => {}
                 Outcome::Refused(refused) => return Err(refused.into()),
             }
         }
@@ -256,7 +264,7 @@ fn usable(approval: Approval, actor: &Actor, asked: &Asked) -> Result<Approval> 
 }
 
 /// Why a request is no leave to act.
-pub(in crate::guard) fn refusal(approval: &Approval, state: ApprovalState) -> Error {
+pub(crate) fn refusal(approval: &Approval, state: ApprovalState) -> Error {
     let id = &approval.request.id;
     let (code, says) = match state {
         ApprovalState::Pending | ApprovalState::Approved => {
@@ -275,7 +283,7 @@ pub(in crate::guard) fn refusal(approval: &Approval, state: ApprovalState) -> Er
 }
 
 /// What an error says of a request, for programs.
-pub(in crate::guard) fn told(approval: &Approval) -> serde_json::Value {
+pub(crate) fn told(approval: &Approval) -> serde_json::Value {
     let request = &approval.request;
     json!({
         "id": request.id, "state": approval.state, "kind": request.kind, "arguments": request.arguments, "hash": approval.hash,

@@ -36,6 +36,12 @@ impl Guard {
         self.with(|own| own.approving.presented = Some(approval.clone()))
     }
 
+    /// How long it waits for a person.
+    #[must_use]
+    pub fn waits(&self) -> Duration {
+        self.own.approving.waiting
+    }
+
     /// The requests for approval of this guard's state.
     #[must_use]
     pub fn approvals(&self) -> Approvals {

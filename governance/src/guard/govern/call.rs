@@ -14,6 +14,7 @@ use super::{Granted, Guard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::Work;
 use crate::guard::breakers::Ending;
+use crate::guard::progress::Underway;
 use crate::guard::recorder::{Recorded, Recorder};
 use crate::ledger::OutcomeResult;
 
@@ -32,6 +33,8 @@ pub struct Call {
     within: Duration,
     recorded: Open,
     entered: Entered,
+    // Dropped with the call, however it ends.
+    underway: Option<Underway>,
     // Last: what is dropped before it is over by the time that the process says so.
     running: Running,
 }
@@ -66,7 +69,17 @@ impl Call {
         let (guard, within) = (guard.clone(), guard.own.within);
         let running = Running(guard.own.live.running());
         let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
-        Self { guard, action: action.into(), granted, within, recorded, entered, running }
+        let underway = guard.own.gate.as_ref().map(|gate| gate.under_way(within));
+        Self { guard, action: action.into(), granted, within, recorded, entered, underway, running }
+    }
+
+    /// The same, with other time.
+    pub fn within(mut self, span: Duration) -> Self {
+        self.within = span;
+        if let Some(underway) = &self.underway {
+            underway.lasts(span);
+        }
+        self
     }
 
     /// That its tool runs, for who leaves it behind.

@@ -43,7 +43,7 @@ pub use self::set::{ScopeLimits, ScopeUsage};
 pub use self::taken::Taken;
 pub(crate) use self::taken::{LAPSED, LAPSES};
 pub use self::terms::{Asked, Refusal};
-pub use self::waiting::Waiting;
+pub(crate) use self::waiting::Standstill;
 
 use self::share::{Share, Shares};
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::scope::{Scope, told_low};
 use super::terms::{BUCKET_MS, BUCKETS, Term};
+use super::waiting::{Standstill, WAITED};
 use crate::error::{Error, Result};
 use crate::guard::budget::{Limit, Unit};
 use crate::store::{Answer, Query, Store, from_json};
-use crate::vocabulary::{Millis, UseLimits};
+use crate::vocabulary::{AgentStatus, Millis, UseLimits};
 
 /// How everything stands.
 pub(super) struct Standing {
@@ -80,7 +81,7 @@ async fn look_at(store: &Store, terms: &mut [Term], now: Millis) -> Result<()> {
                 let buckets = (0..BUCKETS).rev().map(|back| bucket.saturating_sub(back));
                 queries.extend(buckets.map(|bucket| Query::Number(term.scope.window(keys, term.unit, bucket))));
             }
-            Unit::WallTime => queries.push(Query::Number(term.scope.used(keys, super::waiting::WAITED))),
+            Unit::WallTime => queries.push(Query::Number(term.scope.used(keys, WAITED))),
             _ => queries.push(Query::Number(term.counter.clone())),
         }
     }
@@ -97,9 +98,10 @@ async fn look_at(store: &Store, terms: &mut [Term], now: Millis) -> Result<()> {
                 term.used = term.frees.iter().map(|(_, amount)| amount).sum();
             }
             Unit::WallTime => {
-                let waited = answers.next().unwrap_or(0);
-                let begun = begun(store, &term.scope).await?.unwrap_or(now);
-                term.used = now.since(begun).saturating_sub(Duration::from_millis(waited)).as_secs();
+                let waited = Duration::from_millis(answers.next().unwrap_or(0));
+                let (begun, still) = begun(store, &term.scope).await?;
+                let still = still.map_or(Duration::ZERO, |still| still.lasts(now));
+                term.used = now.since(begun.unwrap_or(now)).saturating_sub(waited + still).as_secs();
             }
             _ => term.used = answers.next().unwrap_or(0),
         }
@@ -107,16 +109,22 @@ async fn look_at(store: &Store, terms: &mut [Term], now: Millis) -> Result<()> {
     Ok(())
 }
 
-/// When a scope began, on the store's clock; none where that is not known.
-async fn begun(store: &Store, scope: &Scope) -> Result<Option<Millis>> {
+/// When a scope began, on the store's clock, as far as that is known; and whether it waits for people.
+async fn begun(store: &Store, scope: &Scope) -> Result<(Option<Millis>, Option<Standstill>)> {
     let keys = store.keys();
     Ok(match scope {
         // An epoch is the store's time when it was raised.
-        Scope::Agent(id) => Some(store.number(keys.agent_epoch(id)).await?).filter(|at| *at > 0).map(Millis),
+        Scope::Agent(id) => {
+            let begun = Some(store.number(keys.agent_epoch(id)).await?).filter(|at| *at > 0).map(Millis);
+            let state = store.state(keys.agent_state(id)).await?.unwrap_or_default();
+            // Who was ended while it waited waits no more.
+            let waits = state.field("status") == AgentStatus::Waiting.as_str();
+            (begun, Standstill::of(&state).filter(|_| waits))
+        }
         Scope::Pipeline(id) => {
             let state = store.state(keys.pipeline(id)).await?.unwrap_or_default();
-            state.field("created_at").parse().ok().map(Millis)
+            (state.field("created_at").parse().ok().map(Millis), Standstill::of(&state))
         }
-        Scope::Tenant => None,
+        Scope::Tenant => (None, None),
     })
 }

@@ -1,35 +1,66 @@
-//! Time in which a person was waited for: it is not counted.
+//! Time in which people were waited for: it is not counted.
 
-use std::time::Duration;
+use super::Scope;
+use crate::store::{Fields, Write};
+use crate::vocabulary::{Keys, Millis, millis};
 
-use super::{Limits, Scope};
-use crate::error::Result;
-use crate::store::Write;
-use crate::vocabulary::millis;
-
-/// Milliseconds in which a person was waited for.
+/// Milliseconds in which people were waited for.
 pub(super) const WAITED: &str = "waited";
+/// The field of an agent's or a pipeline's state that says since when it waits.
+const SINCE: &str = "waits_since";
 
-/// An agent that waits for a person.
-pub struct Waiting {
-    limits: Limits,
-    since: Duration,
+/// An agent or a pipeline that waits for people: its wall time stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standstill {
+    since: Millis,
 }
 
-impl Limits {
-    /// The agent begins to wait for a person. Its wall time stands still until [`Waiting::over`].
-    #[must_use]
-    pub fn wait(&self) -> Waiting {
-        Waiting { limits: self.clone(), since: self.inner.store.ports().clock.elapsed() }
+impl Standstill {
+    /// What a state says where a wait begins, on the store's clock.
+    pub fn begins(now: Millis) -> [(&'static str, String); 1] {
+        [(SINCE, now.0.to_string())]
+    }
+
+    /// The wait that a state tells of.
+    pub fn of(state: &Fields) -> Option<Self> {
+        state.field(SINCE).parse().ok().map(|since| Self { since: Millis(since) })
+    }
+
+    /// How long it has lasted.
+    pub fn lasts(self, now: Millis) -> std::time::Duration {
+        now.since(self.since)
+    }
+
+    /// What a state says that waits no more; where it did, write it together with [`counted`](Self::counted).
+    pub fn ends() -> (&'static str, String) {
+        (SINCE, String::new())
+    }
+
+    /// What its end adds to the time that is not counted.
+    pub fn counted(self, keys: &Keys, scope: &Scope, now: Millis) -> Write {
+        let delta = i64::try_from(millis(self.lasts(now))).unwrap_or(i64::MAX);
+        Write::Add { counter: scope.used(keys, WAITED), delta, ttl: None }
     }
 }
 
-impl Waiting {
-    /// The person has answered, or is not waited for any more.
-    pub async fn over(self) -> Result<()> {
-        let inner = &self.limits.inner;
-        let waited = i64::try_from(millis(inner.store.ports().clock.elapsed().saturating_sub(self.since))).unwrap_or(i64::MAX);
-        let counter = Scope::Agent(inner.actor.id.clone()).used(inner.store.keys(), WAITED);
-        inner.store.apply(inner.actor.commit().write(Write::Add { counter, delta: waited, ttl: None })).await.map(drop)
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_wait_is_told_by_its_state_until_it_ends() {
+        let state = |fields: Vec<(&str, String)>| {
+            let fields: BTreeMap<_, _> = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            Fields { version: 1, fields }
+        };
+        assert_eq!(Standstill::of(&Fields::default()), None);
+        let still = Standstill::of(&state(Standstill::begins(Millis(1_000)).into())).unwrap();
+        assert_eq!(still.lasts(Millis(3_500)), Duration::from_millis(2_500));
+        // A store whose clock went back counts nothing.
+        assert_eq!(still.lasts(Millis(500)), Duration::ZERO);
+        assert_eq!(Standstill::of(&state(vec![Standstill::ends()])), None);
     }
 }
