@@ -317,6 +317,8 @@ export interface ApprovalRequest {
   policy: string | null
   /** How many people must approve. */
   quorum: number
+  /** Whether one of them must be an administrator. */
+  administrator: boolean
   asked_at: number
   /** Until when it may be approved and used. */
   deadline: number
@@ -325,6 +327,7 @@ export interface ApprovalRequest {
 /** What somebody said of a request. */
 export interface ApprovalGiven {
   approver: string
+  administrator: boolean
   at: number
   note: string | null
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::asked::{ApprovalRequest, Asked};
 use super::evidence::Evidence;
 use super::registry::Approvers;
-use super::state::{Approval, ApprovalState, Known, Used, weigh};
+use super::state::{Approval, ApprovalState, Known, Used, are_enough, weigh};
 use super::statement::{Signed, Statement};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::alerts::alert;
@@ -112,6 +112,24 @@ impl Approvals {
     /// `approval_required`, `approval_denied`, `approval_expired`, `approval_used`, `approval_void` say where it stands; `approval_bypass` that it is
     /// an approval of something else.
     pub async fn redeem(&self, actor: &Actor, id: &ApprovalId, asked: &Asked, token: &Token) -> Result<Approval> {
+        self.redeem_with(actor, id, asked, token, &Commit::default()).await
+    }
+
+    /// The same, in one commit with what it is used for. A conflict of that is an error, and nothing is used.
+    pub(crate) async fn redeem_with(
+        &self,
+        actor: &Actor,
+        id: &ApprovalId,
+        asked: &Asked,
+        token: &Token,
+        with: &Commit,
+    ) -> Result<Approval> {
+        let own = [
+            self.store.keys().approval(id),
+            self.store.keys().approval_arguments(id),
+            self.store.keys().approval_decisions(id),
+            self.store.keys().approval_use(id),
+        ];
         loop {
             let found = self.look(id).await?;
             self.report_uncounted(&found.approval).await?;
@@ -120,8 +138,7 @@ impl Approvals {
             let used = Used { token: token.clone(), at: self.store.ports().clock.now() };
             let ttl = Some(approval.request.deadline.since(self.store.now().await?) + KEPT);
             // INVARIANT: one use, before the deadline (its arguments are gone after it), with no word of an approver unseen, by the admission that asked.
-            let commit = actor
-                .commit()
+            let commit = Commit { admission: actor.admission.clone(), ..with.clone() }
                 .token(token.clone())
                 .version(keys.approval(id), 1)
                 .version(keys.approval_arguments(id), found.arguments)
@@ -137,7 +154,7 @@ impl Approvals {
                     return Ok(Approval { state: ApprovalState::Used, used: Some(used), ..approval });
                 }
                 // Somebody was first, or said something: what it is now tells.
-                Outcome::Refused(Refused::Conflict { .. }) => {}
+                Outcome::Refused(Refused::Conflict { cell, .. }) if own.contains(&cell.key) => {}
                 Outcome::Refused(refused) => return Err(refused.into()),
             }
         }
@@ -247,7 +264,7 @@ fn usable(approval: Approval, actor: &Actor, asked: &Asked) -> Result<Approval> 
         return Err(Error::new(ErrorKind::Denied, "approval_bypass", message).with("approval", told(&approval)));
     }
     // The policy may want more people by now.
-    let enough = approval.approved.len() >= usize::try_from(asked.rules.quorum.get()).unwrap_or(usize::MAX);
+    let enough = are_enough(&approval.approved, asked.rules.quorum, asked.rules.administrator);
     match approval.state {
         ApprovalState::Approved if enough => Ok(approval),
         ApprovalState::Approved => Err(refusal(&approval, ApprovalState::Pending)),
@@ -256,12 +273,13 @@ fn usable(approval: Approval, actor: &Actor, asked: &Asked) -> Result<Approval> 
 }
 
 /// Why a request is no leave to act.
-pub(in crate::guard) fn refusal(approval: &Approval, state: ApprovalState) -> Error {
+pub(crate) fn refusal(approval: &Approval, state: ApprovalState) -> Error {
     let id = &approval.request.id;
     let (code, says) = match state {
         ApprovalState::Pending | ApprovalState::Approved => {
             let (has, needs) = (approval.approved.len(), approval.request.quorum);
-            ("approval_required", format!("`{id}` has {has} of {needs} approvals: `governance approvals show {id}`"))
+            let who = if approval.lacks_an_administrator() { ", and lacks an administrator's" } else { "" };
+            ("approval_required", format!("`{id}` has {has} of {needs} approvals{who}: `governance approvals show {id}`"))
         }
         ApprovalState::Denied => {
             let by = approval.denied.as_ref().map_or("somebody", |given| given.approver.as_str());
@@ -279,6 +297,6 @@ pub(in crate::guard) fn told(approval: &Approval) -> serde_json::Value {
     let request = &approval.request;
     json!({
         "id": request.id, "state": approval.state, "kind": request.kind, "arguments": request.arguments, "hash": approval.hash,
-        "quorum": request.quorum, "approved": approval.approved.len(), "deadline": request.deadline,
+        "quorum": request.quorum, "administrator": request.administrator, "approved": approval.approved.len(), "deadline": request.deadline,
     })
 }
