@@ -93,10 +93,14 @@ async fn add(governance: &Governance, added: &AddApprover, printer: &Printer) ->
         printer.note("registered; it is not in the record yet, which follows by itself")?;
     }
     let file = made.as_ref().map(|(file, _)| file.path());
-    printer.either(&json!({"name": approver.name, "key": approver.key, "administrator": approver.administrator, "by": approver.by, "file": file}), || {
-        let kept = file.map_or(String::new(), |file| format!("\n  their key: {} (keep a copy; agents must not read it)", file.display()));
-        let public = &approver.key;
-        let role = if approver.administrator { ", an administrator" } else { "" };
-        format!("{GOOD}registered{GOOD:#} {BOLD}{name}{BOLD:#}{role}\n  public key: {public}{kept}")
-    })
+    printer.either(
+        &json!({"name": approver.name, "key": approver.key, "administrator": approver.administrator, "by": approver.by, "file": file}),
+        || {
+            let kept =
+                file.map_or(String::new(), |file| format!("\n  their key: {} (keep a copy; agents must not read it)", file.display()));
+            let public = &approver.key;
+            let role = if approver.administrator { ", an administrator" } else { "" };
+            format!("{GOOD}registered{GOOD:#} {BOLD}{name}{BOLD:#}{role}\n  public key: {public}{kept}")
+        },
+    )
 }

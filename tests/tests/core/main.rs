@@ -19,5 +19,6 @@ mod governed;
 mod guard;
 mod limits;
 mod policies;
+mod promotions;
 mod revocation;
 mod sealed;

@@ -184,6 +184,8 @@ impl Promotions {
     async fn recorded(&self, told: Option<Value>, act: impl AsyncFnOnce(Option<Token>) -> Result<()>) -> Result<()> {
         let Some(told) = told else { return act(None).await };
         let (says, subject) = (told.clone(), (None, None));
-        self.recorder.record_saying(&self.store, Action::Promotion, subject, &told, move |()| says, async |token| act(Some(token)).await).await
+        self.recorder
+            .record_saying(&self.store, Action::Promotion, subject, &told, move |()| says, async |token| act(Some(token)).await)
+            .await
     }
 }

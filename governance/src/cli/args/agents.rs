@@ -60,10 +60,12 @@ governance agents demote alpha --reason \"wrote outside of its sandbox\"\n  gove
 }
 
 #[derive(Debug, Arguments)]
-#[command(after_help = "From T2 on people are asked: the state is pending_review, and it rises once enough of them have approved, whoever looks next. To T4 \
+#[command(
+    after_help = "From T2 on people are asked: the state is pending_review, and it rises once enough of them have approved, whoever looks next. To T4 \
 it takes two, one of them an administrator. What it waits for: `governance agents promotion PROFILE`.\n\nExit code with --wait: 0 if it has risen, 1 \
 otherwise.\n\nExamples:\n  governance agents promote alpha\n  governance agents promote alpha --to T1 --reason \"five good runs\"\n  \
-governance agents promote deployer --to T3 --wait")]
+governance agents promote deployer --to T3 --wait"
+)]
 pub struct Promote {
     /// The profile
     pub profile: String,

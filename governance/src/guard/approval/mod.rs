@@ -28,11 +28,11 @@ mod submit;
 
 pub use asked::{ApprovalKind, ApprovalRequest, Asked, MAX_ARGUMENTS, MAX_WITHIN};
 pub use key::{ApproverKey, KeyFile};
-pub use process::{governed_by, refuse_agents};
 pub(crate) use process::{MARK, sit_down};
+pub use process::{governed_by, refuse_agents};
 pub use queue::Approvals;
-pub(in crate::guard) use queue::told;
 pub(crate) use queue::refusal;
+pub(in crate::guard) use queue::told;
 pub use registry::{Approver, Approvers, Registration, RegistryChange};
 pub use shown::{shown, shown_json};
 pub use state::{Approval, ApprovalState, Given, Uncounted, Used};

@@ -116,8 +116,7 @@ pub(super) fn weigh(request: ApprovalRequest, arguments: Option<String>, known: 
                 continue;
             }
         };
-        let given =
-            Given { approver: approver.name.clone(), administrator: approver.administrator, at: said.at, note: said.note.clone() };
+        let given = Given { approver: approver.name.clone(), administrator: approver.administrator, at: said.at, note: said.note.clone() };
         if said.verdict == ApprovalVerdict::Deny {
             denied.get_or_insert(given);
         } else if counted.insert(given.approver.clone()) {
@@ -169,12 +168,8 @@ mod tests {
 
     #[test]
     fn people_are_counted_and_an_administrator_is_one_of_them() {
-        let given = |name: &str, administrator| Given {
-            approver: ApproverName::new(name).unwrap(),
-            administrator,
-            at: Millis(0),
-            note: None,
-        };
+        let given =
+            |name: &str, administrator| Given { approver: ApproverName::new(name).unwrap(), administrator, at: Millis(0), note: None };
         let (ann, bob, root) = (given("ann", false), given("bob", false), given("root", true));
         let enough = |approved: &[&Given], quorum, administrator| {
             let approved: Vec<_> = approved.iter().map(|given| (*given).clone()).collect();
