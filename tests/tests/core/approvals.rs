@@ -37,6 +37,7 @@ governance_tests::on_every_backend! {
     a_register_written_into_the_store_is_not_believed
     what_nobody_could_read_is_not_asked_and_an_agent_cannot_flood_the_queue
     plans_and_promotions_are_approved_the_same_way
+    what_takes_an_administrator_is_approved_by_no_one_else
     arguments_are_never_in_the_ledger_and_leave_the_store
 }
 
@@ -643,6 +644,21 @@ fn plans_and_promotions_are_approved_the_same_way(on: Backend) {
         let (waited, ()) = tokio::join!(queue.wait(&id, Duration::from_secs(30)), scene.approve(&id));
         assert_eq!(waited.unwrap().state, ApprovalState::Approved);
         queue.redeem(&governor, &id, &asked, &scene.store.fresh_token()).await.unwrap();
+    });
+}
+
+fn what_takes_an_administrator_is_approved_by_no_one_else(on: Backend) {
+    on.story(async |world| {
+        let scene = Scene::new(world, ApprovalRules { administrator: true, ..rules(1, HOUR) }).await;
+        let bob = key("bob");
+        register(&scene.queue().await, &bob, &scene.ann).await.unwrap();
+        let id = scene.asked(&json!({})).await;
+        let said = scene.say(&bob, &id, ApprovalVerdict::Approve).await.unwrap();
+        assert_eq!((said.state, said.lacks_an_administrator()), (ApprovalState::Pending, true));
+        let refused = scene.call(&scene.guard, &json!({})).await.unwrap_err();
+        assert!(refused.to_string().contains("lacks an administrator's"), "{refused}");
+        scene.approve(&id).await;
+        assert_eq!(scene.call(&scene.guard, &json!({})).await.unwrap(), 1);
     });
 }
 

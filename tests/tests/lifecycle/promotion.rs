@@ -1,11 +1,14 @@
 //! Profiles rise by what their agents did, and fall by a violation: real runs, real governed calls, the real program.
 
 use governance::agent::AgentFilter;
+use governance::guard::approval::{ApprovalVerdict, ApproverKey};
 use governance::guard::policies::{Text, Wish};
 use governance::ledger::{Action, Filter};
-use governance::vocabulary::{AgentId, AgentRole, PromotionStatus, Tier};
+use governance::store::Commit;
+use governance::vocabulary::{AgentId, AgentRole, PromotionStatus, System, Tier};
 use governance::{ErrorKind, Governance, Joining};
 use governance_tests::program::User;
+use governance_tests::world::until;
 use serde_json::{Value, json};
 
 use super::{alerts, call, join, on_both, open};
@@ -13,6 +16,7 @@ use super::{alerts, call, join, on_both, open};
 on_both! {
     five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes
     agents_are_counted_once_whoever_counts_and_however_often
+    whoever_keeps_house_carries_out_what_people_said
 }
 
 fn profile(name: &str) -> AgentId {
@@ -124,6 +128,34 @@ async fn agents_are_counted_once_whoever_counts_and_however_often(user: &User) {
     assert_eq!((history.compliant, history.consecutive, history.not_compliant), (6, 6, 0));
     assert_eq!((history.actions["generate_plan"], history.actions["read_file"], history.modifications), (6, 6, 0));
     other.close().await.unwrap();
+    governance.close().await.unwrap();
+}
+
+/// Nobody looks at the profile: the caretaker hears that it was approved.
+async fn whoever_keeps_house_carries_out_what_people_said(user: &User) {
+    let (governance, _) = open(user).await;
+    let (promotions, deployer, queue) = (governance.promotions(), profile("deployer"), governance.approvals());
+    let ann = ApproverKey::fresh(&"ann".parse().unwrap(), &System);
+    queue.register(ann.name(), &ann.public(), false, &ann).await.unwrap();
+    promotions.register(&deployer, Tier::T2, None, "ann", "known").await.unwrap();
+    // What its lives would have come to.
+    let cell = governance.store().keys().profile_standing(&deployer);
+    let (version, mut standing): (u64, Value) = governance.store().json(cell.clone()).await.unwrap().unwrap();
+    standing["history"] = json!({
+        "compliant": 25, "consecutive": 25, "modifications": 5, "actions": {"ansible_run": 3, "terraform_apply": 2},
+    });
+    let commit = Commit::default().version(cell.clone(), version).put(cell.clone(), standing.to_string());
+    governance.store().apply(commit).await.unwrap();
+    let waits = promotions.promote(&deployer, None, "ann", "it does well").await.unwrap();
+    let request = promotions.review(&waits).await.unwrap().unwrap();
+    queue.decide(&ann, &request.request.id, &request.hash, ApprovalVerdict::Approve, None).await.unwrap();
+    until("it has risen", async || {
+        let (_, standing): (u64, Value) = governance.store().json(cell.clone()).await.unwrap().unwrap();
+        standing["tier"] == "T3" && standing["review"].is_null()
+    })
+    .await;
+    let charges = governance.store().table(governance.store().keys().caretaker_charges()).await.unwrap();
+    assert!(!charges.iter().any(|(charge, _)| charge.starts_with("review/")), "{charges:?}");
     governance.close().await.unwrap();
 }
 

@@ -163,10 +163,10 @@ impl Promotions {
             .version(key.clone(), version)
             .put(key, to_json(standing)?)
             .write(Write::Join { set: keys.profiles(), member: standing.profile.to_string() });
-        // Whoever keeps house carries out what people say, should nobody else.
+        // Whoever keeps house carries out what people say, should nobody else: looked at at once, so that it hears of it from then on.
         let charge = |review: &Review| Charge::review(&standing.profile, &review.approval);
         match (&before.review, &standing.review) {
-            (None, Some(review)) => commit = commit.write(charge(review).begin(keys, Some(review.until))),
+            (None, Some(review)) => commit = commit.write(charge(review).begin(keys, None)),
             (Some(review), None) => commit = commit.write(charge(review).end(keys)),
             _ => {}
         }
