@@ -191,8 +191,25 @@ fn step(approval: &Approval, standing: &ProfileStanding, found: &Eligibility) ->
     if !same || asked.arguments["from_tier"] != from.as_str() || asked.arguments["to_tier"] != target.as_str() {
         return Err(format!("`{}` is not about the rise from {from} to {target}", request.id));
     }
-    if request.quorum < asked.rules.quorum || request.administrator < asked.rules.administrator {
+    if request.quorum < asked.rules.quorum || (asked.rules.administrator && !request.administrator) {
         return Err("it takes more people than were asked: ask again".to_owned());
     }
     Ok((target, asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rise_takes_the_people_that_its_rules_want_and_they_have_seven_days() {
+        let asked = |review, administrator| {
+            let found = Eligibility { status: PromotionStatus::Eligible, target: None, requirements: Vec::new(), review, administrator };
+            let rules = rules(&found);
+            (rules.quorum.get(), rules.administrator, rules.deadline.get())
+        };
+        assert_eq!(asked(true, false), (1, false, 604_800));
+        assert_eq!(asked(true, true), (2, true, 604_800));
+        assert_eq!(asked(false, true), (1, true, 604_800));
+    }
 }
