@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rusqlite::{Connection, OpenFlags};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
@@ -21,6 +21,8 @@ const APPLICATION: i64 = 0x476f_766c;
 const FORMAT: i64 = 2;
 /// How long a call waits for another process that writes.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it looks within that, where it cannot be woken.
+const LOOKS: u32 = 1_000;
 /// How many pages the log may have before it goes into the file. Rare and large is faster than often and small.
 const CHECKPOINT_PAGES: u32 = 8_000;
 /// SQLite's word for a file that somebody else holds.
@@ -95,15 +97,14 @@ fn finished(path: &Path) -> Option<LedgerId> {
 /// One process at a time: SQLite's migrations have no lock of their own.
 fn migration_lock(path: &Path) -> Result<File> {
     let file = File::create(path).map_err(|e| trouble(path, &e))?;
-    let end = Instant::now() + PATIENCE;
-    loop {
+    for _ in 0..LOOKS {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(Duration::from_millis(5)),
-            Err(TryLockError::WouldBlock) => return Err(say(path, LOCKED, "")),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PATIENCE / LOOKS),
             Err(TryLockError::Error(e)) => return Err(trouble(path, &e)),
         }
     }
+    Err(say(path, LOCKED, ""))
 }
 
 /// Runs what blocks beside the async threads.

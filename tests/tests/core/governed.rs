@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use governance::guard::policy::{Policy, Request, Verdict};
-use governance::guard::{Arguments, Asked, BoxError, GovernLayer, Guard, Unit};
+use governance::guard::{Arguments, Asked, BoxError, GovernLayer, Guard};
 use governance::ledger::{Action, EntryKind, Filter, OutcomeResult};
 use governance::vocabulary::{PipelineId, RevocationType, Tier};
-use governance::{Error, ErrorBudget, ErrorKind, Result, RevocationEngine};
+use governance::{Error, ErrorKind, Result, RevocationEngine};
 use governance_tests::world::{Backend, World};
 use serde_json::{Value, json};
 use tower_layer::Layer;
@@ -18,7 +18,6 @@ use tower_service::Service;
 
 governance_tests::on_every_backend! {
     a_call_begins_without_waiting_only_where_nothing_has_to_be_asked
-    a_call_is_drawn_without_waiting_while_the_share_lasts
     a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does
     pieces_are_one_call_until_the_last
     pieces_end_with_the_admission_of_their_agent
@@ -74,25 +73,6 @@ fn a_call_begins_without_waiting_only_where_nothing_has_to_be_asked(on: Backend)
         assert_eq!(guard.begin(&write(), &none()).await.unwrap_err().kind(), ErrorKind::Revoked);
         assert_eq!(guard.try_begin(&write(), &none()).unwrap_err().kind(), ErrorKind::Revoked);
         assert_eq!(ends(&world).await, [(OutcomeResult::Ok, None), (OutcomeResult::Ok, None)]);
-    });
-}
-
-fn a_call_is_drawn_without_waiting_while_the_share_lasts(on: Backend) {
-    on.story(async |world| {
-        let pipe = PipelineId::new("pipe").unwrap();
-        let (store, actor) = world.agent(&world.pipeline(&pipe).await, &pipe, "alpha-1").await;
-        let (_, recorder) = world.ledger().await;
-        let budget = ErrorBudget::open(&store, &actor).recorded(&recorder);
-        budget.grant(&world.actor("governor").await.1, Unit::Calls, 3).await.unwrap();
-        let allowance = Arc::new(budget.allowance(Unit::Calls, 2, Duration::from_secs(10)));
-        let guard = Guard::open(&store, &actor, &recorder, Policy::shipped(Tier::T1).unwrap()).drawing(allowance);
-        assert!(guard.try_begin(&write(), &none()).unwrap().is_none(), "there is no share yet");
-        guard.begin(&write(), &none()).await.unwrap().done().unwrap();
-        guard.try_begin(&write(), &none()).unwrap().unwrap().done().unwrap();
-        assert!(guard.try_begin(&write(), &none()).unwrap().is_none(), "the share is used up");
-        guard.begin(&write(), &none()).await.unwrap().done().unwrap();
-        assert_eq!(guard.begin(&write(), &none()).await.unwrap_err().code(), "budget_exhausted");
-        assert_eq!(budget.remaining(Unit::Calls).await.unwrap(), 0);
     });
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use governance::guard::path::Root;
 use governance::guard::policy::{Policy, Request, Verdict};
-use governance::guard::{Granted, Guard, Unit};
+use governance::guard::{Granted, Guard};
 use governance::ledger::{Action, AgentAction, EntryKind, Filter, OutcomeResult};
 use governance::vocabulary::{Clock, Millis, PipelineId, RevocationType, System, Tier, ViolationType};
-use governance::{Error, ErrorBudget, ErrorKind, Result, RevocationEngine};
+use governance::{Error, ErrorKind, Result, RevocationEngine};
 use governance_tests::world::{Backend, World, until};
 use serde_json::{Value, json};
 
@@ -24,7 +24,6 @@ governance_tests::on_every_backend! {
     who_may_not_go_there_does_not_learn_what_is_there
     every_end_of_a_tool_is_recorded_as_what_it_is
     a_tool_whose_agent_is_revoked_is_dropped
-    a_call_is_drawn_where_calls_are_limited
 }
 
 const D: Duration = Duration::from_millis(40);
@@ -396,25 +395,5 @@ fn a_tool_whose_agent_is_revoked_is_dropped(on: Backend) {
         assert_eq!(call.await.unwrap().unwrap_err().kind(), ErrorKind::Revoked);
         let story = told(&world).await;
         assert!(story.iter().any(|entry| entry.result == Some(OutcomeResult::Unknown) && payload(entry)["code"] == "revoked"));
-    });
-}
-
-fn a_call_is_drawn_where_calls_are_limited(on: Backend) {
-    on.story(async |world| {
-        let admission = world.pipeline(&pipe()).await;
-        let (store, actor) = world.agent(&admission, &pipe(), "alpha-1").await;
-        let (_, recorder) = world.ledger().await;
-        let budget = ErrorBudget::open(&store, &actor).recorded(&recorder);
-        budget.grant(&world.actor("governor").await.1, Unit::Calls, 3).await.unwrap();
-        let allowance = Arc::new(budget.allowance(Unit::Calls, 2, Duration::from_secs(10)));
-        let guard = Guard::open(&store, &actor, &recorder, Policy::shipped(Tier::T1).unwrap()).drawing(allowance);
-        let tool = Tool::new();
-        let call = async || guard.govern(&write("localhost"), &json!({}), async |_| tool.run().await).await;
-        for _ in 0..3 {
-            assert!(call().await.is_ok() && tool.ran());
-        }
-        let refused = call().await.unwrap_err();
-        assert_eq!((refused.kind(), refused.code(), tool.ran()), (ErrorKind::Exhausted, "budget_exhausted", false));
-        assert_eq!(budget.remaining(Unit::Calls).await.unwrap(), 0);
     });
 }

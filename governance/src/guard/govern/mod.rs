@@ -4,7 +4,7 @@
 //!   request ─▶ path resolved ─▶ admission known to hold, no longer ago than D ─▶ policy ──deny──▶ recorded ─▶ the violation's consequence
 //!                                                                                  │ allow
 //!                                                                                  ▼
-//!            intent in the ledger ─▶ admission again ─▶ a call drawn, where calls are limited ─▶ the tool, with its time
+//!            shares of limits taken ─▶ intent in the ledger ─▶ admission again ─▶ an approval used up ─▶ the tool, with its time
 //!                                                                                  │
 //!                                          outcome: ok │ error │ unknown ◀─────────┘ ended, failed │ late, cancelled, revoked, panicked
 //! ```
@@ -31,9 +31,8 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 
 use super::admission::Role;
-use super::allowance::Allowance;
 use super::breakers::Breakers;
-use super::budget::{ErrorBudget, Spend};
+use super::budget::ErrorBudget;
 use super::gate::Gate;
 use super::limits::{LAPSED, LAPSES, Limits};
 use super::path::{Place, Root};
@@ -41,7 +40,7 @@ use super::policies::PolicySource;
 use super::policy::{Decision, Policy, Request};
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::ledger::Action;
 use crate::store::{Actor, Admission, Store};
 use crate::vocabulary::{ApprovalId, BreakerRules, Token};
@@ -76,7 +75,6 @@ struct Own {
     policy: PolicySource,
     role: Option<Role>,
     root: Option<Root>,
-    allowance: Option<Arc<Allowance>>,
     limits: Option<Limits>,
     breakers: Option<Breakers>,
     believed: Duration,
@@ -134,7 +132,6 @@ impl Guard {
                 policy: policy.into(),
                 role: None,
                 root: None,
-                allowance: None,
                 limits: None,
                 breakers: None,
                 believed: BELIEVED,
@@ -174,12 +171,6 @@ impl Guard {
     #[must_use]
     pub fn rooted(self, root: Root) -> Self {
         self.with(|own| own.root = Some(root))
-    }
-
-    /// The same, drawing each call from a share of the agent's budget.
-    #[must_use]
-    pub fn drawing(self, allowance: Arc<Allowance>) -> Self {
-        self.with(|own| own.allowance = Some(allowance))
     }
 
     /// The same, held to the limits of its agent, its pipeline and its tenant.
@@ -242,7 +233,7 @@ impl Guard {
         self.judge(request, arguments).await.map(|(decision, _)| decision)
     }
 
-    /// Begins a call: decides, records the intent, checks again, draws. What is answered may run, and is to be ended.
+    /// Begins a call: decides, takes what limits give, records the intent, checks again. What is answered may run, and is to be ended.
     ///
     /// A denial is an error: `not_allowed`, `approval_required`, `undecided` (the store did not answer in time), `revoked`, `budget_exhausted`; the
     /// first three carry the decision in their details. It is recorded with its reason, and has the consequence of the violation that it is.
@@ -268,7 +259,6 @@ impl Guard {
         // INVARIANT: an intent comes before every check that a tool's start rests on, so that who looks at the ledger knows of every start.
         let may = async {
             call.check().await?;
-            self.own.draw().await?;
             call.confirm()?;
             self.redeem(approved.as_ref(), &call.granted().token).await
         };
@@ -283,20 +273,17 @@ impl Guard {
 
     /// The same without waiting; none where it takes a round trip to say, as for whatever is refused: ask [`begin`](Self::begin) then.
     pub fn try_begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Option<Call>> {
-        if self.own.allowance.as_ref().is_some_and(|allowance| allowance.left() == 0) {
-            return Ok(None);
-        }
         let Some((decision, place)) = self.judge_now(request)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };
         let Some(entered) = guarded_now(|| self.own.enter_now())? else { return Ok(None) };
         let call = self.intend(request, arguments, (decision, place, None), entered)?;
         let may = || {
             call.confirm()?;
-            Ok(call.is_admitted()? && self.own.allowance.as_ref().map_or(Ok(true), |allowance| allowance.try_draw(1))?)
+            call.is_admitted()
         };
         match guarded_now(may) {
             Ok(true) => Ok(Some(call)),
             Ok(false) => {
-                // Between two looks the answer grew too old, or another thread drew the last.
+                // Between two looks the answer grew too old.
                 call.unmade("asked_again")?;
                 Ok(None)
             }
@@ -346,20 +333,6 @@ impl Guard {
 }
 
 impl Own {
-    async fn draw(&self) -> Result<()> {
-        let Some(allowance) = &self.allowance else { return Ok(()) };
-        if allowance.try_draw(1)? {
-            return Ok(());
-        }
-        match allowance.draw(1).await? {
-            Spend::Admitted { .. } => Ok(()),
-            Spend::Exhausted { .. } => {
-                let message = format!("`{}` has used up its calls: see `governance budget show`", self.actor.id);
-                Err(Error::new(ErrorKind::Exhausted, "budget_exhausted", message))
-            }
-        }
-    }
-
     fn budget(&self) -> ErrorBudget {
         let limits = self.policy.now().profile().governance.error_budget;
         ErrorBudget::open(&self.store, &self.actor).recorded(&self.recorder).with_fault_limits(limits)

@@ -21,7 +21,7 @@ pub(super) fn failed(path: &Path, error: rusqlite::Error) -> Error {
             format!("the disk that holds `{file}` is full: free some space and ask again; nothing that was acknowledged is lost"),
         ),
         Some(ErrorCode::NotADatabase) => not_a_store(path, "it is not an SQLite file"),
-        Some(ErrorCode::DatabaseCorrupt) => Error::corrupt("store_damaged", format!("`{file}` is damaged: {PUT_BACK}")),
+        Some(ErrorCode::DatabaseCorrupt) => damaged(path),
         Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => not_writable(path),
         Some(ErrorCode::SystemIoFailure) => {
             Error::unavailable("store_io", format!("`{file}` could not be read or written: look at the disk"))
@@ -54,8 +54,9 @@ pub(super) fn moved(path: &Path) -> Error {
     Error::corrupt("store_moved", message)
 }
 
-pub(super) fn cut(path: &Path) -> Error {
-    Error::corrupt("store_damaged", format!("`{}` was cut off while it was in use: {PUT_BACK}", path.display()))
+/// A reader may find that a file was cut off before the writer compares its length: both say the same.
+pub(super) fn damaged(path: &Path) -> Error {
+    Error::corrupt("store_damaged", format!("`{}` is damaged, or was cut off while it was in use: {PUT_BACK}", path.display()))
 }
 
 pub(super) fn closed(path: &Path) -> Error {

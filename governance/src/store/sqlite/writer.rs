@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::cache::Cache;
 use super::cells::Rows;
 use super::checkpoint::Checkpoint;
-use super::failure::{busy, cut, failed, moved};
+use super::failure::{busy, damaged, failed, moved};
 use super::row::number;
 use super::time::StoreClock;
 use crate::error::Result;
@@ -209,7 +209,7 @@ impl Writer {
             return Err(moved(&self.path));
         }
         if found.len() < self.length {
-            return Err(cut(&self.path));
+            return Err(damaged(&self.path));
         }
         self.length = found.len();
         Ok(())
