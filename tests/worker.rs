@@ -79,12 +79,14 @@ async fn live(governance: &Governance, pipeline: &PipelineId, said: &serde_json:
     let tier = said["tier"].as_str().map(|tier| tier.parse().unwrap());
     let joining = Joining { role: Some(AgentRole::Beta), tier, ..Joining::default() };
     for _ in 0..lives {
-        let agent = match governance.agent(profile, pipeline, joining.clone()).await {
-            Ok(agent) => agent,
-            Err(error) => return serde_json::json!({"refused": error.code()}),
+        let lived = async {
+            let agent = governance.agent(profile, pipeline, joining.clone()).await?;
+            agent.govern(&Request::new(action).on("sandbox-1"), &serde_json::json!({}), async |_| Ok(())).await?;
+            agent.leave().await
         };
-        agent.govern(&Request::new(action).on("sandbox-1"), &serde_json::json!({}), async |_| Ok(())).await.unwrap();
-        agent.leave().await.unwrap();
+        if let Err(error) = lived.await {
+            return serde_json::json!({"refused": error.code(), "message": error.to_string()});
+        }
     }
     serde_json::json!({"lived": lives})
 }
