@@ -258,8 +258,9 @@ export class Promotions {
    */
   register(profile: string, tier: Tier, by: string, reason: string, options?: { terms?: PromotionTerms }): Promise<ProfileStanding>
   /**
-   * Lets a profile rise by one tier. Where the rules ask for a person it waits for its review: the status is `pending_review`. A `DeniedError`
-   * (`not_eligible`) if it lacks something, an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier.
+   * Lets a profile rise by one tier. Where the rules ask for people they are asked: the status is `pending_review`, `review.approval` is the request, and it
+   * rises once enough of them have approved. Asking again finds what was asked. A `DeniedError` (`not_eligible`) if it lacks something, or
+   * (`approval_denied`) if it was denied and has shown nothing more; an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier.
    */
   promote(profile: string, by: string, reason: string, options?: { to?: Tier }): Promise<ProfileStanding>
   /**
@@ -442,6 +443,8 @@ export interface ApprovalRequest {
   policy: string | null
   /** How many people must approve. */
   quorum: number
+  /** Whether one of them must be an administrator. */
+  administrator: boolean
   asked_at: number
   /** Until when it may be approved and used. */
   deadline: number
@@ -450,6 +453,7 @@ export interface ApprovalRequest {
 /** What somebody said of a request. */
 export interface ApprovalGiven {
   approver: string
+  administrator: boolean
   at: number
   note: string | null
 }

@@ -73,6 +73,24 @@ async fn spend(store: &Store, task: &Task) {
     tell!("exhausted");
 }
 
+/// Lives so many lives as an agent of a profile, one after another, each with a governed call.
+async fn live(governance: &Governance, pipeline: &PipelineId, said: &serde_json::Value, lives: u64) -> serde_json::Value {
+    let (profile, action) = (said["profile"].as_str().unwrap(), said["action"].as_str().unwrap());
+    let tier = said["tier"].as_str().map(|tier| tier.parse().unwrap());
+    let joining = Joining { role: Some(AgentRole::Beta), tier, ..Joining::default() };
+    for _ in 0..lives {
+        let lived = async {
+            let agent = governance.agent(profile, pipeline, joining.clone()).await?;
+            agent.govern(&Request::new(action).on("sandbox-1"), &serde_json::json!({}), async |_| Ok(())).await?;
+            agent.leave().await
+        };
+        if let Err(error) = lived.await {
+            return serde_json::json!({"refused": error.code(), "message": error.to_string()});
+        }
+    }
+    serde_json::json!({"lived": lives})
+}
+
 /// Makes governed calls as an agent, held to the limits of its pipeline, until one is refused for good; tells `started n` in each.
 async fn call(store: &Store, task: &Task) {
     let ledger = Ledger::open(&task.home, Ports::default(), Durability::Process).await.unwrap();
@@ -290,6 +308,10 @@ async fn govern(task: &Task) {
             let done = tokio::process::Command::new(words[0]).args(&words[1..]).stdin(std::process::Stdio::null()).output().await.unwrap();
             let (out, err) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
             tell!("{}", serde_json::json!({"code": done.status.code(), "out": out, "err": err}));
+            continue;
+        }
+        if let Some(lives) = said["lives"].as_u64() {
+            tell!("{}", live(&governance, &pipeline, &said, lives).await);
             continue;
         }
         let mut guard = agent.desk().guard().clone().waiting(Duration::from_millis(said["waiting_ms"].as_u64().unwrap_or(0)));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::agent::{Conduct, Register};
+use crate::agent::{Conduct, Register, Reviews};
 use crate::config::Config;
 use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
 use crate::error::Result;
@@ -155,6 +155,7 @@ impl Governance {
             Arc::new(Budgets::new(store, recorder)),
             Arc::new(Conduct::new(store, recorder)),
             Arc::new(Register::new(store, recorder)),
+            Arc::new(Reviews::new(store, recorder)),
             Arc::new(Inboxes::new(store)),
             Arc::new(Ballots::new(store)),
         ]

@@ -147,6 +147,132 @@ fn on_redis_a_person_approves_and_only_that_call_runs() {
     a_person_approves_and_only_that_call_runs(User::of(format!("redis://127.0.0.1:{}", server.port)));
 }
 
+/// A profile earns its runs, people are asked, they sign, it rises; then to the highest tier, which takes two and an administrator.
+fn a_profile_is_reviewed_by_people_and_rises(user: &User) {
+    let by_ann = ["--key", "ann.key", "--passphrase-file", "pass", "--yes"];
+    let bob = ["approvers", "add", "bob", "--key", "bob.key", "--no-passphrase", "--by", "ann.key", "--by-passphrase-file", "pass"];
+    assert_eq!(user.object(&bob)["administrator"], false);
+    let names = user.objects(&["approvers", "list"]);
+    assert_eq!((&names[0]["administrator"], &names[1]["administrator"]), (&json!(true), &json!(false)), "the first is one");
+    // Who is none makes none.
+    let root = ["approvers", "add", "root", "--administrator", "--key", "root.key", "--no-passphrase", "--by", "bob.key"];
+    user.does(&root).explains("bob` is no administrator");
+
+    user.object(&["agents", "register", "deployer", "--tier", "T2", "--reason", "known for years"]);
+    let mut agent = Agent::of(user);
+    let mut live =
+        |lives: u32, action: &str, tier: &str| agent.does(&json!({"lives": lives, "profile": "deployer", "action": action, "tier": tier}));
+    for (lives, action) in [(20, "read_file"), (3, "ansible_run"), (2, "terraform_apply")] {
+        assert_eq!(live(lives, action, "T2")["lived"], lives);
+    }
+    let asked = user.object(&["agents", "promote", "deployer", "--reason", "a good spring"]);
+    assert_eq!((&asked["tier"], &asked["status"]), (&json!("T2"), &json!("pending_review")));
+    // What it waits for, and the very command that says yes.
+    let shown = user.does(&["agents", "promotion", "deployer"]);
+    let id = user.object(&["agents", "promotion", "deployer"])["approval"]["request"]["id"].as_str().unwrap().to_owned();
+    assert!(shown.out.contains("0 of 1 approvals") && shown.out.contains(&format!("governance approvals approve {id}")), "{shown:?}");
+    let listed = user.objects(&["approvals", "list"]);
+    assert_eq!((listed.len(), &listed[0]["request"]["kind"]), (1, &json!("promotion")));
+    let shown = user.does(&["approvals", "show", &id]);
+    assert!(shown.out.contains("a good spring") && shown.out.contains(r#""to_tier": "T3""#), "{shown:?}");
+    assert_eq!(user.object(&["agents", "promote", "deployer"])["standing"]["review"]["approval"], *id, "it is asked once");
+    // Denied, it is rejected, and stays denied until it has shown more.
+    user.object(&["approvals", "deny", &id, "--note", "show me more", "--yes", "--key", "bob.key"]);
+    let rejected = user.object(&["agents", "promotion", "deployer"])["standing"].clone();
+    assert_eq!((&rejected["tier"], &rejected["status"]), (&json!("T2"), &json!("rejected")));
+    user.does(&["agents", "promote", "deployer"]).explains("denied by bob");
+    assert_eq!(live(1, "read_file", "T2")["lived"], 1);
+    let waiting = user.start(&["agents", "promote", "deployer", "--wait", "--json"]);
+    let id = loop {
+        if let Some(found) = user.objects(&["approvals", "list"]).pop() {
+            break found["request"]["id"].as_str().unwrap().to_owned();
+        }
+    };
+    let approved = user.does(&[&["approvals", "approve", &id][..], &by_ann].concat());
+    assert!(approved.code == Some(0) && approved.out.contains("`deployer` stands at T3"), "{approved:?}");
+    let waited = waiting.end();
+    assert_eq!((waited.code, &waited.last_object()["tier"]), (Some(0), &json!("T3")), "{waited:?}");
+
+    // To the highest it takes two, and an administrator among them.
+    assert_eq!(live(50, "read_file", "T3")["lived"], 50);
+    user.object(&["agents", "promote", "deployer", "--to", "T4"]);
+    let shown = user.does(&["agents", "promotion", "deployer"]);
+    assert!(shown.out.contains("0 of 2 approvals; an administrator must be among them"), "{shown:?}");
+    let id = user.objects(&["approvals", "list"])[0]["request"]["id"].as_str().unwrap().to_owned();
+    let one = user.object(&["approvals", "approve", &id, "--yes", "--key", "bob.key"]);
+    assert_eq!(one["state"], "pending");
+    user.object(&[&["approvals", "approve", &id][..], &by_ann].concat());
+    let risen = user.object(&["agents", "promotion", "deployer"])["standing"].clone();
+    assert_eq!((&risen["tier"], &risen["status"]), (&json!("T4"), &json!("approved")));
+    assert_eq!(live(1, "read_file", "T4")["lived"], 1);
+    // Who wants more than it stands at is refused, and that is on the record.
+    user.object(&["agents", "register", "clerk", "--tier", "T0"]);
+    let clerk = agent.does(&json!({"lives": 1, "profile": "clerk", "action": "read_file", "tier": "T1"}));
+    assert_eq!(clerk["refused"], "above_standing");
+    let told = user.objects(&["ledger", "list", "--action", "promotion"]);
+    let told: Vec<Value> = told.iter().map(|entry| serde_json::from_str(entry["payload"].as_str().unwrap()).unwrap()).collect();
+    let last = told.iter().rfind(|told| told["profile"] == "deployer").unwrap();
+    assert_eq!((&last["to_tier"], &last["approver"], &last["approval"]), (&json!("T4"), &json!("bob, ann"), &json!(id)));
+    let violations = user.objects(&["ledger", "list", "--action", "violation"]);
+    assert!(violations.iter().any(|entry| entry.to_string().contains("privilege_escalation")), "{violations:?}");
+    drop(agent);
+    user.verified();
+}
+
+#[test]
+fn on_the_file_a_profile_is_reviewed_by_people_and_rises() {
+    a_profile_is_reviewed_by_people_and_rises(&with_ann(User::default()));
+}
+
+#[test]
+fn on_redis_a_profile_is_reviewed_by_people_and_rises() {
+    let folder = tempfile::Builder::new().prefix("gov").tempdir().unwrap();
+    let server = Server::start(Product::Redis, folder.path(), "server", &[]);
+    a_profile_is_reviewed_by_people_and_rises(&with_ann(User::of(format!("redis://127.0.0.1:{}", server.port))));
+}
+
+/// Whatever says who may do what, how much, or that a stop is over; ending and stopping is open to all.
+#[test]
+fn what_only_people_do_is_refused_to_an_agent_s_process_and_stopping_is_not() {
+    let user = with_ann(User::default());
+    std::fs::write(user.path("deployer.yaml"), "agent_id: deployer\nagent_version: '1'\ntier: T1\n").unwrap();
+    user.object(&["agents", "register", "deployer", "--tier", "T1"]);
+    user.object(&["policy", "apply", "deployer.yaml"]);
+    let mut agent = Agent::of(&user);
+    let id = agent.asks(&json!({}));
+    let (program, home) = (binary().display().to_string(), user.home().display().to_string());
+    let mut tries = |args: &[&str]| agent.runs(&[&["env", "-i", &program, "--home", &home][..], args].concat());
+    for refused in [
+        &["agents", "register", "mallory", "--tier", "T4"][..],
+        &["agents", "promote", "deployer"],
+        &["agents", "demote", "deployer"],
+        &["budget", "set", "--tenant", "calls_per_minute", "none"],
+        &["stop", "--lift", "--reason", "let me"],
+        &["policy", "apply", "deployer.yaml"],
+        &["policy", "rollback", "deployer"],
+        &["policy", "withdraw", "deployer"],
+        &["policy", "watch", "."],
+        &["approvals", "approve", &id, "--yes", "--key", "ann.key", "--passphrase-file", "pass"],
+        &["approvals", "deny", &id, "--yes", "--key", "ann.key", "--passphrase-file", "pass"],
+        &["approvers", "add", "mallory", "--key", "m.key", "--no-passphrase"],
+        &["approvers", "remove", "ann", "--key", "ann.key", "--passphrase-file", "pass"],
+    ] {
+        let answer = tries(&[refused, &["--json"]].concat());
+        assert_eq!(answer.last_object()["error"]["code"], "governed_process", "{refused:?}: {answer:?}");
+    }
+    // It may look, and it may end what there is.
+    for open in [&["agents", "list"][..], &["agents", "promotion"], &["budget", "list"], &["approvals", "show", &id], &["policy", "list"]] {
+        assert_eq!(tries(open).code, Some(0), "{open:?}");
+    }
+    assert_eq!(tries(&["stop", "--all", "--no-wait", "--reason", "enough"]).code, Some(0));
+    let refused = tries(&["stop", "--lift", "--reason", "let me go on"]);
+    refused.explains("no agent approves");
+    let alerts = user.objects(&["alerts", "--type", "refused_to_agent"]);
+    assert_eq!(alerts.len(), 14, "each of them is an alert: {alerts:?}");
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
+    assert_eq!(user.objects(&["agents", "promotion"])[0]["standing"]["tier"], "T1");
+}
+
 #[test]
 fn approvers_are_registered_by_approvers() {
     let user = with_ann(User::default());

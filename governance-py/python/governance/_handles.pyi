@@ -457,9 +457,11 @@ class Promotions:
         """
 
     async def promote(self, profile: str, by: str, reason: str, *, to: Optional[_Tier] = None) -> ProfileStanding:
-        """Lets a profile rise by one tier. Where the rules ask for a person it waits for its review: the status is `pending_review`.
+        """Lets a profile rise by one tier. Where the rules ask for people they are asked: the status is `pending_review`, `review["approval"]` is the
+        request, and it rises once enough of them have approved. Asking again finds what was asked.
 
-        A `DeniedError` (`not_eligible`) if it lacks something, an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier.
+        A `DeniedError` (`not_eligible`) if it lacks something, or (`approval_denied`) if it was denied and has shown nothing more; an `InvalidError`
+        (`one_tier_at_a_time`) if `to` is not the next tier.
         """
 
     async def demote(self, profile: str, by: str, reason: str, *, to: Optional[_Tier] = None) -> ProfileStanding:

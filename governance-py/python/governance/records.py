@@ -376,7 +376,7 @@ class ApprovalRequest:
     id: str
     """Its id."""
     kind: Literal["action", "plan", "promotion"]
-    """One call of a tool, a plan, or an agent's rise to a higher tier."""
+    """One call of a tool, a plan, or a profile's rise to a higher tier."""
     agent: str
     """Who asks."""
     pipeline: Optional[str]
@@ -395,6 +395,8 @@ class ApprovalRequest:
     """The hash of the policy that wants it."""
     quorum: int
     """How many people must approve."""
+    administrator: bool
+    """Whether one of them must be an administrator."""
     asked_at: datetime
     """When it was asked, on the store's clock."""
     deadline: datetime
@@ -407,6 +409,8 @@ class ApprovalGiven:
 
     approver: str
     """Who."""
+    administrator: bool
+    """Whether they are an administrator."""
     at: datetime
     """When, on their clock."""
     note: Optional[str]

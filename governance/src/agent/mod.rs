@@ -48,7 +48,7 @@ pub use model::GovernedModel;
 pub use output::OUTPUTS;
 pub use packet::{Instructions, instruct, packet};
 pub use preflight::{CHECK_TIME, Check, CheckResult, PreflightReport};
-pub use promotion::{Approver, Conduct, ProfileStanding, Promotions, Register, Review, Ruling, StandingChange};
+pub use promotion::{Conduct, ProfileStanding, Promotions, Register, Review, Reviews, StandingChange};
 pub use protocol::{Instruction, Report, Said, Stage};
 pub use registry::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, Registry, Vitals, health};
 pub use scores::scores;

@@ -1,15 +1,17 @@
 //! `governance agents`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde_json::json;
 
-use super::args::Register as Command;
+use super::args::{Promote, Register as Command};
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
-use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileStanding};
+use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileStanding, Promotions};
 use crate::config::Config;
 use crate::error::Result;
 use crate::governance::Governance;
+use crate::guard::approval::{Approval, MAX_WITHIN};
 use crate::vocabulary::{AgentId, Eligibility, PipelineId, PromotionStatus};
 
 /// Who asks, where a person does at a terminal.
@@ -49,8 +51,10 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
             let standing = promotions.register(&AgentId::new(profile)?, tier, terms.as_ref(), OPERATOR, &reason).await?;
             told(&standing, printer)?;
         }
-        Command::Promote { profile, to, reason } => {
-            told(&promotions.promote(&AgentId::new(profile)?, to, OPERATOR, &reason).await?, printer)?;
+        Command::Promote(asked) => {
+            let risen = promote(&promotions, asked, printer).await;
+            governance.close().await?;
+            return risen;
         }
         Command::Demote { profile, to, reason } => {
             told(&promotions.demote(&AgentId::new(profile)?, to, OPERATOR, &reason).await?, printer)?;
@@ -58,6 +62,20 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
     }
     governance.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn promote(promotions: &Promotions, asked: Promote, printer: &Printer) -> Result<ExitCode> {
+    let profile = AgentId::new(asked.profile)?;
+    let mut standing = promotions.promote(&profile, asked.to, OPERATOR, &asked.reason).await?;
+    let Some(target) = standing.review.as_ref().map(|review| review.target).filter(|_| asked.wait) else {
+        return told(&standing, printer).map(|()| ExitCode::SUCCESS);
+    };
+    if !printer.json {
+        told(&standing, printer)?;
+    }
+    standing = promotions.reviewed(&profile, asked.timeout.map_or(MAX_WITHIN, Duration::from_secs)).await?;
+    told(&standing, printer)?;
+    Ok(if standing.tier == Some(target) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 fn line(record: &AgentRecord) -> String {
@@ -138,7 +156,9 @@ fn whole(detail: &AgentDetail) -> String {
 async fn show(governance: &Governance, standing: ProfileStanding, printer: &Printer) -> Result<()> {
     let eligibility = governance.promotions().eligibility(&standing.profile).await?;
     let registered = standing.tier.is_some();
-    printer.either(&json!({"standing": standing, "registered": registered, "eligibility": eligibility}), || {
+    let approval = governance.promotions().review(&standing).await?;
+    let object = json!({"standing": standing, "registered": registered, "eligibility": eligibility, "approval": approval});
+    printer.either(&object, || {
         let mut lines = vec![headline(&standing, &eligibility)];
         for requirement in &eligibility.requirements {
             let style = if requirement.met { GOOD } else { WARN };
@@ -149,6 +169,7 @@ async fn show(governance: &Governance, standing: ProfileStanding, printer: &Prin
             let who = if eligibility.administrator { "a person, and an administrator" } else { "a person" };
             lines.push(format!("  {:<15} by {who}", "review"));
         }
+        lines.extend(approval.iter().flat_map(waits));
         lines.extend(standing.changes.iter().rev().take(3).map(|change| {
             let tier = |tier: Option<crate::vocabulary::Tier>| tier.map_or("-", crate::vocabulary::Tier::as_str);
             let (by, why) = (short(&change.by, 60), short(&change.reason, 120));
@@ -156,6 +177,19 @@ async fn show(governance: &Governance, standing: ProfileStanding, printer: &Prin
         }));
         lines.join("\n")
     })
+}
+
+/// What a review waits for, and the command that says yes.
+fn waits(approval: &Approval) -> [String; 2] {
+    let (has, needs, id) = (approval.approved.len(), approval.request.quorum, &approval.request.id);
+    let who: Vec<_> = approval.approved.iter().map(|given| given.approver.as_str()).collect();
+    let by = if who.is_empty() { String::new() } else { format!(", by {}", who.join(", ")) };
+    let lacks = if approval.lacks_an_administrator() { "; an administrator must be among them" } else { "" };
+    let until = moment(approval.request.deadline);
+    [
+        format!("  {:<15} {WARN}{has}{WARN:#} of {needs} approvals{by}{lacks}, until {until}", "waits for"),
+        format!("  {:<15} governance approvals approve {id}", "to approve"),
+    ]
 }
 
 fn headline(standing: &ProfileStanding, eligibility: &Eligibility) -> String {
@@ -170,7 +204,10 @@ fn headline(standing: &ProfileStanding, eligibility: &Eligibility) -> String {
 
 fn told(standing: &ProfileStanding, printer: &Printer) -> Result<()> {
     printer.either(&json!({"profile": standing.profile, "tier": standing.tier, "status": standing.status, "standing": standing}), || {
-        let waits = if standing.review.is_some() { ": it waits for its review" } else { "" };
-        format!("{BOLD}{}{BOLD:#} stands at {}, {GOOD}{}{GOOD:#}{waits}", standing.profile, standing.stands_at(), standing.status)
+        let waits = standing.review.as_ref().map_or(String::new(), |review| {
+            format!(" for {}: it waits for people\n  to approve: governance approvals approve {}", review.target, review.approval)
+        });
+        let style = if matches!(standing.status, PromotionStatus::Rejected | PromotionStatus::NotEligible) { WARN } else { GOOD };
+        format!("{BOLD}{}{BOLD:#} stands at {}, {style}{}{style:#}{waits}", standing.profile, standing.stands_at(), standing.status)
     })
 }

@@ -12,8 +12,8 @@ use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
-use crate::guard::approval::{Approval, ApprovalState, ApprovalVerdict, MAX_WITHIN, shown, shown_json};
-use crate::vocabulary::ApprovalId;
+use crate::guard::approval::{Approval, ApprovalKind, ApprovalState, ApprovalVerdict, MAX_WITHIN, shown, shown_json};
+use crate::vocabulary::{AgentId, ApprovalId};
 
 /// How many requests are listed.
 const LISTED: u64 = 1_000;
@@ -53,8 +53,6 @@ async fn answer(governance: &Governance, command: Command, printer: &Printer) ->
 
 async fn decide(governance: &Governance, asked: &Decide, verdict: ApprovalVerdict, printer: &Printer) -> Result<()> {
     let (queue, id) = (governance.approvals(), ApprovalId::new(&asked.id)?);
-    // Before anybody types a passphrase.
-    queue.refuse_agents().await?;
     let approval = queue.approval(&id).await?;
     if !printer.json {
         show(&approval, printer)?;
@@ -66,16 +64,25 @@ async fn decide(governance: &Governance, asked: &Decide, verdict: ApprovalVerdic
     }
     let key = approver_key::open(asked.with.key.as_deref(), asked.with.passphrase_file.as_deref(), &governance.config().home)?;
     let decided = queue.decide(&key, &id, &hash, verdict, asked.note.as_deref()).await?;
+    let risen = carried_out(governance, &decided).await?;
     printer.either(&decided, || {
         let (has, needs) = (decided.approved.len(), decided.request.quorum);
         let then = match decided.state {
-            ApprovalState::Pending => format!("{has} of {needs} approvals: it waits for more people"),
-            ApprovalState::Approved => "it may be done, once".to_owned(),
+            ApprovalState::Pending => format!("{has} of {needs} approvals{}: it waits for more people", lacking(&decided)),
+            ApprovalState::Approved => risen.unwrap_or_else(|| "it may be done, once".to_owned()),
             state => state.to_string(),
         };
         let done = if verdict == ApprovalVerdict::Approve { format!("{GOOD}approved{GOOD:#}") } else { format!("{BAD}denied{BAD:#}") };
         format!("{done} {id} as {}: {then}\n  signed: {hash}", key.name())
     })
+}
+
+/// What came of a promotion that was decided: a look at the profile carries it out, as any look would.
+async fn carried_out(governance: &Governance, decided: &Approval) -> Result<Option<String>> {
+    let profile = decided.request.target.as_deref().filter(|_| decided.request.kind == ApprovalKind::Promotion);
+    let Some(profile) = profile.map(AgentId::new).transpose()? else { return Ok(None) };
+    let standing = governance.promotions().standing(&profile).await?;
+    Ok(Some(format!("`{profile}` stands at {}, {}", standing.stands_at(), standing.status)))
 }
 
 /// Asks on the terminal. Whoever cannot be asked has not said yes.
@@ -100,9 +107,10 @@ fn line(approval: &Approval) -> String {
     let (id, kind, action) = (&request.id, request.kind, shown(&request.action));
     let until = moment(request.deadline);
     format!(
-        "{BOLD}{id}{BOLD:#}  {}  {kind} {action}{on}{at}, by {}  {DIM}{has} of {needs}, until {until}{DIM:#}",
+        "{BOLD}{id}{BOLD:#}  {}  {kind} {action}{on}{at}, by {}  {DIM}{has} of {needs}{}, until {until}{DIM:#}",
         state(approval),
-        request.agent
+        request.agent,
+        lacking(approval)
     )
 }
 
@@ -136,7 +144,7 @@ fn show(approval: &Approval, printer: &Printer) -> Result<()> {
         ("path", request.path.as_deref().map_or_else(none, shown)),
         ("because", shown(&request.reason)),
         ("until", format!("{} UTC", moment(request.deadline))),
-        ("approved", format!("{} of {}", approval.approved.len(), request.quorum)),
+        ("approved", format!("{} of {}{}", approval.approved.len(), request.quorum, lacking(approval))),
         ("digest", format!("{}  {DIM}SHA-256 of the arguments{DIM:#}", request.arguments)),
         ("hash", format!("{}  {DIM}of all of this; what is signed{DIM:#}", approval.hash)),
         ("arguments", arguments),
@@ -144,9 +152,10 @@ fn show(approval: &Approval, printer: &Printer) -> Result<()> {
     rows.iter().try_for_each(|(name, said)| printer.line(format!("{DIM}{name:>9}{DIM:#}  {said}")))?;
     for given in &approval.approved {
         printer.line(format!(
-            "{:>9}  {GOOD}approved{GOOD:#} by {} at {}{}",
+            "{:>9}  {GOOD}approved{GOOD:#} by {}{} at {}{}",
             "",
             given.approver,
+            if given.administrator { ", an administrator," } else { "" },
             moment(given.at),
             note(given.note.as_deref())
         ))?;
@@ -163,6 +172,11 @@ fn show(approval: &Approval, printer: &Printer) -> Result<()> {
     approval.uncounted.iter().try_for_each(|uncounted| {
         printer.line(format!("{:>9}  {WARN}does not count{WARN:#}: said to be by {}; {}", "", uncounted.approver, uncounted.why))
     })
+}
+
+/// Whom the people who have approved do not include.
+fn lacking(approval: &Approval) -> &'static str {
+    if approval.lacks_an_administrator() { ", and an administrator must be among them" } else { "" }
 }
 
 fn note(note: Option<&str>) -> String {

@@ -40,7 +40,8 @@ pub async fn approvers(config: Config, command: Command, printer: &Printer) -> R
                 printer.either(approver, || {
                     let by =
                         if approver.by == approver.name { "by themselves, the first".to_owned() } else { format!("by {}", approver.by) };
-                    format!("{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}  since {}, {by}", approver.name, approver.key, moment(approver.since))
+                    let role = if approver.administrator { "an administrator, " } else { "" };
+                    format!("{BOLD}{}{BOLD:#}  {DIM}{}{DIM:#}  {role}since {}, {by}", approver.name, approver.key, moment(approver.since))
                 })?;
             }
             if register.all().is_empty() && !printer.json {
@@ -51,7 +52,6 @@ pub async fn approvers(config: Config, command: Command, printer: &Printer) -> R
         Command::Remove { name, with } => {
             let name = ApproverName::new(&name)?;
             let governance = super::existing(config).await?;
-            governance.approvals().refuse_agents().await?;
             let by = approver_key::open(with.key.as_deref(), with.passphrase_file.as_deref(), &home)?;
             governance.approvals().unregister(&name, &by).await?;
             governance.catch_up(RECORDED).await?;
@@ -65,8 +65,6 @@ pub async fn approvers(config: Config, command: Command, printer: &Printer) -> R
 async fn add(governance: &Governance, added: &AddApprover, printer: &Printer) -> Result<()> {
     let (approvals, home) = (governance.approvals(), &governance.config().home);
     let name = ApproverName::new(&added.name)?;
-    // Before anybody types a passphrase.
-    approvals.refuse_agents().await?;
     let register = approvals.approvers().await?;
     if added.by.is_none() && !register.is_new() {
         let message = "there are approvers already: one of them registers the next, name their key with `--by`";
@@ -80,7 +78,7 @@ async fn add(governance: &Governance, added: &AddApprover, printer: &Printer) ->
     let public = made.as_ref().map(|(_, key)| key.public()).or_else(|| added.public.clone()).unwrap_or_default();
     let signer = by.as_ref().or(made.as_ref().map(|(_, key)| key));
     let signer = signer.ok_or_else(|| Error::invalid("usage", "name the key of a registered approver with `--by`"))?;
-    let approver = match approvals.register(&name, &public, signer).await {
+    let approver = match approvals.register(&name, &public, added.administrator, signer).await {
         Ok(approver) => approver,
         Err(error) => {
             // A key that nobody registered would only be in the way.
@@ -95,9 +93,14 @@ async fn add(governance: &Governance, added: &AddApprover, printer: &Printer) ->
         printer.note("registered; it is not in the record yet, which follows by itself")?;
     }
     let file = made.as_ref().map(|(file, _)| file.path());
-    printer.either(&json!({"name": approver.name, "key": approver.key, "by": approver.by, "file": file}), || {
-        let kept = file.map_or(String::new(), |file| format!("\n  their key: {} (keep a copy; agents must not read it)", file.display()));
-        let public = &approver.key;
-        format!("{GOOD}registered{GOOD:#} {BOLD}{name}{BOLD:#}\n  public key: {public}{kept}")
-    })
+    printer.either(
+        &json!({"name": approver.name, "key": approver.key, "administrator": approver.administrator, "by": approver.by, "file": file}),
+        || {
+            let kept =
+                file.map_or(String::new(), |file| format!("\n  their key: {} (keep a copy; agents must not read it)", file.display()));
+            let public = &approver.key;
+            let role = if approver.administrator { ", an administrator" } else { "" };
+            format!("{GOOD}registered{GOOD:#} {BOLD}{name}{BOLD:#}{role}\n  public key: {public}{kept}")
+        },
+    )
 }

@@ -18,7 +18,7 @@ use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 use crate::config::Flags;
 use crate::ledger::Durability;
 use crate::llm::Mode;
-pub use agents::Agents as Register;
+pub use agents::{Agents as Register, Promote};
 pub use alerts::Alerts;
 pub use approvals::{AddApprover, Approvals, Approvers, Decide, WithKey};
 pub use end::{Revoke, Stop, Waiting};

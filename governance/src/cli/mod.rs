@@ -19,6 +19,7 @@ mod export;
 mod health;
 mod ledger;
 mod logs;
+mod people;
 mod pipeline;
 mod policies;
 mod policy;
@@ -117,6 +118,7 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         _ => {}
     }
     let config = Config::load(args.flags(), |name| std::env::var(name).ok())?;
+    people::admit(&args.command, &config).await?;
     match args.command {
         Command::Run(run) => run::run(config, run, printer).await,
         Command::Pipeline { command } => pipeline::pipeline(config, command, printer).await,

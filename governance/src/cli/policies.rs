@@ -20,13 +20,7 @@ pub async fn policies(config: Config, command: Command, printer: &Printer) -> Re
         return watch(Config { policies: Some(dir), ..config }, printer).await;
     }
     let governance = if changes { Governance::open(super::passing(config)).await? } else { super::existing(config).await? };
-    let done = async {
-        if matches!(command, Command::Apply { .. } | Command::Rollback { .. } | Command::Withdraw { .. }) {
-            governance.approvals().refuse_agents().await?;
-        }
-        act(governance.policies(), command, printer).await
-    };
-    let done = done.await;
+    let done = act(governance.policies(), command, printer).await;
     governance.close().await?;
     done
 }

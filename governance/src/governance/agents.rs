@@ -59,12 +59,6 @@ impl Governance {
         let profile = own.map_or(profile, |own| own.agent_id.as_str());
         let roleless = |_| Error::invalid("no_role", format!("`{profile}` names no role: say which, one of alpha, beta, gamma"));
         let role = joining.role.map_or_else(|| profile.parse().map_err(roleless), Ok)?;
-        let tier = match (own.map(|own| own.tier), joining.tier) {
-            (Some(own), Some(other)) if own != other => {
-                return Err(Error::invalid("other_tier", format!("the profile `{profile}` is of {own}, not of {other}")));
-            }
-            (own, said) => own.or(said),
-        };
         let root = joining.root.map(Root::open).transpose()?;
         let store = self.store();
         if store.state(store.keys().pipeline(pipeline)).await?.is_none() {
@@ -75,13 +69,40 @@ impl Governance {
         let above = store.admission().await?.and(epoch.clone(), store.number(epoch).await?);
         let id = AgentId::instance(profile, &*store.ports().chance)?;
         let name = AgentId::new(profile)?;
-        let tier = self.promotions().admits(&name, tier).await?;
+        let tier = match self.tier_of(&name, own.map(|own| own.tier), joining.tier).await {
+            Err(error) if matches!(error.code(), "above_profile" | "above_standing") => {
+                self.promotions().overreached(&id, &name, pipeline, &error.to_string()).await?;
+                return Err(error);
+            }
+            found => found?,
+        };
         self.policies().may_join(&name, tier).await?;
         let actor = self.admissions().admit(&above, pipeline, &id, Role { role, tier }).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
         instruct(store, self.recorder(), &governor, &id, &Instructions::default()).await?;
         self.sit_down(actor, &self.config().model, policy, root).await
+    }
+
+    /// The tier that an agent joins at: what was said, where neither its profile, its own or the one in force, nor its standing is below that.
+    async fn tier_of(&self, profile: &AgentId, own: Option<Tier>, said: Option<Tier>) -> Result<Tier> {
+        let held = match own {
+            Some(own) => Some(own),
+            None => self.policies().version(profile, None).await?.and_then(|held| held.tier),
+        };
+        match (held, said) {
+            (Some(held), Some(said)) if said > held => {
+                let message = format!("the profile `{profile}` is of {held}, and its agent wants to act at {said}");
+                return Err(Error::new(ErrorKind::Denied, "above_profile", message));
+            }
+            _ => {}
+        }
+        match (own, said) {
+            (Some(own), Some(other)) if own != other => {
+                Err(Error::invalid("other_tier", format!("the profile `{profile}` is of {own}, not of {other}")))
+            }
+            (own, said) => self.promotions().admits(profile, own.or(said)).await,
+        }
     }
 
     /// Tells an agent anew what to do: until when, under which constraints, with which evidence. Its packet is written, and it reads it.

@@ -57,6 +57,12 @@ pub struct Agent {
     pub version: u64,
 }
 
+/// What of a profile's standing binds its agents.
+#[derive(Deserialize)]
+struct Stands {
+    tier: Option<Tier>,
+}
+
 impl Admissions {
     /// Admissions to a store, recorded.
     #[must_use]
@@ -113,7 +119,7 @@ impl Admissions {
         }
         let above = keys.agent_of_epoch(parent.0.last().map(|(key, _)| key));
         if let Some(above) = &above {
-            self.no_higher(above, id, role.tier).await?;
+            self.no_higher(above, id, pipeline, role.tier).await?;
         }
         let commit = self
             .under(parent)
@@ -149,15 +155,22 @@ impl Admissions {
             .await
     }
 
-    /// No agent gives more trust than it has: to try is a privilege escalation of its own.
-    async fn no_higher(&self, parent: &AgentId, child: &AgentId, tier: Tier) -> Result<()> {
-        let Some(above) = self.agent(parent).await?.filter(|above| above.tier < tier) else { return Ok(()) };
-        let detail = format!("`{parent}` is trusted with {} and began `{child}` with {tier}", above.tier);
+    /// No agent gives more trust than it has, nor more than the child's profile stands at: to try is a privilege escalation of its own.
+    async fn no_higher(&self, parent: &AgentId, child: &AgentId, pipeline: &PipelineId, tier: Tier) -> Result<()> {
+        let Some(above) = self.agent(parent).await? else { return Ok(()) };
+        let profile = child.profile(Some(pipeline));
+        let standing: Option<(u64, Stands)> = self.store.json(self.store.keys().profile_standing(&profile)).await?;
+        let stands = standing.and_then(|(_, standing)| standing.tier);
+        let detail = match stands {
+            _ if above.tier < tier => format!("`{parent}` is trusted with {} and began `{child}` with {tier}", above.tier),
+            Some(stands) if stands < tier => format!("`{parent}` began `{child}` with {tier}, and `{profile}` stands at {stands}"),
+            _ => return Ok(()),
+        };
         let broken = ViolationType::PrivilegeEscalation;
         let told = serde_json::json!({"type": broken, "severity": broken.severity(), "revocation": broken.revocation(), "detail": detail});
         self.recorder.note(&self.store, Action::Violation, (Some(parent), above.pipeline.as_ref()), &told)?;
         RevocationEngine::open(&self.store).recorded(&self.recorder).violation(parent, broken, &detail).await?;
-        Err(Error::new(ErrorKind::Denied, "tier_too_high", format!("{detail}: an agent gives no more trust than it has")))
+        Err(Error::new(ErrorKind::Denied, "tier_too_high", format!("{detail}: an agent gives no more trust than there is")))
     }
 
     /// Admits an agent again that was begun under an earlier epoch of its pipeline; none if it was not begun yet.

@@ -287,6 +287,8 @@ keys! {
     agents() -> Set "agents";
     /// How far a profile is trusted, and what it did for it.
     profile_standing(name: AgentId) -> Record "profile:{}:standing";
+    /// What a review of a profile is asked under: raised where a rise or a fall ends it.
+    profile_epoch(name: AgentId) -> Epoch "profile:{}:epoch";
     /// The profiles of the tenant that something is known of.
     profiles() -> Set "profiles";
     /// The agents of a project.

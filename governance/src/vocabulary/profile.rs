@@ -241,6 +241,9 @@ pub struct ApprovalRules {
     pub quorum: NonZeroU32,
     /// Seconds that they have for it.
     pub deadline: NonZeroU32,
+    /// Whether one of them must be an administrator.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub administrator: bool,
 }
 
 impl ApprovalRules {
@@ -252,7 +255,7 @@ impl ApprovalRules {
 
 impl Default for ApprovalRules {
     fn default() -> Self {
-        Self { quorum: NonZeroU32::MIN, deadline: NonZeroU32::MIN.saturating_add(3_599) }
+        Self { quorum: NonZeroU32::MIN, deadline: NonZeroU32::MIN.saturating_add(3_599), administrator: false }
     }
 }
 

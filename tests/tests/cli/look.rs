@@ -155,32 +155,31 @@ async fn before_the_vote_there_is_none_and_an_open_one_says_who_has_not_voted() 
     governance.close().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_budget_is_raised_lowered_and_recorded_while_its_agent_works() {
-    let (user, _, ()) = under_way(User::default(), |user, _, model| {
-        let alpha = agents(user).swap_remove(0);
-        let set = user.object(&["budget", "set", &alpha, "calls", "100"]);
-        assert_eq!((&set["usage"]["limit"], &set["usage"]["closed"]), (&100.into(), &false.into()), "{set}");
-        user.object(&["budget", "set", &alpha, "tokens", "5000"]);
-        let shown = user.objects(&["budget", "show"]);
-        let spend = shown.iter().find(|shown| shown["agent_id"] == alpha.as_str()).unwrap()["spend"].clone();
-        assert_eq!((&spend[0]["limit"], &spend[1]["limit"]), (&100.into(), &5000.into()), "{spend}");
-        assert!(user.does(&["budget", "show"]).out.contains("of 5000 used or reserved"));
-        user.does(&["budget", "set", &alpha, "hours", "1"]).explains("calls");
-        user.does(&["budget", "set", &alpha, "calls", "-1"]).explains("");
-        user.does(&["budget", "set", &alpha, "calls", "99999999999999999"]).explains("at most");
-        user.does(&["budget", "set", "alpha-nobody", "calls", "1"]).explains("pipeline status");
-        model.let_go();
-    })
-    .await;
-    tokio::task::spawn_blocking(move || {
-        let recorded = user.objects(&["ledger", "list", "--action", "policy"]);
-        assert!(recorded.iter().any(|entry| entry["result"] == "ok") && recorded[0]["payload"].as_str().unwrap().contains("100"));
-        let alpha = agents(&user).swap_remove(0);
-        user.does(&["budget", "set", &alpha, "calls", "1"]).explains("has ended");
-    })
-    .await
-    .unwrap();
+/// A run in a process of its own: below one in which agents sit, nobody sets a budget.
+#[test]
+fn a_budget_is_raised_lowered_and_recorded_while_its_agent_works() {
+    let user = User::default();
+    let script = user.path("slow.yaml");
+    std::fs::write(&script, "version: 1\nsteps:\n  - {agent: alpha, on: propose, do: {slow: 6s}}\n").unwrap();
+    let mut run = user.start(&["run", CACHE, "--json", "--script", script.to_str().unwrap()]);
+    while run.object().is_some_and(|object| object["data"]["status"] != "RUNNING") {}
+    let alpha = agents(&user).swap_remove(0);
+    let set = user.object(&["budget", "set", &alpha, "calls", "100"]);
+    assert_eq!((&set["usage"]["limit"], &set["usage"]["closed"]), (&100.into(), &false.into()), "{set}");
+    user.object(&["budget", "set", &alpha, "tokens", "5000"]);
+    let shown = user.objects(&["budget", "show"]);
+    let spend = shown.iter().find(|shown| shown["agent_id"] == alpha.as_str()).unwrap()["spend"].clone();
+    assert_eq!((&spend[0]["limit"], &spend[1]["limit"]), (&100.into(), &5000.into()), "{spend}");
+    assert!(user.does(&["budget", "show"]).out.contains("of 5000 used or reserved"));
+    user.does(&["budget", "set", &alpha, "hours", "1"]).explains("calls");
+    user.does(&["budget", "set", &alpha, "calls", "-1"]).explains("");
+    user.does(&["budget", "set", &alpha, "calls", "99999999999999999"]).explains("at most");
+    user.does(&["budget", "set", "alpha-nobody", "calls", "1"]).explains("pipeline status");
+    assert!(run.goes(), "all of that while it worked");
+    assert_eq!(run.end().code, Some(0));
+    let recorded = user.objects(&["ledger", "list", "--action", "policy"]);
+    assert!(recorded.iter().any(|entry| entry["result"] == "ok") && recorded[0]["payload"].as_str().unwrap().contains("100"));
+    user.does(&["budget", "set", &alpha, "calls", "1"]).explains("has ended");
 }
 
 #[test]

@@ -37,6 +37,7 @@ governance_tests::on_every_backend! {
     a_register_written_into_the_store_is_not_believed
     what_nobody_could_read_is_not_asked_and_an_agent_cannot_flood_the_queue
     plans_and_promotions_are_approved_the_same_way
+    what_takes_an_administrator_is_approved_by_no_one_else
     arguments_are_never_in_the_ledger_and_leave_the_store
 }
 
@@ -55,7 +56,7 @@ fn key(text: &str) -> ApproverKey {
 }
 
 fn rules(quorum: u32, deadline: u32) -> ApprovalRules {
-    ApprovalRules { quorum: NonZeroU32::new(quorum).unwrap(), deadline: NonZeroU32::new(deadline).unwrap() }
+    ApprovalRules { quorum: NonZeroU32::new(quorum).unwrap(), deadline: NonZeroU32::new(deadline).unwrap(), administrator: false }
 }
 
 fn policy(rules: ApprovalRules) -> Policy {
@@ -143,6 +144,11 @@ fn signed(key: &ApproverKey, approval: &Approval, verdict: ApprovalVerdict) -> S
 /// A registration as the signer's own process would make it: this one holds agents, and would be refused.
 async fn register(queue: &Approvals, new: &ApproverKey, by: &ApproverKey) -> Result<()> {
     change(queue, RegistryChange::Add, new, by).await
+}
+
+async fn register_administrator(queue: &Approvals, new: &ApproverKey, by: &ApproverKey) -> Result<()> {
+    let said = queue.registration(RegistryChange::Add, new.name(), &new.public(), by.name())?;
+    queue.enroll(&by.sign(Registration { administrator: true, ..said })).await
 }
 
 async fn change(queue: &Approvals, change: RegistryChange, whose: &ApproverKey, by: &ApproverKey) -> Result<()> {
@@ -535,12 +541,24 @@ fn the_first_approver_is_trusted_once_and_every_later_one_is_signed_for(on: Back
         assert_eq!(queue.unregister(first.name(), first).await.unwrap_err().code(), "last_approver");
         register(&queue, second, first).await.unwrap();
         // One key, one name.
-        assert_eq!(queue.register(&name("more"), &second.public(), first).await.unwrap_err().code(), "approver_taken");
-        assert_eq!(queue.register(second.name(), &eve.public(), first).await.unwrap_err().code(), "approver_taken");
-        assert_eq!(queue.register(&name("x"), "not a key", first).await.unwrap_err().code(), "bad_public_key");
+        assert_eq!(queue.register(&name("more"), &second.public(), false, first).await.unwrap_err().code(), "approver_taken");
+        assert_eq!(queue.register(second.name(), &eve.public(), false, first).await.unwrap_err().code(), "approver_taken");
+        assert_eq!(queue.register(&name("x"), "not a key", false, first).await.unwrap_err().code(), "bad_public_key");
         queue.unregister(second.name(), first).await.unwrap();
         assert_eq!(register(&queue, second, first).await.unwrap_err().code(), "approver_taken", "a removed key never comes back");
         assert_eq!(queue.unregister(&name("nobody"), first).await.unwrap_err().code(), "no_such_approver");
+        // The first is an administrator, and only they make another, or unmake one; there always is one.
+        let root = key("root");
+        register(&queue, &eve, first).await.unwrap();
+        assert_eq!(register_administrator(&queue, &root, &eve).await.unwrap_err().code(), "not_an_administrator");
+        assert_eq!(change(&queue, RegistryChange::Remove, first, &eve).await.unwrap_err().code(), "not_an_administrator");
+        assert_eq!(change(&queue, RegistryChange::Remove, first, first).await.unwrap_err().code(), "last_administrator");
+        register_administrator(&queue, &root, first).await.unwrap();
+        let known = other.approvers().await.unwrap();
+        let administrators: Vec<_> = known.all().iter().filter(|known| known.administrator).map(|known| known.name.clone()).collect();
+        assert_eq!(administrators, [first.name().clone(), root.name().clone()]);
+        change(&queue, RegistryChange::Remove, &root, first).await.unwrap();
+        change(&queue, RegistryChange::Remove, &eve, first).await.unwrap();
         // A name may come back with another key.
         register(&queue, &ApproverKey::fresh(second.name(), &System), first).await.unwrap();
         assert_eq!(queue.approvers().await.unwrap().all().len(), 2);
@@ -567,6 +585,7 @@ fn a_register_written_into_the_store_is_not_believed(on: Backend) {
                 change: RegistryChange::Add,
                 name: name("mallory"),
                 public: mallory.public(),
+                administrator: true,
                 by: name(by),
                 ledger: ledger.id().clone(),
                 tenant: scene.store.keys().prefix().to_owned(),
@@ -625,6 +644,21 @@ fn plans_and_promotions_are_approved_the_same_way(on: Backend) {
         let (waited, ()) = tokio::join!(queue.wait(&id, Duration::from_secs(30)), scene.approve(&id));
         assert_eq!(waited.unwrap().state, ApprovalState::Approved);
         queue.redeem(&governor, &id, &asked, &scene.store.fresh_token()).await.unwrap();
+    });
+}
+
+fn what_takes_an_administrator_is_approved_by_no_one_else(on: Backend) {
+    on.story(async |world| {
+        let scene = Scene::new(world, ApprovalRules { administrator: true, ..rules(1, HOUR) }).await;
+        let bob = key("bob");
+        register(&scene.queue().await, &bob, &scene.ann).await.unwrap();
+        let id = scene.asked(&json!({})).await;
+        let said = scene.say(&bob, &id, ApprovalVerdict::Approve).await.unwrap();
+        assert_eq!((said.state, said.lacks_an_administrator()), (ApprovalState::Pending, true));
+        let refused = scene.call(&scene.guard, &json!({})).await.unwrap_err();
+        assert_eq!((refused.code(), &refused.details()["approval"]["administrator"]), ("approval_required", &json!(true)));
+        scene.approve(&id).await;
+        assert_eq!(scene.call(&scene.guard, &json!({})).await.unwrap(), 1);
     });
 }
 

@@ -20,6 +20,7 @@ mod guard;
 mod limits;
 mod plans;
 mod policies;
+mod promotions;
 mod revocation;
 mod sealed;
 mod stillness;

@@ -1,9 +1,14 @@
 //! Profiles rise by what their agents did, and fall by a violation: real runs, real governed calls, the real program.
 
-use governance::agent::{Approver, Ruling};
-use governance::vocabulary::{AgentId, PromotionStatus, Tier};
+use governance::agent::AgentFilter;
+use governance::guard::approval::{ApprovalVerdict, ApproverKey};
+use governance::guard::policies::{Text, Wish};
+use governance::ledger::{Action, Filter};
+use governance::store::Commit;
+use governance::vocabulary::{AgentId, AgentRole, PromotionStatus, System, Tier};
 use governance::{ErrorKind, Governance, Joining};
 use governance_tests::program::User;
+use governance_tests::world::until;
 use serde_json::{Value, json};
 
 use super::{alerts, approve, call, join, on_both, open};
@@ -11,6 +16,7 @@ use super::{alerts, approve, call, join, on_both, open};
 on_both! {
     five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes
     agents_are_counted_once_whoever_counts_and_however_often
+    whoever_keeps_house_carries_out_what_people_said
 }
 
 fn profile(name: &str) -> AgentId {
@@ -21,8 +27,12 @@ fn requirement<'a>(shown: &'a Value, name: &str) -> &'a Value {
     shown["eligibility"]["requirements"].as_array().unwrap().iter().find(|requirement| requirement["name"] == name).unwrap()
 }
 
-async fn outside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work).await.unwrap()
+/// How often the record says that somebody wanted more trust than there is.
+async fn attempts(governance: &Governance, detail: &str) -> usize {
+    assert!(governance.catch_up(std::time::Duration::from_secs(30)).await.unwrap());
+    let listed = governance.ledger().list(&Filter { action: Some(Action::Violation), ..Filter::default() }).await.unwrap().actions;
+    let told = listed.iter().map(|entry| entry.payload.as_deref().unwrap().replace('`', ""));
+    told.filter(|told| told.contains("privilege_escalation") && told.contains(detail)).count()
 }
 
 /// The program beside the library: a command's last object, without blocking the runtime.
@@ -49,15 +59,21 @@ async fn five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes(use
     alpha.leave().await.unwrap();
     let found = governance.promotions().eligibility(&profile("alpha")).await.unwrap();
     assert_eq!((found.status, found.missing().count()), (PromotionStatus::Eligible, 0), "{found:?}");
-    tokio::task::block_in_place(|| user.does(&["agents", "promote", "alpha", "--to", "T3"]).explains("can rise to T1 only").code);
-    let promoted = object(user, &["agents", "promote", "alpha", "--reason", "five good runs"]);
-    assert_eq!((&promoted["tier"], &promoted["status"]), (&json!("T1"), &json!("approved")));
+    // By the library: this process is an agent's now, and the program refuses it.
+    let refused = tokio::task::block_in_place(|| user.does(&["agents", "promote", "alpha", "--json"]));
+    assert_eq!(refused.last_object()["error"]["code"], "governed_process", "{refused:?}");
+    let (promotions, alpha) = (governance.promotions(), profile("alpha"));
+    let leap = promotions.promote(&alpha, Some(Tier::T3), "ann", "at once").await.unwrap_err();
+    assert!(leap.to_string().contains("can rise to T1 only"), "{leap}");
+    let promoted = promotions.promote(&alpha, None, "ann", "five good runs").await.unwrap();
+    assert_eq!((promoted.tier, promoted.status), (Some(Tier::T1), PromotionStatus::Approved));
     assert_eq!(alerts(&governance, "promotion_approved").await, 1);
 
     // Registered now, it acts at what it stands at, and never at more.
     let above = Joining { tier: Some(Tier::T2), ..Joining::default() };
     let refused = governance.agent("alpha", &pipeline, above).await.unwrap_err();
     assert_eq!((refused.kind(), refused.code()), (ErrorKind::Denied, "above_standing"));
+    assert_eq!(attempts(&governance, "alpha stands at T1 and cannot act at T2").await, 1);
     let alpha = governance.agent("alpha", &pipeline, Joining::default()).await.unwrap();
     assert_eq!(alpha.desk().tier(), Tier::T1);
     let mut run = user.start(&["run", "Design a caching strategy", "--json"]);
@@ -77,7 +93,11 @@ async fn five_compliant_runs_make_a_profile_eligible_and_a_violation_demotes(use
     assert_eq!(governance.agent("alpha", &pipeline, again).await.unwrap_err().code(), "above_standing");
     let shown = object(user, &["agents", "promotion", "alpha"]);
     assert_eq!((&shown["standing"]["tier"], requirement(&shown, "runs")["have"].as_u64()), (&json!("T0"), Some(0)), "{shown}");
-    assert_eq!(requirement(&shown, "violations"), &json!({"name": "violations", "have": 1, "need": 0, "met": false}));
+    assert_eq!(
+        requirement(&shown, "violations"),
+        &json!({"name": "violations", "have": 3, "need": 0, "met": false}),
+        "and two wanted more"
+    );
     assert_eq!(alerts(&governance, "profile_demoted").await, 1);
     governance.close().await.unwrap();
     let changes = tokio::task::block_in_place(|| user.objects(&["ledger", "list", "--action", "promotion"]));
@@ -115,71 +135,32 @@ async fn agents_are_counted_once_whoever_counts_and_however_often(user: &User) {
     governance.close().await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rise_to_t3_waits_for_its_review_and_to_t4_for_two_people() {
-    let user = User::default();
-    let (governance, pipeline) = open(&user).await;
-    let promotions = governance.promotions();
-    let deployer = profile("deployer");
-    promotions.register(&deployer, Tier::T2, None, "ann", "known for years").await.unwrap();
-    let again = promotions.register(&deployer, Tier::T4, None, "ann", "again").await.unwrap_err();
-    assert_eq!((again.kind(), again.code()), (ErrorKind::Conflict, "registered"));
-    let joining = Joining { role: Some(governance::vocabulary::AgentRole::Beta), ..Joining::default() };
-    let live = async |lives: u32, action: Option<&str>| {
-        for _ in 0..lives {
-            let agent = governance.agent("deployer", &pipeline, joining.clone()).await.unwrap();
-            call(&agent, action.unwrap_or("read_file"), Some("sandbox-1")).await.unwrap();
-            agent.leave().await.unwrap();
-        }
-    };
-    live(19, None).await;
-    live(3, Some("ansible_run")).await;
-    live(2, Some("terraform_apply")).await;
-    let early = promotions.promote(&deployer, None, "ann", "soon").await.unwrap_err();
-    assert!(early.to_string().contains("runs 24 of 25"), "{early}");
-    live(1, None).await;
-    assert_eq!(promotions.rule(&deployer, &Ruling::default_approval("bob")).await.unwrap_err().code(), "no_review");
-    let told = {
-        let home = user.config().home;
-        outside(move || {
-            let program = governance_tests::program::binary();
-            let args = ["agents", "promote", "deployer", "--json"];
-            std::process::Command::new(program).args(args).env_clear().env("GOVERNANCE_HOME", home).output().unwrap()
-        })
-        .await
-    };
-    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
-    assert_eq!((&told["tier"], &told["status"]), (&json!("T2"), &json!("pending_review")));
-    assert_eq!(promotions.promote(&deployer, None, "ann", "again").await.unwrap_err().code(), "pending_review");
-    assert_eq!(promotions.admits(&deployer, Some(Tier::T3)).await.unwrap_err().code(), "above_standing");
-
-    // Rejected, asked again, approved.
-    let no = Ruling { approved_by: vec![], rejected_by: Some("bob".into()), reason: "show me more".into() };
-    assert_eq!(promotions.rule(&deployer, &no).await.unwrap().status, PromotionStatus::Rejected);
-    promotions.promote(&deployer, None, "ann", "now").await.unwrap();
-    assert_eq!(promotions.rule(&deployer, &Ruling::default()).await.unwrap().tier, Some(Tier::T2), "nobody has approved yet");
-    let risen = promotions.rule(&deployer, &Ruling::default_approval("bob")).await.unwrap();
-    assert_eq!((risen.tier, risen.status, risen.history.compliant), (Some(Tier::T3), PromotionStatus::Approved, 0));
-
-    live(50, None).await;
-    promotions.promote(&deployer, Some(Tier::T4), "ann", "fifty more").await.unwrap();
-    let one = promotions.rule(&deployer, &Ruling::default_approval("bob")).await.unwrap();
-    assert_eq!((one.tier, one.review.unwrap().approved_by.len()), (Some(Tier::T3), 1));
-    let root = Ruling { approved_by: vec![Approver { name: "root".into(), administrator: true }], ..Ruling::default() };
-    assert_eq!(promotions.rule(&deployer, &root).await.unwrap().tier, Some(Tier::T4));
-    assert_eq!(promotions.promote(&deployer, None, "ann", "on").await.unwrap_err().code(), "highest_tier");
+/// Nobody looks at the profile: the caretaker hears that it was approved.
+async fn whoever_keeps_house_carries_out_what_people_said(user: &User) {
+    let (governance, _) = open(user).await;
+    let (promotions, deployer, queue) = (governance.promotions(), profile("deployer"), governance.approvals());
+    let ann = ApproverKey::fresh(&"ann".parse().unwrap(), &System);
+    queue.register(ann.name(), &ann.public(), false, &ann).await.unwrap();
+    promotions.register(&deployer, Tier::T2, None, "ann", "known").await.unwrap();
+    // What its lives would have come to.
+    let cell = governance.store().keys().profile_standing(&deployer);
+    let (version, mut standing): (u64, Value) = governance.store().json(cell.clone()).await.unwrap().unwrap();
+    standing["history"] = json!({
+        "compliant": 25, "consecutive": 25, "modifications": 5, "actions": {"ansible_run": 3, "terraform_apply": 2},
+    });
+    let commit = Commit::default().version(cell.clone(), version).put(cell.clone(), standing.to_string());
+    governance.store().apply(commit).await.unwrap();
+    let waits = promotions.promote(&deployer, None, "ann", "it does well").await.unwrap();
+    let request = promotions.review(&waits).await.unwrap().unwrap();
+    queue.decide(&ann, &request.request.id, &request.hash, ApprovalVerdict::Approve, None).await.unwrap();
+    until("it has risen", async || {
+        let (_, standing): (u64, Value) = governance.store().json(cell.clone()).await.unwrap().unwrap();
+        standing["tier"] == "T3" && standing["review"].is_null()
+    })
+    .await;
+    let charges = governance.store().table(governance.store().keys().caretaker_charges()).await.unwrap();
+    assert!(!charges.iter().any(|(charge, _)| charge.starts_with("review/")), "{charges:?}");
     governance.close().await.unwrap();
-}
-
-/// One person who approves.
-trait Approval {
-    fn default_approval(name: &str) -> Self;
-}
-
-impl Approval for Ruling {
-    fn default_approval(name: &str) -> Self {
-        Self { approved_by: vec![Approver { name: name.into(), administrator: false }], ..Self::default() }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,6 +199,32 @@ async fn a_store_that_has_forgotten_everything_still_knows_who_fell() {
     let recovered = Governance::recover(user.config()).await.unwrap();
     assert_eq!(recovered.promotions().standing(&profile("deployer")).await.unwrap().tier, Some(Tier::T1));
     recovered.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_joins_above_what_its_profile_allows_is_refused_and_that_is_on_the_record() {
+    let user = User::default();
+    let (governance, pipeline) = open(&user).await;
+    let file = user.path("deployer.yaml");
+    let text = "agent_id: deployer\nagent_version: '1'\ntier: T1\nconstraints: {allowed_actions: [read_file]}\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let joining = |tier| Joining { tier, role: Some(AgentRole::Beta), ..Joining::default() };
+    // By its own file, and by the profile in force of its name.
+    let refused = governance.agent(file, &pipeline, joining(Some(Tier::T3))).await.unwrap_err();
+    assert_eq!((refused.kind(), refused.code()), (ErrorKind::Denied, "above_profile"));
+    assert_eq!(governance.agent(file, &pipeline, joining(Some(Tier::T0))).await.unwrap_err().code(), "other_tier");
+    let text = Text::new(text);
+    governance.policies().apply(&text, &Wish::of("ann")).await.unwrap();
+    assert_eq!(governance.agent("deployer", &pipeline, joining(Some(Tier::T2))).await.unwrap_err().code(), "above_profile");
+    assert_eq!(attempts(&governance, "the profile deployer is of T1").await, 2);
+    assert_eq!(alerts(&governance, "violation_detected").await, 2);
+    // Nobody was admitted, nobody is revoked, no tier was lost; two broken rules it has.
+    assert_eq!(governance.agents(&AgentFilter::default()).await.unwrap().len(), 0);
+    let standing = governance.promotions().standing(&profile("deployer")).await.unwrap();
+    assert_eq!((standing.tier, standing.history.violations.len(), standing.history.not_compliant), (None, 2, 2));
+    assert_eq!(governance.agent(file, &pipeline, joining(None)).await.unwrap().desk().tier(), Tier::T1);
+    governance.close().await.unwrap();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the caretaker does here: counts agents that have ended, and lets go of those that ended long ago.
+//! What the caretaker does here: counts agents that have ended, lets go of those that ended long ago, and carries out reviews.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::Promotions;
 use crate::coordination::{Alarm, Charge, ChargeKind, Chore, Keeper, Look};
 use crate::error::Result;
+use crate::guard::approval::ApprovalState;
 use crate::guard::{Beat, Recorder};
 use crate::store::{Store, Write};
 use crate::vocabulary::{AgentId, Millis};
@@ -61,6 +62,48 @@ impl Chore for Conduct {
 
     async fn act(&self, charge: &Charge, _keeper: &Keeper) -> Result<()> {
         self.0.count(&charge.agent()?).await.map(drop)
+    }
+}
+
+/// Carries out what people said in reviews, and lets go of those that nobody decided in time.
+pub struct Reviews(Promotions);
+
+impl Reviews {
+    /// For the profiles of a store; who may say something is in the recorder's ledger.
+    #[must_use]
+    pub fn new(store: &Store, recorder: &Recorder) -> Self {
+        Self(Promotions::open(store, recorder))
+    }
+}
+
+#[async_trait]
+impl Chore for Reviews {
+    fn kind(&self) -> ChargeKind {
+        ChargeKind::Review
+    }
+
+    fn alarm(&self, charge: &Charge) -> Alarm {
+        let keys = self.0.store.keys();
+        let of = |(profile, approval)| vec![keys.approval_decisions(&approval), keys.profile_epoch(&profile), keys.epoch()];
+        charge.review_of().map_or(Alarm::Silent, |ids| Alarm::Keys(of(ids)))
+    }
+
+    fn can_wait(&self) -> bool {
+        true
+    }
+
+    async fn look(&self, charge: &Charge, now: Millis) -> Result<Look> {
+        let (profile, approval) = charge.review_of()?;
+        let standing = self.0.load(&profile).await?.1;
+        if standing.review.as_ref().is_none_or(|review| review.approval != approval) {
+            return Ok(Look::Done);
+        }
+        let found = self.0.review(&standing).await?.filter(|found| found.state == ApprovalState::Pending);
+        Ok(Look::Due(Some(found.map_or(now, |found| found.request.deadline))))
+    }
+
+    async fn act(&self, charge: &Charge, _keeper: &Keeper) -> Result<()> {
+        self.0.settle(&charge.review_of()?.0).await
     }
 }
 

@@ -1,15 +1,12 @@
 //! Falling, and being counted: what an agent did is added to its profile's history once it has ended, in one commit.
 
 use super::life::Life;
-use super::{ProfileStanding, Promotions};
+use super::{ProfileStanding, Promotions, RULES};
 use crate::agent::Desk;
 use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Commit, Write};
 use crate::vocabulary::{AgentId, Millis, PromotionStatus, Tier, ViolationType, eligibility};
-
-/// Who lets a profile fall where nobody says so.
-const RULES: &str = "rules";
 
 impl Promotions {
     /// Lets a profile fall: by one tier, or to one that is named. Everything is to be shown anew.
@@ -45,6 +42,7 @@ impl Promotions {
             let key = keys.agent_state(id);
             // INVARIANT: an agent is counted once: its mark and its profile's history are one commit.
             let with = Commit::default().version(key.clone(), state.version).merge(key, [("counted", "true")]);
+            let with = self.withdrawing(&before, &standing, with);
             match self.write(version, &before, &standing, with.write(Charge::conduct(id).end(keys))).await {
                 Err(error) if error.code() == "version_conflict" => {}
                 other => return other.map(|()| true),
@@ -75,7 +73,7 @@ impl Promotions {
 }
 
 /// The standing with one more life: what was done is added, and a grave violation lets it fall.
-fn counted(mut standing: ProfileStanding, life: &Life, now: Millis) -> Result<ProfileStanding> {
+pub(super) fn counted(mut standing: ProfileStanding, life: &Life, now: Millis) -> Result<ProfileStanding> {
     // A life that began before the profile last rose or fell, in whatever order lives are counted, shows nothing for the tier that it has now.
     let earlier = standing.turned_at().is_some_and(|turned| life.since < turned);
     let run = if earlier { life.run.clone().without_merit() } else { life.run.clone() };

@@ -4,28 +4,33 @@
 //!   an agent has ended ─▶ Life::of: what the ledger says of it ─▶ one commit: its profile's history, its mark, a fall ─▶ alert
 //!
 //!   not_eligible ─▶ eligible ─promote─▶ approved                        no review asked for
-//!         ▲             │  └────promote─▶ pending_review ─▶ approved │ rejected
+//!         ▲             │  └────promote─▶ pending_review ─▶ approved │ rejected        a request that people approve or deny
 //!         └── a violation: one tier down, everything to be shown anew
 //! ```
 
 mod care;
 mod falling;
+mod joining;
 mod life;
+mod review;
 mod rising;
 mod standing;
 
-pub use care::{Conduct, Register};
-pub use rising::{Approver, Ruling};
-pub use standing::{ProfileStanding, Review, StandingChange};
+pub use care::{Conduct, Register, Reviews};
+pub use review::Review;
+pub use standing::{ProfileStanding, StandingChange};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::coordination::ChargeKind;
+use crate::coordination::{Charge, ChargeKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Recorder, alert};
 use crate::ledger::Action;
 use crate::store::{Commit, Store, Write, to_json};
-use crate::vocabulary::{AgentId, Eligibility, Millis, PromotionStatus, PromotionTerms, Requirements, Tier, eligibility};
+use crate::vocabulary::{AgentId, Eligibility, Millis, PromotionStatus, PromotionTerms, Requirements, Tier, Token, eligibility};
+
+/// Who changes a standing where nobody says so.
+const RULES: &str = "rules";
 
 /// The standings of profiles.
 #[derive(Debug, Clone)]
@@ -63,32 +68,6 @@ impl Promotions {
         self.weigh(&standing).await
     }
 
-    /// The tier that an agent of a profile is admitted at. A profile that nobody registered, and that broke no rule, is what its operator says, T0
-    /// unless told; a registered one is what it stands at, and never more (`above_standing`).
-    pub async fn admits(&self, profile: &AgentId, asked: Option<Tier>) -> Result<Tier> {
-        let mut standing = self.load(profile).await?.1;
-        if standing.tier.is_some() || asked.is_some_and(|asked| asked > Tier::T0) {
-            // What its last agent did must count before the next one begins.
-            standing = self.standing(profile).await?;
-        }
-        match (standing.tier, asked) {
-            (Some(stands), Some(asked)) if asked > stands => {
-                let message =
-                    format!("`{profile}` stands at {stands} and cannot act at {asked}: see `governance agents promotion {profile}`");
-                Err(Error::new(ErrorKind::Denied, "above_standing", message))
-            }
-            (stands, asked) => Ok(asked.or(stands).unwrap_or(Tier::T0)),
-        }
-    }
-
-    /// What a profile stands at, with everything counted; none where nobody registered it.
-    pub async fn stands(&self, profile: &AgentId) -> Result<Option<Tier>> {
-        match self.load(profile).await?.1.tier {
-            Some(_) => self.standing(profile).await.map(|standing| standing.tier),
-            None => Ok(None),
-        }
-    }
-
     /// Gives a profile that has no standing yet the one that its operator answers for, with the terms of its file.
     pub async fn register(
         &self,
@@ -111,12 +90,12 @@ impl Promotions {
         .await
     }
 
-    /// Counts the agents that have ended and were not counted yet: of one profile, or of all.
+    /// Counts the agents that have ended and were not counted yet, and carries out what people said in a review: of one profile, or of all.
     pub async fn catch_up(&self, of: Option<&AgentId>) -> Result<()> {
-        let prefix = format!("{}/", ChargeKind::Conduct);
-        for (field, _) in self.store.table(self.store.keys().caretaker_charges()).await? {
-            let Some(id) = field.strip_prefix(&prefix) else { continue };
-            let id = AgentId::new(id)?;
+        let charges = self.store.table(self.store.keys().caretaker_charges()).await?;
+        let charges: Vec<_> = charges.iter().filter_map(|(field, _)| Charge::parse(field)).collect();
+        for charge in charges.iter().filter(|charge| charge.kind == ChargeKind::Conduct) {
+            let id = charge.agent()?;
             if let Some(profile) = of {
                 let state = self.store.state(self.store.keys().agent_state(&id)).await?.unwrap_or_default();
                 if state.field("profile") != profile.as_str() {
@@ -124,6 +103,12 @@ impl Promotions {
                 }
             }
             self.count(&id).await?;
+        }
+        for charge in charges.iter().filter(|charge| charge.kind == ChargeKind::Review) {
+            let (profile, _) = charge.review_of()?;
+            if of.is_none_or(|of| *of == profile) {
+                self.settle(&profile).await?;
+            }
         }
         Ok(())
     }
@@ -143,38 +128,64 @@ impl Promotions {
             let (version, before) = self.load(profile).await?;
             let mut standing = before.clone();
             change(&mut standing, self.store.now().await?)?;
-            match self.write(version, &before, &standing, Commit::default()).await {
+            match self.write(version, &before, &standing, self.withdrawing(&before, &standing, Commit::default())).await {
                 Err(error) if error.code() == "version_conflict" => {}
                 other => return other.map(|()| standing),
             }
         }
     }
 
+    /// What ends a review otherwise than by people makes their request void.
+    fn withdrawing(&self, before: &ProfileStanding, standing: &ProfileStanding, with: Commit) -> Commit {
+        match (&before.review, &standing.review) {
+            (Some(_), None) => with.raise(self.store.keys().profile_epoch(&before.profile)),
+            _ => with,
+        }
+    }
+
     /// Writes a standing that was changed, with whatever else belongs to that commit.
     async fn write(&self, version: u64, before: &ProfileStanding, standing: &ProfileStanding, with: Commit) -> Result<()> {
+        let (commit, told) = self.changing(version, before, standing, with)?;
+        self.recorded(told, async |token| self.store.apply(token.into_iter().fold(commit, Commit::token)).await.map(drop)).await
+    }
+
+    /// The commit that writes a standing, and what the record says of it.
+    fn changing(
+        &self,
+        version: u64,
+        before: &ProfileStanding,
+        standing: &ProfileStanding,
+        with: Commit,
+    ) -> Result<(Commit, Option<Value>)> {
         let keys = self.store.keys();
         let key = keys.profile_standing(&standing.profile);
         let mut commit = with
             .version(key.clone(), version)
             .put(key, to_json(standing)?)
             .write(Write::Join { set: keys.profiles(), member: standing.profile.to_string() });
+        // Whoever keeps house carries out what people say, should nobody else: looked at at once, so that it hears of it from then on.
+        let charge = |review: &Review| Charge::review(&standing.profile, &review.approval);
+        match (&before.review, &standing.review) {
+            (None, Some(review)) => commit = commit.write(charge(review).begin(keys, None)),
+            (Some(review), None) => commit = commit.write(charge(review).end(keys)),
+            _ => {}
+        }
         let told = standing.changes.last().filter(|_| standing.changes != before.changes);
-        let Some(change) = told else { return self.store.apply(commit).await.map(drop) };
+        let Some(change) = told else { return Ok((commit, None)) };
+        let approval = standing.review.as_ref().or(before.review.as_ref()).map(|review| &review.approval);
         let told = json!({
             "profile": standing.profile, "from_tier": change.from, "to_tier": change.to, "status": change.status, "approver": change.by,
-            "reason": change.reason,
+            "reason": change.reason, "approval": approval,
         });
-        commit = commit.write(alert(&self.store, change.alert(), &told)?);
-        let says = told.clone();
+        Ok((commit.write(alert(&self.store, change.alert(), &told)?), Some(told)))
+    }
+
+    /// Carries out a change between its intent and its outcome; without either where there is nothing to say.
+    async fn recorded(&self, told: Option<Value>, act: impl AsyncFnOnce(Option<Token>) -> Result<()>) -> Result<()> {
+        let Some(told) = told else { return act(None).await };
+        let (says, subject) = (told.clone(), (None, None));
         self.recorder
-            .record_saying(
-                &self.store,
-                Action::Promotion,
-                (None, None),
-                &told,
-                move |()| says,
-                async |token| self.store.apply(commit.token(token)).await.map(drop),
-            )
+            .record_saying(&self.store, Action::Promotion, subject, &told, move |()| says, async |token| act(Some(token)).await)
             .await
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rising::Approver;
+use super::review::Review;
 use crate::error::Result;
 use crate::vocabulary::{AgentId, Millis, ProfileHistory, PromotionStatus, PromotionTerms, Requirements, Tier};
 
@@ -31,21 +31,6 @@ pub struct ProfileStanding {
     pub changes: Vec<StandingChange>,
 }
 
-/// A review that is waited for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Review {
-    /// The tier that is asked for.
-    pub target: Tier,
-    /// Who asked.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// When.
-    pub at: Millis,
-    /// Who has approved so far.
-    pub approved_by: Vec<Approver>,
-}
-
 /// A change of a standing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingChange {
@@ -71,6 +56,7 @@ impl StandingChange {
             (_, _, PromotionStatus::Approved) => "promotion_approved",
             (_, _, PromotionStatus::Rejected) => "promotion_rejected",
             (Some(from), Some(to), _) if to < from => "profile_demoted",
+            (from, to, _) if from == to => "promotion_lapsed",
             _ => "profile_registered",
         }
     }

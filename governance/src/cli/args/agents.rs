@@ -41,18 +41,7 @@ governance agents register deployer --tier T1 --reason \"reviewed in March\"\n  
         reason: String,
     },
     /// Let a profile rise by one tier, if it meets what that takes
-    #[command(after_help = "From T2 on it waits for its review: the state is pending_review.\n\nExamples:\n  \
-governance agents promote alpha\n  governance agents promote alpha --to T1 --reason \"five good runs\"")]
-    Promote {
-        /// The profile
-        profile: String,
-        /// To which tier [default: the next]
-        #[arg(long, value_name = "TIER")]
-        to: Option<Tier>,
-        /// Why, for people
-        #[arg(long, default_value = "promoted by an operator")]
-        reason: String,
-    },
+    Promote(Promote),
     /// Let a profile fall
     #[command(
         after_help = "Its agents that live keep the tier that they were admitted at: `governance revoke` ends them.\n\nExamples:\n  \
@@ -68,6 +57,30 @@ governance agents demote alpha --reason \"wrote outside of its sandbox\"\n  gove
         #[arg(long, default_value = "demoted by an operator")]
         reason: String,
     },
+}
+
+#[derive(Debug, Arguments)]
+#[command(
+    after_help = "From T2 on people are asked: the state is pending_review, and it rises once enough of them have approved, whoever looks next. To T4 \
+it takes two, one of them an administrator. What it waits for: `governance agents promotion PROFILE`.\n\nExit code with --wait: 0 if it has risen, 1 \
+otherwise.\n\nExamples:\n  governance agents promote alpha\n  governance agents promote alpha --to T1 --reason \"five good runs\"\n  \
+governance agents promote deployer --to T3 --wait"
+)]
+pub struct Promote {
+    /// The profile
+    pub profile: String,
+    /// To which tier [default: the next]
+    #[arg(long, value_name = "TIER")]
+    pub to: Option<Tier>,
+    /// Why, for people
+    #[arg(long, default_value = "promoted by an operator")]
+    pub reason: String,
+    /// Wait until people have decided
+    #[arg(long)]
+    pub wait: bool,
+    /// For how many seconds at most [default: until the request's deadline]
+    #[arg(long, value_name = "SECONDS", requires = "wait")]
+    pub timeout: Option<u64>,
 }
 
 #[derive(Debug, Arguments)]

@@ -77,7 +77,7 @@ pub enum Approvers {
     #[command(
         after_help = "The first approver registers themselves, so do it before any agent runs. Every later one is registered by one who is: with --by \
 and the key of that one, or, where each has a machine or a user of their own, with `approvers key` there and --public here.\n\nExamples:\n  \
-governance approvers add ann\n  governance approvers add bob --key bob.key --by ann.key\n  governance approvers add bob --public 3f2a… --by ann.key"
+governance approvers add ann\n  governance approvers add bob --key bob.key --by ann.key\n  governance approvers add root --administrator --key root.key --by ann.key\n  governance approvers add bob --public 3f2a… --by ann.key"
     )]
     Add(AddApprover),
     /// Make a key pair without registering it, and print its public half
@@ -114,6 +114,9 @@ pub struct AddApprover {
     /// Keep the key unencrypted: whoever reads the file approves in your name
     #[arg(long, conflicts_with = "public")]
     pub no_passphrase: bool,
+    /// They are an administrator: a rise to T4 takes one; the first approver is one, and only they make others
+    #[arg(long)]
+    pub administrator: bool,
     /// A public key that was made elsewhere; no key is made here
     #[arg(long, value_name = "KEY", requires = "by", conflicts_with_all = ["key", "passphrase_file"])]
     pub public: Option<String>,

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::store::{Cell, Store, Write};
-use crate::vocabulary::{AgentId, Keys, Millis, PipelineId, ProposalId, TaskId, named};
+use crate::vocabulary::{AgentId, ApprovalId, Keys, Millis, PipelineId, ProposalId, TaskId, named};
 
 named! {
     /// What kind of thing is looked after.
@@ -26,6 +26,8 @@ named! {
         Budget = "budget",
         /// What an agent did, to be held for or against its profile when it has ended.
         Conduct = "conduct",
+        /// A review that a profile waits for.
+        Review = "review",
         /// A member's inbox on a bus.
         Inbox = "inbox",
         /// A vote with its deadline.
@@ -77,6 +79,12 @@ impl Charge {
         Self::new(ChargeKind::Conduct, agent.as_str())
     }
 
+    /// A review that a profile waits for.
+    #[must_use]
+    pub fn review(profile: &AgentId, approval: &ApprovalId) -> Self {
+        Self::new(ChargeKind::Review, format!("{profile}/{approval}"))
+    }
+
     /// A member's inbox on a bus.
     #[must_use]
     pub fn inbox(task: &TaskId, member: &AgentId) -> Self {
@@ -96,7 +104,7 @@ impl Charge {
     }
 
     /// Reads a charge as it is stored; none of a kind that another version looks after.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (kind, of) = text.split_once('/')?;
         Some(Self::new(kind.parse().ok()?, of))
     }
@@ -109,6 +117,12 @@ impl Charge {
     /// The pipeline, of a charge that is about one.
     pub fn pipeline_id(&self) -> Result<PipelineId> {
         PipelineId::new(&*self.of)
+    }
+
+    /// The profile and the request, of a charge that is about a review.
+    pub(crate) fn review_of(&self) -> Result<(AgentId, ApprovalId)> {
+        let (profile, approval) = self.of.split_once('/').ok_or_else(|| Error::internal(format!("`{self}` names one id, not two")))?;
+        Ok((AgentId::new(profile)?, ApprovalId::new(approval)?))
     }
 
     /// The two ids of a charge that has two.

@@ -73,7 +73,7 @@ impl Asked {
         }
     }
 
-    /// An agent's rise, with what speaks for it.
+    /// A profile's rise, with what speaks for it.
     #[must_use]
     pub fn promotion(profile: &AgentId, evidence: Value, reason: &str, rules: ApprovalRules) -> Self {
         let target = Some(profile.to_string());
@@ -104,11 +104,11 @@ impl Asked {
         Ok(span)
     }
 
-    /// What makes two asks the same one: who, admitted how, wants to do what with what, and how many people that takes.
+    /// What makes two asks the same one: who, admitted how, wants to do what with what, and which people that takes.
     pub(super) fn subject(&self, actor: &Actor) -> String {
         digest(&json!({
             "kind": self.kind, "agent": actor.id, "epochs": actor.admission, "action": self.action, "target": self.target, "path": self.path,
-            "arguments": digest(&self.arguments), "quorum": self.rules.quorum,
+            "arguments": digest(&self.arguments), "quorum": self.rules.quorum, "administrator": self.rules.administrator,
         }))
     }
 }
@@ -141,6 +141,8 @@ pub struct ApprovalRequest {
     pub epochs: Admission,
     /// How many people must approve.
     pub quorum: NonZeroU32,
+    /// Whether one of them must be an administrator.
+    pub administrator: bool,
     /// When it was asked, on the store's clock.
     pub asked_at: Millis,
     /// Until when it may be approved and used, on the store's clock.

@@ -29,8 +29,8 @@ mod waiting;
 
 pub use asked::{ApprovalKind, ApprovalRequest, Asked, MAX_ARGUMENTS, MAX_WITHIN};
 pub use key::{ApproverKey, KeyFile};
-pub use process::governed_by;
 pub(crate) use process::{MARK, sit_down};
+pub use process::{governed_by, refuse_agents};
 pub use queue::Approvals;
 pub(crate) use queue::{refusal, told};
 pub use registry::{Approver, Approvers, Registration, RegistryChange};

@@ -66,6 +66,7 @@ impl Approvals {
                 policy: asked.policy.clone(),
                 epochs: actor.admission.clone(),
                 quorum: asked.rules.quorum,
+                administrator: asked.rules.administrator,
                 asked_at: now,
                 deadline: now.after(within),
                 ledger: ledger.clone(),
@@ -126,7 +127,9 @@ impl Approvals {
             .write(Write::Push { list: keys.approvals(), value: id.to_string().into(), bound: LISTED })
             .write(alert(&self.store, kind, &data)?)
             .write(self.broadcast(kind, &data)?);
-        Ok(seat(keys, actor).into_iter().fold(commit, Commit::write))
+        // Where an agent asks, its process is known from then on; a part of the system that asks is none.
+        let agent = keys.agent_of_epoch(actor.admission.0.last().map(|(key, _)| key));
+        Ok(agent.and_then(|_| seat(keys, actor)).into_iter().fold(commit, Commit::write))
     }
 }
 
@@ -135,6 +138,6 @@ fn summary(request: &ApprovalRequest) -> Value {
     json!({
         "approval_id": request.id, "kind": request.kind, "agent_id": request.agent, "pipeline_id": request.pipeline, "action": request.action,
         "target": request.target, "path": request.path, "arguments": request.arguments, "hash": request.hash(), "reason": request.reason,
-        "quorum": request.quorum, "deadline": request.deadline, "policy": request.policy,
+        "quorum": request.quorum, "administrator": request.administrator, "deadline": request.deadline, "policy": request.policy,
     })
 }

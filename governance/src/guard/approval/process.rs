@@ -5,8 +5,10 @@
 //! that does to its environment, its session or its parent. What an agent can still do is said in docs/approvals.md.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::guard::alerts::alert;
 use crate::store::{Actor, Cell, Commit, Store, Versioned, Write, to_json};
 use crate::vocabulary::{AgentId, Keys};
 
@@ -57,6 +59,15 @@ pub async fn governed_by(store: &Store) -> Result<Option<String>> {
     let (line, leaders) = (ancestors(), look(std::process::id()).map_or([0; 2], |status| status.leaders));
     let is_ours = |process: &Process| line.contains(process) || (leaders.contains(&process.pid) && !is_another(*process));
     Ok(seats.iter().find(|(process, _)| is_ours(process)).map(|(process, agent)| format!("`{agent}` (process {})", process.pid)))
+}
+
+/// Refuses what only people do in a process of a governed agent, or below one: approving, saying who may do what and how much, lifting a stop.
+pub async fn refuse_agents(store: &Store) -> Result<()> {
+    let Some(agent) = governed_by(store).await? else { return Ok(()) };
+    let data = json!({"process_of": agent, "process": std::process::id()});
+    store.apply(Commit::default().write(alert(store, "refused_to_agent", &data)?)).await?;
+    let message = format!("this process belongs to {agent}: no agent approves, nor says who may do what, nor how much, nor lifts a stop");
+    Err(Error::new(ErrorKind::Denied, "governed_process", message))
 }
 
 /// The processes of this machine in which agents sat down.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::asked::{ApprovalRequest, Asked};
 use super::evidence::Evidence;
 use super::registry::Approvers;
-use super::state::{Approval, ApprovalState, Known, Used, weigh};
+use super::state::{Approval, ApprovalState, Known, Used, are_enough, weigh};
 use super::statement::{Signed, Statement};
 use super::waiting::Sign;
 use crate::error::{Error, ErrorKind, Result};
@@ -255,7 +255,7 @@ fn usable(approval: Approval, actor: &Actor, asked: &Asked) -> Result<Approval> 
         return Err(Error::new(ErrorKind::Denied, "approval_bypass", message).with("approval", told(&approval)));
     }
     // The policy may want more people by now.
-    let enough = approval.approved.len() >= usize::try_from(asked.rules.quorum.get()).unwrap_or(usize::MAX);
+    let enough = are_enough(&approval.approved, asked.rules.quorum, asked.rules.administrator);
     match approval.state {
         ApprovalState::Approved if enough => Ok(approval),
         ApprovalState::Approved => Err(refusal(&approval, ApprovalState::Pending)),
@@ -269,7 +269,8 @@ pub(crate) fn refusal(approval: &Approval, state: ApprovalState) -> Error {
     let (code, says) = match state {
         ApprovalState::Pending | ApprovalState::Approved => {
             let (has, needs) = (approval.approved.len(), approval.request.quorum);
-            ("approval_required", format!("`{id}` has {has} of {needs} approvals: `governance approvals show {id}`"))
+            let who = if approval.lacks_an_administrator() { ", and lacks an administrator's" } else { "" };
+            ("approval_required", format!("`{id}` has {has} of {needs} approvals{who}: `governance approvals show {id}`"))
         }
         ApprovalState::Denied => {
             let by = approval.denied.as_ref().map_or("somebody", |given| given.approver.as_str());
@@ -287,6 +288,6 @@ pub(crate) fn told(approval: &Approval) -> serde_json::Value {
     let request = &approval.request;
     json!({
         "id": request.id, "state": approval.state, "kind": request.kind, "arguments": request.arguments, "hash": approval.hash,
-        "quorum": request.quorum, "approved": approval.approved.len(), "deadline": request.deadline,
+        "quorum": request.quorum, "administrator": request.administrator, "approved": approval.approved.len(), "deadline": request.deadline,
     })
 }

@@ -32,6 +32,9 @@ pub struct Registration {
     pub name: ApproverName,
     /// Their public key, in hexadecimal.
     pub public: String,
+    /// Whether they are an administrator.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub administrator: bool,
     /// Who signs this.
     pub by: ApproverName,
     /// The ledger.
@@ -53,6 +56,9 @@ pub struct Approver {
     pub name: ApproverName,
     /// Their public key, in hexadecimal.
     pub key: String,
+    /// Whether they are an administrator: the first one is, and whoever one of them registers as one.
+    #[serde(default)]
+    pub administrator: bool,
     /// Who registered them; their own name for the first.
     pub by: ApproverName,
     /// Since when.
@@ -98,10 +104,20 @@ impl Approvers {
         let said = &signed.said;
         // INVARIANT: only who is registered changes the register; only the first one ever vouches for themselves.
         let first = self.spent.is_empty() && said.change == RegistryChange::Add && said.by == said.name;
-        let signer = if first { Some(said.public.as_str()) } else { self.named(&said.by).map(|approver| approver.key.as_str()) };
-        if !signer.is_some_and(|key| signed.is_by(key)) {
+        let signer = self.named(&said.by);
+        let key = if first { Some(said.public.as_str()) } else { signer.map(|approver| approver.key.as_str()) };
+        if !key.is_some_and(|key| signed.is_by(key)) {
             let message = format!("`{}` can only be changed by somebody who is registered: name their key with `--by`", said.name);
             return Err(Error::new(ErrorKind::Denied, "unregistered_approver", message));
+        }
+        // INVARIANT: only an administrator makes an administrator, or unmakes one; and there always is one.
+        let of_one = match said.change {
+            RegistryChange::Add => said.administrator,
+            RegistryChange::Remove => self.named(&said.name).is_some_and(|approver| approver.administrator),
+        };
+        if of_one && !first && !signer.is_some_and(|approver| approver.administrator) {
+            let message = format!("`{}` is no administrator: only one of them says who is one: `governance approvers list`", said.by);
+            return Err(Error::new(ErrorKind::Denied, "not_an_administrator", message));
         }
         match said.change {
             RegistryChange::Add => {
@@ -112,7 +128,8 @@ impl Approvers {
                 }
                 self.spent.insert(said.public.clone());
                 let (name, key) = (said.name.clone(), said.public.clone());
-                self.approvers.push(Approver { name, key, by: said.by.clone(), since: said.at });
+                let administrator = first || said.administrator;
+                self.approvers.push(Approver { name, key, administrator, by: said.by.clone(), since: said.at });
             }
             RegistryChange::Remove => {
                 if self.named(&said.name).is_none_or(|approver| approver.key != said.public) {
@@ -122,6 +139,10 @@ impl Approvers {
                 if self.approvers.len() == 1 {
                     let message = format!("`{}` is the only approver: register another one first, nobody else could", said.name);
                     return Err(Error::new(ErrorKind::Conflict, "last_approver", message));
+                }
+                if of_one && self.approvers.iter().filter(|approver| approver.administrator).count() == 1 {
+                    let message = format!("`{}` is the only administrator: register another one first, nobody else could", said.name);
+                    return Err(Error::new(ErrorKind::Conflict, "last_administrator", message));
                 }
                 self.approvers.retain(|approver| approver.name != said.name);
             }

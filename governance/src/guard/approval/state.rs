@@ -1,11 +1,12 @@
 //! Where a request stands, from what was signed. Pure.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
 use super::asked::ApprovalRequest;
-use super::registry::Approvers;
+use super::registry::{Approver, Approvers};
 use super::statement::{ApprovalVerdict, Signed, Statement};
 use crate::vocabulary::{ApproverName, Millis, Token, named};
 
@@ -32,6 +33,8 @@ named! {
 pub struct Given {
     /// Who.
     pub approver: ApproverName,
+    /// Whether they are an administrator.
+    pub administrator: bool,
     /// When, on their clock.
     pub at: Millis,
     /// Why, if they said so.
@@ -83,6 +86,12 @@ impl Approval {
     pub fn is_over(&self) -> bool {
         !matches!(self.state, ApprovalState::Pending | ApprovalState::Approved)
     }
+
+    /// Whether an administrator must approve, and none has.
+    #[must_use]
+    pub fn lacks_an_administrator(&self) -> bool {
+        self.request.administrator && !self.approved.iter().any(|given| given.administrator)
+    }
 }
 
 /// Everything that where a request stands depends on.
@@ -100,16 +109,21 @@ pub(super) fn weigh(request: ApprovalRequest, arguments: Option<String>, known: 
     let mut counted = BTreeSet::new();
     for signed in known.said {
         let said = &signed.said;
-        let given = Given { approver: said.approver.clone(), at: said.at, note: said.note.clone() };
-        if let Err(why) = counts(&request, signed, known.approvers) {
-            uncounted.push(Uncounted { approver: given.approver, why: why.to_owned() });
-        } else if said.verdict == ApprovalVerdict::Deny {
+        let approver = match counts(&request, signed, known.approvers) {
+            Ok(approver) => approver,
+            Err(why) => {
+                uncounted.push(Uncounted { approver: said.approver.clone(), why: why.to_owned() });
+                continue;
+            }
+        };
+        let given = Given { approver: approver.name.clone(), administrator: approver.administrator, at: said.at, note: said.note.clone() };
+        if said.verdict == ApprovalVerdict::Deny {
             denied.get_or_insert(given);
         } else if counted.insert(given.approver.clone()) {
             approved.push(given);
         }
     }
-    let enough = approved.len() >= usize::try_from(request.quorum.get()).unwrap_or(usize::MAX);
+    let enough = are_enough(&approved, request.quorum, request.administrator);
     let state = match () {
         () if known.used.is_some() => ApprovalState::Used,
         () if denied.is_some() => ApprovalState::Denied,
@@ -122,8 +136,18 @@ pub(super) fn weigh(request: ApprovalRequest, arguments: Option<String>, known: 
     Approval { hash: request.hash(), request, arguments, state, approved, denied, used: known.used, uncounted }
 }
 
-/// Whether something that was signed counts for a request; why not.
-pub(super) fn counts(request: &ApprovalRequest, signed: &Signed<Statement>, approvers: &Approvers) -> Result<(), &'static str> {
+/// Whether these people, each of them once, are enough: so many, one of them an administrator where one is asked for.
+pub(super) fn are_enough(approved: &[Given], quorum: NonZeroU32, administrator: bool) -> bool {
+    let many = approved.len() >= usize::try_from(quorum.get()).unwrap_or(usize::MAX);
+    many && (!administrator || approved.iter().any(|given| given.administrator))
+}
+
+/// Whose word it is, if what was signed counts for a request; why not, otherwise.
+pub(super) fn counts<'a>(
+    request: &ApprovalRequest,
+    signed: &Signed<Statement>,
+    approvers: &'a Approvers,
+) -> Result<&'a Approver, &'static str> {
     let said = &signed.said;
     if !said.is_about(request) {
         return Err("it was signed for something else");
@@ -135,5 +159,26 @@ pub(super) fn counts(request: &ApprovalRequest, signed: &Signed<Statement>, appr
     if said.at > said.deadline {
         return Err("it was signed after the deadline");
     }
-    Ok(())
+    Ok(approver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_counted_and_an_administrator_is_one_of_them() {
+        let given =
+            |name: &str, administrator| Given { approver: ApproverName::new(name).unwrap(), administrator, at: Millis(0), note: None };
+        let (ann, bob, root) = (given("ann", false), given("bob", false), given("root", true));
+        let enough = |approved: &[&Given], quorum, administrator| {
+            let approved: Vec<_> = approved.iter().map(|given| (*given).clone()).collect();
+            are_enough(&approved, NonZeroU32::new(quorum).unwrap(), administrator)
+        };
+        assert!(!enough(&[], 1, false) && enough(&[&ann], 1, false));
+        assert!(enough(&[&ann, &root], 2, true) && enough(&[&root], 1, true));
+        assert!(!enough(&[&ann, &bob], 2, true), "nobody is an administrator");
+        assert!(!enough(&[&root], 2, true), "one person is not two");
+        assert!(!enough(&[&ann], 1, true));
+    }
 }

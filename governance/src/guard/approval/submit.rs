@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::key::ApproverKey;
-use super::process::governed_by;
+use super::process::refuse_agents;
 use super::queue::{Approvals, KEPT, Looked, refusal, subject};
 use super::registry::{Approver, Approvers, Registration, RegistryChange};
 use super::state::{Approval, counts};
@@ -33,7 +33,7 @@ impl Approvals {
         verdict: ApprovalVerdict,
         note: Option<&str>,
     ) -> Result<Approval> {
-        self.refuse_agents().await?;
+        refuse_agents(&self.store).await?;
         let approval = self.approval(id).await?;
         if approval.hash != hash {
             let message =
@@ -97,11 +97,12 @@ impl Approvals {
         Approvers::of(self.ledger()?, self.store.keys().prefix()).await
     }
 
-    /// Registers a public key under a name. The first approver registers themselves; every later one is registered by one who is.
+    /// Registers a public key under a name. The first approver registers themselves, and is an administrator; every later one is registered by one
+    /// who is, and as an administrator by an administrator only (`not_an_administrator`).
     /// Refused (`governed_process`) in a process of a governed agent.
-    pub async fn register(&self, name: &ApproverName, public: &str, by: &ApproverKey) -> Result<Approver> {
-        self.refuse_agents().await?;
-        let said = self.registration(RegistryChange::Add, name, public, by.name())?;
+    pub async fn register(&self, name: &ApproverName, public: &str, administrator: bool, by: &ApproverKey) -> Result<Approver> {
+        refuse_agents(&self.store).await?;
+        let said = Registration { administrator, ..self.registration(RegistryChange::Add, name, public, by.name())? };
         self.enroll(&by.sign(said)).await?;
         let missing = || Error::internal("an approver was registered and is not there");
         self.approvers().await?.named(name).cloned().ok_or_else(missing)
@@ -109,7 +110,7 @@ impl Approvals {
 
     /// Takes an approver out of the register; what they approved and nobody used yet no longer counts. Signed by one who is registered.
     pub async fn unregister(&self, name: &ApproverName, by: &ApproverKey) -> Result<()> {
-        self.refuse_agents().await?;
+        refuse_agents(&self.store).await?;
         let missing = || {
             Error::new(ErrorKind::NotFound, "no_such_approver", format!("there is no approver `{name}`: see `governance approvers list`"))
         };
@@ -130,6 +131,7 @@ impl Approvals {
             change,
             name: name.clone(),
             public: public.to_ascii_lowercase(),
+            administrator: false,
             by: by.clone(),
             ledger: self.ledger()?.id().clone(),
             tenant: self.store.keys().prefix().to_owned(),
@@ -145,7 +147,9 @@ impl Approvals {
         }
         let (version, mut register) = self.settled_register().await?;
         register.apply(signed)?;
-        let data = json!({"change": said.change, "approver": said.name, "key": said.public, "by": said.by});
+        let data = json!({
+            "change": said.change, "approver": said.name, "key": said.public, "administrator": said.administrator, "by": said.by,
+        });
         let commit = Commit::by(&self.store.admission().await?)
             .version(keys.approvers(), version)
             .put(keys.approvers(), to_json(&register.all())?)
@@ -176,14 +180,5 @@ impl Approvals {
             }
             tokio::time::sleep(PAUSE).await;
         }
-    }
-
-    /// Refuses whoever lives in a process of a governed agent, or below one.
-    pub async fn refuse_agents(&self) -> Result<()> {
-        let Some(agent) = governed_by(&self.store).await? else { return Ok(()) };
-        let data = json!({"process_of": agent, "process": std::process::id()});
-        self.store.apply(Commit::default().write(alert(&self.store, "approval_by_agent", &data)?)).await?;
-        let message = format!("this process belongs to {agent}: no agent approves, nor says who may do what");
-        Err(Error::new(ErrorKind::Denied, "governed_process", message))
     }
 }
