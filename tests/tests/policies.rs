@@ -3,5 +3,7 @@
 
 #[path = "policies/directory.rs"]
 mod directory;
+#[path = "policies/grounds.rs"]
+mod grounds;
 #[path = "policies/story.rs"]
 mod story;

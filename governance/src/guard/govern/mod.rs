@@ -23,6 +23,7 @@ mod refusal;
 mod stream;
 mod tampering;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,7 @@ use approving::{Approved, Approving};
 use entered::Entered;
 use judge::{guarded, guarded_now};
 use live::Live;
+use tampering::Grounds;
 
 /// How long an admission is believed to hold, unless said otherwise: D in the promise that nothing is admitted later than D after a revocation.
 pub const BELIEVED: Duration = Duration::from_secs(1);
@@ -75,6 +77,8 @@ struct Own {
     policy: PolicySource,
     role: Option<Role>,
     root: Option<Root>,
+    // Out of reach for every path.
+    grounds: Arc<Grounds>,
     limits: Option<Limits>,
     breakers: Option<Breakers>,
     believed: Duration,
@@ -132,6 +136,7 @@ impl Guard {
                 policy: policy.into(),
                 role: None,
                 root: None,
+                grounds: Arc::new(Grounds::of(store, recorder)),
                 limits: None,
                 breakers: None,
                 believed: BELIEVED,
@@ -171,6 +176,13 @@ impl Guard {
     #[must_use]
     pub fn rooted(self, root: Root) -> Self {
         self.with(|own| own.root = Some(root))
+    }
+
+    /// The same, keeping out of these files and folders too, which say what agents may do. What its record, its store and their configuration lie in is
+    /// out of reach by itself.
+    #[must_use]
+    pub fn protecting(self, policies: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.with(|own| Arc::make_mut(&mut own.grounds).add(policies))
     }
 
     /// The same, held to the limits of its agent, its pipeline and its tenant.
