@@ -13,6 +13,7 @@
 //! A call that is under way ends under the decision it has. What was acknowledged is in the ledger too: a store that has lost it gets it back when it is recovered.
 
 mod book;
+mod content;
 mod difference;
 mod directory;
 mod files;
