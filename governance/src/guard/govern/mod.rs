@@ -80,7 +80,7 @@ struct Own {
     // Out of reach for every path.
     grounds: Arc<Grounds>,
     limits: Option<Limits>,
-    breakers: Option<Breakers>,
+    breakers: Breakers,
     believed: Duration,
     within: Duration,
     counts_failures: bool,
@@ -138,7 +138,7 @@ impl Guard {
                 root: None,
                 grounds: Arc::new(Grounds::of(store, recorder)),
                 limits: None,
-                breakers: None,
+                breakers: Breakers::new(store, actor, None),
                 believed: BELIEVED,
                 within: TOOL_TIME,
                 counts_failures: true,
@@ -165,9 +165,7 @@ impl Guard {
             if let Some(limits) = &own.limits {
                 limits.adopt(rules.limits);
             }
-            if let Some(rules) = rules.breaker {
-                own.breakers = Some(Breakers::new(&own.store, &own.actor, rules));
-            }
+            own.breakers = own.breakers.under(rules.breaker);
             own.policy = source;
         })
     }
@@ -191,10 +189,10 @@ impl Guard {
         self.with(|own| own.limits = Some(limits))
     }
 
-    /// The same, with a breaker around each tool, or each target, shared by every process.
+    /// The same, with a breaker around each tool, or each target, shared by every process. What a profile that is followed says of breakers comes first.
     #[must_use]
     pub fn breaking(self, rules: BreakerRules) -> Self {
-        self.with(|own| own.breakers = Some(Breakers::new(&own.store, &own.actor, rules)))
+        self.with(|own| own.breakers = Breakers::new(&own.store, &own.actor, Some(rules)))
     }
 
     /// The same, with another D: how long an admission is believed to hold. Zero asks the store before each call.
