@@ -41,7 +41,7 @@ pub use life::{GOVERNOR, Life, live};
 pub use member::Agent;
 pub use model::GovernedModel;
 pub use output::OUTPUTS;
-pub use packet::{Instructions, instruct, packet};
+pub use packet::{Instructions, instruct, instruct_by, packet};
 pub use preflight::{CHECK_TIME, Check, CheckResult, PreflightReport};
 pub use promotion::{Approver, Conduct, ProfileStanding, Promotions, Register, Review, Ruling, StandingChange};
 pub use protocol::{Instruction, Report, Said, Stage};

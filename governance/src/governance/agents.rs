@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Governance;
-use crate::agent::{Agent, AgentDetail, AgentFilter, AgentRecord, Desk, GOVERNOR, Instructions, Promotions, Registry, instruct};
+use crate::agent::{
+    Agent, AgentDetail, AgentFilter, AgentRecord, Desk, GOVERNOR, Instructions, Promotions, Registry, instruct, instruct_by,
+};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::path::Root;
