@@ -10,6 +10,7 @@ use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileSt
 use crate::config::Config;
 use crate::error::Result;
 use crate::governance::Governance;
+use crate::guard::policies;
 use crate::vocabulary::{AgentId, Eligibility, PipelineId, PromotionStatus};
 
 /// Who asks, where a person does at a terminal.
@@ -45,7 +46,7 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
             }
         }
         Command::Register { profile, tier, file, reason } => {
-            let terms = file.map(|file| super::policy::read(&file)).transpose()?.and_then(|policy| policy.profile().promotion.clone());
+            let terms = file.map(|file| policies::profile(&file)).transpose()?.and_then(|policy| policy.profile().promotion.clone());
             let standing = promotions.register(&AgentId::new(profile)?, tier, terms.as_ref(), OPERATOR, &reason).await?;
             told(&standing, printer)?;
         }
