@@ -13,7 +13,7 @@ use crate::governance::Governance;
 use crate::guard::policies::{is_file, profile};
 use crate::guard::policy::{Decision, Facts, Finding, Judgement, Policy, Request, Say, Step, Verdict, visible};
 use crate::store::StoreUrl;
-use crate::vocabulary::{AgentId, DEFAULT_LEDGER_PATH, Ports, Tier};
+use crate::vocabulary::{AgentId, DEFAULT_LEDGER_PATH, PipelineId, Ports, Tier};
 
 /// What is explained, and where it is from.
 struct Found {
@@ -90,13 +90,15 @@ fn read(file: &Path) -> Result<Found> {
 
 pub async fn explain(config: Config, asked: &Explain, printer: &Printer) -> Result<ExitCode> {
     let Found { policy, from, told } = find(config, asked).await?;
-    let request = Request { action: &asked.action, target: asked.target.as_deref(), path: asked.path.as_deref() };
+    let risks: Vec<&str> = asked.risk.iter().map(String::as_str).collect();
+    let (target, path) = (asked.target.as_deref(), asked.path.as_deref());
+    let request = Request { action: &asked.action, target, path, risks: &risks };
     let agent = AgentId::new(asked.agent.clone().unwrap_or_else(|| format!("{}-asked", policy.profile().agent_id)))?;
     let arguments: Value =
         asked.argument.iter().map(|argument| (argument.name.clone(), argument.value.clone())).collect::<Map<_, _>>().into();
-    let risks: Vec<&str> = asked.risk.iter().map(String::as_str).collect();
-    let mut facts = Facts::of(&agent, asked.tier.unwrap_or(policy.profile().tier)).with(&arguments).risking(&risks);
-    facts.role = asked.role;
+    let pipeline = asked.pipeline.as_ref().map(PipelineId::new).transpose()?;
+    let mut facts = Facts::of(&agent, asked.tier.unwrap_or(policy.profile().tier)).with(&arguments);
+    (facts.role, facts.phase, facts.pipeline) = (asked.role, asked.phase, pipeline.as_ref());
     facts.now = Some(asked.at.unwrap_or_else(|| Ports::default().clock.now()));
     let explained = policy.explain_for(&request, &facts);
     let decision = &explained.decision;

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::Notify;
 
 pub use self::process::{Act, Process, Unfinished, name_runtime};
-pub(crate) use self::watched::{Held, Watched};
+pub(crate) use self::watched::{Held, Watched, Work};
 use self::watcher::Watcher;
 use crate::error::Result;
 use crate::store::{Actor, Store};
