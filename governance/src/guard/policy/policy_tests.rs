@@ -298,7 +298,7 @@ fn what_is_wrong_is_said_with_its_field_and_in_words_of_people() {
         (calls, "`governance.limits.calls`: it is \"many\": it takes a whole number, not below zero"),
         (zero, "`governance.approval.quorum`: it is `0`: it takes a whole number above zero"),
         (json(r#""tier":"T2""#), "it has the field `tier` twice"),
-        (json(r#""constraints":["read_file"]"#), "`constraints`: it is"),
+        (json(r#""constraints":"read_file""#), "`constraints`: it is \"read_file\": it takes fields"),
     ];
     if cfg!(feature = "llm") {
         let yaml = |rest: &str| format!("agent_id: mine\nagent_version: '1'\ntier: T1\n{rest}\n");

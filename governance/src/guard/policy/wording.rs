@@ -24,11 +24,10 @@ const TEXT: &str = "a text";
 const LIST: &str = "a list, as `[one, two]`";
 const FIELDS: &str = "fields, each as `name: value`";
 
-/// What a parser told, with the field that it was at: `governance.breaker.failures`, or `.` where it was at none.
+/// What a parser told, with the field that it was at: `governance.breaker.failures`. `.` is the whole, and `?` a field that had no name yet.
 pub(super) fn plainly(field: &str, told: &str) -> String {
-    let why = reworded(told);
-    // What is said of a field that is there twice, or that nobody knows, names it already.
-    if field == "." { why } else { format!("`{field}`: {why}") }
+    let (field, why) = (field.trim_end_matches(['.', '?']), reworded(told));
+    if field.is_empty() { why } else { format!("`{field}`: {why}") }
 }
 
 fn reworded(told: &str) -> String {
@@ -42,7 +41,7 @@ fn reworded(told: &str) -> String {
     if told.starts_with("multiple YAML documents") {
         return "more than one document, with `---` between them: each profile is a file of its own".to_owned();
     }
-    if told.starts_with("alias references unknown anchor") {
+    if told.starts_with("alias references unknown anchor") || told.starts_with("while scanning an anchor or alias") {
         return "a text that begins with `*` or `&` is written in quotes".to_owned();
     }
     if told.starts_with("unexpected end") || told.starts_with("EOF while parsing") {
