@@ -64,7 +64,7 @@ export class Governance implements AsyncDisposable {
   agent(profile: string, pipeline: string, options?: { role?: AgentRole; tier?: Tier; root?: string }): Promise<Agent>
   /**
    * Tells an agent anew what to do; what is not said here is not asked any more, and the objective is its pipeline's again. Answers the packet, with
-   * what its tier forbids among the constraints. A `NotFoundError` if there is no such agent, an `InvalidError` (`packet_too_large`) beyond 256 texts of
+   * what its profile forbids among the constraints. A `NotFoundError` if there is no such agent, an `InvalidError` (`packet_too_large`) beyond 256 texts of
    * 4096 bytes.
    */
   instruct(agent: string, options?: Instructions): Promise<InstructionPacket>

@@ -22,11 +22,17 @@ test('what README.md shows is short, and does what it says', { timeout: 60_000 }
       mkdirSync(join(folder, 'node_modules'))
       symlinkSync(fileURLToPath(new URL('..', import.meta.url)), join(folder, 'node_modules', 'governance'))
       writeFileSync(join(folder, 'quick.mjs'), block)
-      const { stdout, stderr } = await run(process.execPath, ['quick.mjs'], { cwd: folder })
-      assert.equal(stderr, '')
       // What it prints is what its comments say.
       const said = [...block.matchAll(/console\.log\([^]*?\) \/\/ (.*)/g)].map((match) => match[1])
-      assert.deepEqual(stdout.trim().split('\n'), said)
+      // What it leaves behind is in nobody's way: not of the same once more, and not of what begins next.
+      const next = "import { Governance } from 'governance'\nconst next = await Governance.open({ home: '.governance' })\nawait next.begin('next')\nawait next.close()\n"
+      writeFileSync(join(folder, 'next.mjs'), next)
+      for (const _ of [1, 2]) {
+        const { stdout, stderr } = await run(process.execPath, ['quick.mjs'], { cwd: folder })
+        assert.equal(stderr, '')
+        assert.deepEqual(stdout.trim().split('\n'), said)
+        await run(process.execPath, ['next.mjs'], { cwd: folder })
+      }
     } finally {
       rmSync(folder, { recursive: true, force: true })
     }

@@ -122,7 +122,11 @@ impl Governance {
         let caretaker = Mutex::new(None);
         Ok(Self {
             inner: Arc::new(Inner {
-                address: Address { store_url, home: config.home.clone() },
+                address: Address {
+                    store_url,
+                    home: config.home.clone(),
+                    policies: config.policies.as_deref().map(|folder| std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())),
+                },
                 store_url: url.to_string(),
                 store_name,
                 policies: Policies::new(&store, &recorder).refreshed_every(config.policy_refresh),

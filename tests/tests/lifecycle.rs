@@ -15,6 +15,7 @@ use std::time::Duration;
 use governance::agent::{Check, Exhibit, Instructions, KnownCheck, Looked};
 use governance::guard::approval::{ApprovalVerdict, KeyFile, Statement};
 use governance::guard::path::Root;
+use governance::guard::policies::{Text, Wish};
 use governance::guard::policy::{Policy, Request};
 use governance::ledger::{Action, Filter};
 use governance::vocabulary::{AgentPhase, ApprovalId, Millis, OutputType, PipelineId, RevocationType, Tier};
@@ -99,6 +100,7 @@ on_both! {
     checks_that_others_make_are_asked_for_one_by_one
     nothing_is_changed_and_nothing_executed_before_preflight_has_passed
     an_agent_reads_what_it_was_told_and_its_deadline_denies
+    a_packet_says_what_the_agents_own_profile_says
     evidence_is_bound_to_outputs_never_overwritten_and_handed_over
 }
 
@@ -273,6 +275,33 @@ async fn an_agent_reads_what_it_was_told_and_its_deadline_denies(user: &User) {
     let large = Instructions { constraints: vec!["x".repeat(5_000)], ..Instructions::default() };
     assert_eq!(governance.instruct(id, &large).await.unwrap_err().code(), "packet_too_large");
     assert_eq!(governance.instruct(&"nobody".parse().unwrap(), &over).await.unwrap_err().code(), "no_such_agent");
+    governance.close().await.unwrap();
+}
+
+async fn a_packet_says_what_the_agents_own_profile_says(user: &User) {
+    let (governance, pipeline) = open(user).await;
+    let profile = |name: &str| {
+        let constraints = json!({"allowed_actions": ["web.search"], "forbidden_targets": ["secret-*"]});
+        let governance = json!({"error_budget": {"max_total_errors": 3}});
+        json!({"agent_id": name, "agent_version": "1", "tier": "T1", "constraints": constraints, "governance": governance}).to_string()
+    };
+    // One that is in force, and one that an agent brings with it.
+    governance.policies().apply(&Text::new(profile("alpha")), &Wish::of("ann")).await.unwrap();
+    let alpha = join(&governance, "alpha", &pipeline, Tier::T1).await;
+    let file = user.path("beta.json");
+    std::fs::write(&file, profile("beta")).unwrap();
+    let beta = governance.agent(file.to_str().unwrap(), &pipeline, Joining::default()).await.unwrap();
+    for agent in [&alpha, &beta] {
+        let told_anew = governance.instruct(&agent.desk().actor().id, &Instructions::default()).await.unwrap();
+        for packet in [agent.packet().await.unwrap().unwrap(), told_anew] {
+            assert_eq!((&packet.allowed_actions[..], packet.error_budget), (&["web.search".to_owned()][..], 3), "{packet:?}");
+            assert_eq!(packet.constraints, ["never touch secret-*"]);
+        }
+    }
+    // What is in force by now is what it is told.
+    governance.policies().apply(&Text::new(profile("alpha").replace("web.search", "read_file")), &Wish::of("ann")).await.unwrap();
+    let told = governance.instruct(&alpha.desk().actor().id, &Instructions::default()).await.unwrap();
+    assert_eq!(told.allowed_actions, ["read_file"]);
     governance.close().await.unwrap();
 }
 

@@ -168,7 +168,7 @@ class Governance:
         """Tells an agent anew what to do; what is not said here is not asked any more, and the objective is its pipeline's again.
 
         `deadline` is a time with its zone: after it, every governed call of the agent is denied, within a second, whatever it has read.
-        `evidence_required` names what it must show before it reports. Answers the packet, with what its tier forbids among the constraints. A
+        `evidence_required` names what it must show before it reports. Answers the packet, with what its profile forbids among the constraints. A
         `NotFoundError` if there is no such agent, an `InvalidError` (`packet_too_large`) beyond 256 texts of 4096 bytes.
         """
 

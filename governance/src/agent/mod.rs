@@ -46,7 +46,7 @@ pub use looking::{Look, Looked, Looking};
 pub use member::Agent;
 pub use model::GovernedModel;
 pub use output::OUTPUTS;
-pub use packet::{Instructions, instruct, packet};
+pub use packet::{Instructions, instruct, instruct_by, packet};
 pub use preflight::{CHECK_TIME, Check, CheckResult, PreflightReport};
 pub use promotion::{Conduct, ProfileStanding, Promotions, Register, Review, Reviews, StandingChange};
 pub use protocol::{Instruction, Report, Said, Stage};

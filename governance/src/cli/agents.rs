@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::governance::Governance;
 use crate::guard::approval::{Approval, MAX_WITHIN};
+use crate::guard::policies;
 use crate::vocabulary::{AgentId, Eligibility, PipelineId, PromotionStatus};
 
 /// Who asks, where a person does at a terminal.
@@ -47,7 +48,7 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
             }
         }
         Command::Register { profile, tier, file, reason } => {
-            let terms = file.map(|file| super::policy::read(&file)).transpose()?.and_then(|policy| policy.profile().promotion.clone());
+            let terms = file.map(|file| policies::profile(&file)).transpose()?.and_then(|policy| policy.profile().promotion.clone());
             let standing = promotions.register(&AgentId::new(profile)?, tier, terms.as_ref(), OPERATOR, &reason).await?;
             told(&standing, printer)?;
         }

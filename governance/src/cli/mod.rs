@@ -15,6 +15,7 @@ mod checkpoint;
 mod config;
 mod consensus;
 mod crew;
+mod explain;
 mod export;
 mod health;
 mod ledger;

@@ -50,7 +50,13 @@ async fn act(policies: &Policies, command: Command, printer: &Printer) -> Result
         Command::Show { name, version } => show(policies, &AgentId::new(name)?, version, printer).await?,
         Command::Diff { name, from, to } => diff(policies, &AgentId::new(name)?, [from, to], printer).await?,
         Command::History { name } => {
-            for version in policies.history(&AgentId::new(name)?).await? {
+            let name = AgentId::new(name)?;
+            let history = policies.history(&name).await?;
+            if history.is_empty() {
+                let message = format!("nothing was ever in force as `{name}`: see `governance policy list`");
+                return Err(Error::new(ErrorKind::NotFound, "no_such_policy", message));
+            }
+            for version in history {
                 printer.either(&told(&version), || line(&version))?;
             }
         }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::Governance;
-use crate::agent::{Agent, AgentDetail, AgentFilter, AgentRecord, Desk, GOVERNOR, Instructions, Promotions, Registry, instruct};
+use crate::agent::{
+    Agent, AgentDetail, AgentFilter, AgentRecord, Desk, GOVERNOR, Instructions, Promotions, Registry, instruct, instruct_by,
+};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::path::Root;
@@ -54,7 +56,10 @@ impl Governance {
     /// `profile` is its name, and the shipped profile of its tier says what it may do; or it is a profile's file (it holds a `/`, or ends with `.json`,
     /// `.yaml`, `.yml`), which says that, its name and its tier. The configuration's model thinks for it.
     pub async fn agent(&self, profile: &str, pipeline: &PipelineId, joining: Joining) -> Result<Agent> {
-        let policy = is_file(profile).then(|| policies::profile(Path::new(profile))).transpose()?;
+        let file = policies::is_file(profile).then(|| Path::new(profile));
+        let policy = file.map(policies::profile).transpose()?;
+        // What an agent joined by is no more its to write than what is in force.
+        let sources = file.map(policies::sources).transpose()?.unwrap_or_default();
         let own = policy.as_ref().map(Policy::profile);
         let profile = own.map_or(profile, |own| own.agent_id.as_str());
         let roleless = |_| Error::invalid("no_role", format!("`{profile}` names no role: say which, one of alpha, beta, gamma"));
@@ -80,8 +85,8 @@ impl Governance {
         let actor = self.admissions().admit(&above, pipeline, &id, Role { role, tier }).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
-        instruct(store, self.recorder(), &governor, &id, &Instructions::default()).await?;
-        self.sit_down(actor, &self.config().model, policy, root).await
+        instruct_by(policy.as_ref(), store, self.recorder(), &governor, &id, &Instructions::default()).await?;
+        self.sit_down(actor, &self.config().model, policy, (root, sources)).await
     }
 
     /// The tier that an agent joins at: what was said, where neither its profile, its own or the one in force, nor its standing is below that.
@@ -138,13 +143,21 @@ impl Governance {
     pub async fn seated_in(root: Option<PathBuf>) -> Result<(Self, Agent)> {
         let root = root.map(Root::open).transpose()?;
         let seat = read_seat().await?;
-        let config = Config { home: seat.address.home, store: Some(seat.address.store_url), model: seat.model, ..Config::default() };
+        let Seat { actor, model, address, .. } = seat;
+        // Only those that stay watch a directory of policies: this process keeps its agent out of it.
+        let config = Config { home: address.home, store: Some(address.store_url), policies: address.policies, model, ..Config::default() };
         let governance = Self::visit(config).await?;
-        let agent = governance.sit_down(seat.actor, &governance.config().model, None, root).await?;
+        let agent = governance.sit_down(actor, &governance.config().model, None, (root, Vec::new())).await?;
         Ok((governance, agent))
     }
 
-    async fn sit_down(&self, actor: Actor, model: &ModelSettings, policy: Option<Policy>, root: Option<Root>) -> Result<Agent> {
+    async fn sit_down(
+        &self,
+        actor: Actor,
+        model: &ModelSettings,
+        policy: Option<Policy>,
+        (root, sources): (Option<Root>, Vec<PathBuf>),
+    ) -> Result<Agent> {
         let thinks = model.open(&Ports::default(), |name| std::env::var(name).ok())?;
         let desk = Desk::new(self.store(), actor, self.recorder(), thinks).await?;
         // A profile of one's own holds for this agent as it is; any other is what is in force.
@@ -157,13 +170,10 @@ impl Governance {
             None => desk,
         };
         let desk = desk.with_patience(self.config().limits.patience.revoke);
+        let policies = self.inner.address.policies.iter().cloned().chain(sources);
+        let desk = desk.with_guard(|guard| guard.protecting(policies));
         Agent::begin(desk.with_model(|governed| governed.within(model.deadline))).await
     }
-}
-
-/// Whether a profile is told by its file. An id holds no `/`.
-fn is_file(profile: &str) -> bool {
-    profile.contains('/') || [".json", ".yaml", ".yml"].iter().any(|end| profile.ends_with(end))
 }
 
 /// Reads the seat, and then waits for the end of the input, both on a thread of their own.

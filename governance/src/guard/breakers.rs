@@ -3,7 +3,7 @@
 //! Only what says that a tool is ill counts: it could not be reached, was too late, or broke. What it refuses, it answered.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::breaker::Breaker;
@@ -18,13 +18,21 @@ const KNOWN: usize = 1_024;
 /// How much of a name is kept as it is.
 const NAMED: usize = 64;
 
-/// The breakers of an agent's tools.
+/// The breakers of an agent's tools, if there are rules for them.
 #[derive(Clone)]
 pub(super) struct Breakers {
     store: Store,
     actor: Actor,
-    rules: BreakerRules,
-    known: Arc<Mutex<HashMap<String, Breaker>>>,
+    // What holds where the profile says nothing.
+    usual: Option<BreakerRules>,
+    // Shared by every clone.
+    known: Arc<Mutex<Known>>,
+}
+
+#[derive(Default)]
+struct Known {
+    rules: Option<BreakerRules>,
+    breakers: HashMap<String, Breaker>,
 }
 
 /// How a call ended.
@@ -52,8 +60,34 @@ pub(super) struct Admitted {
 }
 
 impl Breakers {
-    pub fn new(store: &Store, actor: &Actor, rules: BreakerRules) -> Self {
-        Self { store: store.clone(), actor: actor.clone(), rules, known: Arc::default() }
+    pub fn new(store: &Store, actor: &Actor, usual: Option<BreakerRules>) -> Self {
+        let known = Known { rules: usual, ..Known::default() };
+        Self { store: store.clone(), actor: actor.clone(), usual, known: Arc::new(Mutex::new(known)) }
+    }
+
+    /// Others, for a guard that goes by another profile.
+    pub fn under(&self, said: Option<BreakerRules>) -> Self {
+        let others = Self::new(&self.store, &self.actor, self.usual);
+        others.adopt(said);
+        others
+    }
+
+    /// Goes by what a profile says from the next call on; where it says nothing, by what was said without one. What the store counted stays counted.
+    pub fn adopt(&self, said: Option<BreakerRules>) {
+        let rules = said.or(self.usual);
+        let mut known = self.known();
+        if known.rules != rules {
+            *known = Known { rules, ..Known::default() };
+        }
+    }
+
+    /// Whether no call is asked about.
+    pub fn are_none(&self) -> bool {
+        self.known().rules.is_none()
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks to be let through, with a call that takes no longer than `within`. Without a round trip while the tool works.
@@ -66,21 +100,21 @@ impl Breakers {
     }
 
     fn of(&self, request: &Request<'_>) -> Option<Breaker> {
-        let name = match self.rules.by {
+        let mut known = self.known();
+        let BreakerRules { by, failures, pause, successes } = known.rules?;
+        let name = match by {
             BreakerBy::Action => request.action,
             BreakerBy::Target => request.target?,
         };
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(breaker) = known.get(name) {
+        if let Some(breaker) = known.breakers.get(name) {
             return Some(breaker.clone());
         }
-        if known.len() >= KNOWN {
-            known.clear();
+        if known.breakers.len() >= KNOWN {
+            known.breakers.clear();
         }
-        let BreakerRules { by, failures, pause, successes } = self.rules;
         let limits = CircuitLimits { failures, pause: Duration::from_secs(pause), successes };
         let breaker = Breaker::open(&self.store, &self.actor, &spelled(by, name)).with_limits(limits);
-        known.insert(name.to_owned(), breaker.clone());
+        known.breakers.insert(name.to_owned(), breaker.clone());
         Some(breaker)
     }
 }

@@ -17,10 +17,7 @@ use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
 use crate::store::{Actor, Cell, Check, Commit, Outcome, Refused, Store, Write, to_json};
-use crate::vocabulary::{AgentId, FaultLimits, RevocationType, ViolationType, named};
-
-/// The largest amount: two of them still add up below 2^53.
-const MAX_AMOUNT: u64 = 1 << 52;
+use crate::vocabulary::{AgentId, FaultLimits, MAX_AMOUNT, RevocationType, ViolationType, named};
 
 named! {
     /// What is spent.

@@ -34,6 +34,9 @@ pub struct Address {
     pub store_url: String,
     /// Where the ledger's segments are.
     pub home: PathBuf,
+    /// The directory of policies, if there is one: no agent's tool touches it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policies: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for Address {

@@ -1,5 +1,7 @@
 //! The port: what a backend supplies. Atomic primitives, not features.
 
+use std::path::Path;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,11 @@ pub trait Backend: Send + Sync + 'static {
     /// Rises with every new connection: whoever sees it change must ask its witness again. ADR 2.
     fn connection(&self) -> u64 {
         0
+    }
+
+    /// The file that holds it, where it is one.
+    fn file(&self) -> Option<&Path> {
+        None
     }
 
     /// Whether a reply can be lost on the way, so that every commit needs a token.

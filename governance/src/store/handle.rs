@@ -1,6 +1,7 @@
 //! The handle that everything above the port uses.
 
 use std::any::Any;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -89,6 +90,12 @@ impl Store {
     #[must_use]
     pub fn ports(&self) -> &Ports {
         &self.inner.ports
+    }
+
+    /// The file that holds it, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.inner.backend.file()
     }
 
     /// What there is one of for all clones of this handle; made when it is first asked for. It must not hold the store: neither would ever go.

@@ -92,6 +92,10 @@ impl Backend for Faulty {
         self.backend.connection()
     }
 
+    fn file(&self) -> Option<&std::path::Path> {
+        self.backend.file()
+    }
+
     fn remote(&self) -> bool {
         true
     }

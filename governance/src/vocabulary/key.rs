@@ -367,6 +367,8 @@ keys! {
     policies_log(name: AgentId) -> Log "policies:{}:log";
     /// What was last refused of each file of a directory of profiles.
     policies_refused() -> Table "policies:refused";
+    /// What was last seen of each file of a directory of profiles.
+    policies_seen() -> Table "policies:seen";
     /// Alerts, for readers.
     alerts_queue() -> List "alerts:queue";
     /// The agents of a handoff.

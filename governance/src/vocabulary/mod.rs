@@ -1,5 +1,6 @@
 //! The ground floor: names, ids, keys, records, time. Pure data and pure decisions; no I/O.
 
+mod bounds;
 mod event;
 mod id;
 mod key;
@@ -14,6 +15,7 @@ mod tier;
 mod time;
 mod violation;
 
+pub(crate) use bounds::{MAX_AMOUNT, MAX_DEADLINE};
 pub use event::{ChaosCondition, IntegrationEventType};
 pub use id::{
     AgentId, ApprovalId, ApproverName, EntryName, HandoffId, LedgerId, MAX_ID, PipelineId, ProjectId, ProposalId, SegmentId, TaskId,

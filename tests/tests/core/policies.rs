@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use governance::Error;
 use governance::guard::policies::{Difference, KEPT, MAX_LIVE, Policies, Text, Wish};
 use governance::guard::policy::{Policy, Request, Verdict};
-use governance::guard::{Guard, Recorder};
+use governance::guard::{Arguments, Guard, Recorder};
 use governance::store::{Actor, Admission, Commit, Store};
 use governance::vocabulary::{AgentId, PipelineId, Tier};
 use governance_tests::world::{Backend, World, until};
@@ -17,6 +18,7 @@ governance_tests::on_every_backend! {
     one_that_this_process_cannot_read_denies_and_holds_it_against_nobody
     no_call_is_decided_by_a_policy_that_was_replaced_longer_than_d_ago
     what_is_in_force_is_told_apart_by_what_it_says
+    what_a_profile_says_of_breakers_holds_a_running_agent
 }
 
 const D: Duration = Duration::from_millis(40);
@@ -168,6 +170,34 @@ fn no_call_is_decided_by_a_policy_that_was_replaced_longer_than_d_ago(backend: B
         there.apply(&text("alpha", "T1", &["none"]), &Wish::of("ann")).await.unwrap();
         tokio::time::sleep(D).await;
         assert_eq!(verdict(&guard, "sandbox-9").await, Verdict::Deny);
+    });
+}
+
+fn what_a_profile_says_of_breakers_holds_a_running_agent(backend: Backend) {
+    backend.story(async |world| {
+        let (_, policies) = policies(&world).await;
+        let said = |breaker: serde_json::Value| {
+            let constraints = json!({"allowed_actions": ["web.search"]});
+            Text::new(
+                json!({"agent_id": "alpha", "agent_version": "1", "tier": "T1", "constraints": constraints, "governance": {"breaker": breaker}})
+                    .to_string(),
+            )
+        };
+        policies.apply(&said(json!(null)), &Wish::of("ann")).await.unwrap();
+        let guard = guard(&world, &policies).await.believing(Duration::ZERO).counting_failures(false);
+        let fails = async || {
+            let away = Error::unavailable("away", "it does not answer");
+            guard.govern(&Request::new("web.search"), &json!({}), async |_| Err::<(), _>(away)).await.unwrap_err().code()
+        };
+        for _ in 0..4 {
+            assert_eq!(fails().await, "away", "nothing is said of breakers");
+        }
+        policies.apply(&said(json!({"by": "action", "failures": 2, "pause": 600})), &Wish::of("ann")).await.unwrap();
+        assert_eq!((fails().await, fails().await, fails().await), ("away", "away", "breaker_open"));
+        // A call that does not wait is refused as well.
+        assert!(guard.try_begin(&Request::new("web.search"), &Arguments::of(&json!({}))).unwrap().is_none());
+        policies.apply(&said(json!(null)), &Wish::of("ann")).await.unwrap();
+        assert_eq!(fails().await, "away");
     });
 }
 

@@ -135,6 +135,39 @@ async fn who_rolled_back_is_not_overruled_by_a_file_that_stayed_as_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_while_nobody_watched_counts_and_what_was_not_does_not() {
+    let place = place().await;
+    place.write("alpha.yaml", &profile("1", "a-*"));
+    place.is_at(1).await;
+    place.write("alpha.yaml", &profile("2", "b-*"));
+    place.is_at(2).await;
+    place.governance.close().await.unwrap();
+    // It is what it was before, and meant to be.
+    place.write("alpha.yaml", &profile("1", "a-*"));
+    let second = open(place._folder.path(), &place.policies).await;
+    let version = async || second.policies().version(&alpha(), None).await.unwrap().unwrap();
+    until("the revert is in force", async || (version().await.version == 3).then_some(())).await;
+    assert!(version().await.text.unwrap().profile.contains("a-*"));
+    second.close().await.unwrap();
+    // Nobody touched the file since; somebody rolled back.
+    let visitor = Governance::visit(Config { home: place._folder.path().join("home"), ..Config::default() }).await.unwrap();
+    let by_hand = visitor.policies().rollback(&alpha(), Some(2), &Wish::of("ann")).await.unwrap();
+    assert_eq!(by_hand.version.version, 4);
+    visitor.close().await.unwrap();
+    let third = open(place._folder.path(), &place.policies).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(third.policies().version(&alpha(), None).await.unwrap().unwrap().version, 4);
+    // A new directory says what it holds, whatever was in force once.
+    let other = place._folder.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    std::fs::write(other.join("mine.yaml"), profile("1", "a-*")).unwrap();
+    let fourth = open(place._folder.path(), &other).await;
+    until("it is in force", async || (third.policies().version(&alpha(), None).await.unwrap().unwrap().version == 5).then_some(())).await;
+    fourth.close().await.unwrap();
+    third.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pipes_devices_links_and_what_is_too_large_are_told_and_hold_nothing_up() {
     let place = place().await;
     let at = |name: &str| place.policies.join(name);

@@ -124,9 +124,12 @@ governance policy explain --profile t0 --action read_file --path docs/guide.md\n
 governance policy explain --profile profiles/deployer.yaml --action terraform_apply --target staging-1 --json"
 )]
 pub struct Explain {
-    /// A shipped profile (t0, t1, t2, t3, t4) or a file
-    #[arg(long, value_name = "TIER|FILE")]
+    /// A profile in force; a shipped one (t0, t1, t2, t3, t4) where nothing of its name is; or a file
+    #[arg(long, value_name = "NAME|TIER|FILE")]
     pub profile: String,
+    /// The shipped profile, whatever is in force
+    #[arg(long)]
+    pub shipped: bool,
     /// What is to be done, as `write_file`
     #[arg(long, value_name = "ACTION")]
     pub action: String,

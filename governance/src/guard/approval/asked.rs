@@ -9,14 +9,12 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::guard::canonical::{canonical, digest, sha256};
 use crate::store::{Actor, Admission};
-use crate::vocabulary::{AgentId, ApprovalId, ApprovalRules, LedgerId, Millis, PipelineId, named};
+use crate::vocabulary::{AgentId, ApprovalId, ApprovalRules, LedgerId, MAX_DEADLINE, Millis, PipelineId, named};
 
 /// The largest arguments that somebody can be asked to read, in bytes of their canonical form.
 pub const MAX_ARGUMENTS: usize = 64 * 1024;
 /// The longest that a request may stay open.
-pub const MAX_WITHIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// The most people that one approval can need.
-const MAX_QUORUM: u32 = 64;
+pub const MAX_WITHIN: Duration = Duration::from_secs(MAX_DEADLINE as u64);
 
 named! {
     /// What is to be approved.
@@ -96,12 +94,9 @@ impl Asked {
     }
 
     pub(super) fn within(&self) -> Result<Duration> {
-        let span = Duration::from_secs(self.rules.deadline.get().into());
-        if span > MAX_WITHIN || self.rules.quorum.get() > MAX_QUORUM {
-            let message = format!("an approval is open for at most {} s and needs at most {MAX_QUORUM} people", MAX_WITHIN.as_secs());
-            return Err(Error::invalid("bad_approval_rules", message));
-        }
-        Ok(span)
+        let unkeepable = |(field, why)| Error::invalid("bad_approval_rules", format!("the `{field}` of an approval {why}"));
+        self.rules.check().map_err(unkeepable)?;
+        Ok(Duration::from_secs(self.rules.deadline.get().into()))
     }
 
     /// What makes two asks the same one: who, admitted how, wants to do what with what, and which people that takes.

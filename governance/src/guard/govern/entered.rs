@@ -18,14 +18,9 @@ pub(super) struct Entered {
 impl Own {
     /// Asks the breaker and takes what is limited. Refused with `breaker_open`, or with the limit that stands in the way.
     pub(super) async fn enter(&self, request: &Request<'_>) -> Result<Entered> {
-        let mut entered = Entered::default();
-        if let Some(breakers) = &self.breakers {
-            entered.admitted = breakers.ask(request, self.within).await?;
-        }
+        self.adopt();
+        let mut entered = Entered { admitted: self.breakers.ask(request, self.within).await?, taken: None };
         if let Some(limits) = &self.limits {
-            if self.policy.is_followed() {
-                limits.adopt(self.policy.now().profile().governance.limits);
-            }
             match limits.take(Asked::default(), self.within).await {
                 Ok(taken) => entered.taken = Some(taken),
                 Err(refused) => {
@@ -39,9 +34,20 @@ impl Own {
         Ok(entered)
     }
 
+    /// A running agent is held to what its profile says now.
+    fn adopt(&self) {
+        if self.policy.is_followed() {
+            let rules = &self.policy.now();
+            let rules = &rules.profile().governance;
+            self.breakers.adopt(rules.breaker);
+            self.limits.iter().for_each(|limits| limits.adopt(rules.limits));
+        }
+    }
+
     /// The same without waiting; none where it takes a round trip to say.
     pub(super) fn enter_now(&self) -> Result<Option<Entered>> {
-        if self.breakers.is_some() {
+        self.adopt();
+        if !self.breakers.are_none() {
             return Ok(None);
         }
         let Some(limits) = &self.limits else { return Ok(Some(Entered::default())) };

@@ -3,7 +3,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::call::caught;
-use super::tampering::tampering;
 use super::{Arguments, Guard, Own};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::path::Place;
@@ -87,7 +86,7 @@ impl Own {
         let root = self.root.as_ref().ok_or_else(no_root)?;
         let resolved = root.resolve(asked);
         let found = resolved.as_ref().ok().and_then(|found| found.as_ref().ok());
-        if let Some(refused) = tampering(&self.recorder, root, asked, found) {
+        if let Some(refused) = self.grounds.tampering(root, asked, found)? {
             return Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.epochs)));
         }
         match resolved {

@@ -24,6 +24,7 @@ mod stream;
 mod tampering;
 mod terms;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,6 +56,7 @@ use approving::{Approved, Approving};
 use entered::Entered;
 use judge::{guarded, guarded_now};
 use live::Live;
+use tampering::Grounds;
 
 /// How long an admission is believed to hold, unless said otherwise: D in the promise that nothing is admitted later than D after a revocation.
 pub const BELIEVED: Duration = Duration::from_secs(1);
@@ -77,8 +79,10 @@ struct Own {
     policy: PolicySource,
     role: Option<Role>,
     root: Option<Root>,
+    // Out of reach for every path.
+    grounds: Arc<Grounds>,
     limits: Option<Limits>,
-    breakers: Option<Breakers>,
+    breakers: Breakers,
     believed: Duration,
     within: Duration,
     counts_failures: bool,
@@ -137,8 +141,9 @@ impl Guard {
                 policy: policy.into(),
                 role: None,
                 root: None,
+                grounds: Arc::new(Grounds::of(store, recorder)),
                 limits: None,
-                breakers: None,
+                breakers: Breakers::new(store, actor, None),
                 believed: BELIEVED,
                 within: TOOL_TIME,
                 counts_failures: true,
@@ -165,9 +170,7 @@ impl Guard {
             if let Some(limits) = &own.limits {
                 limits.adopt(rules.limits);
             }
-            if let Some(rules) = rules.breaker {
-                own.breakers = Some(Breakers::new(&own.store, &own.actor, rules));
-            }
+            own.breakers = own.breakers.under(rules.breaker);
             own.policy = source;
         })
     }
@@ -178,16 +181,23 @@ impl Guard {
         self.with(|own| own.root = Some(root))
     }
 
+    /// The same, keeping out of these files and folders too, which say what agents may do. What its record, its store and their configuration lie in is
+    /// out of reach by itself.
+    #[must_use]
+    pub fn protecting(self, policies: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.with(|own| Arc::make_mut(&mut own.grounds).add(policies))
+    }
+
     /// The same, held to the limits of its agent, its pipeline and its tenant.
     #[must_use]
     pub fn limited(self, limits: Limits) -> Self {
         self.with(|own| own.limits = Some(limits))
     }
 
-    /// The same, with a breaker around each tool, or each target, shared by every process.
+    /// The same, with a breaker around each tool, or each target, shared by every process. What a profile that is followed says of breakers comes first.
     #[must_use]
     pub fn breaking(self, rules: BreakerRules) -> Self {
-        self.with(|own| own.breakers = Some(Breakers::new(&own.store, &own.actor, rules)))
+        self.with(|own| own.breakers = Breakers::new(&own.store, &own.actor, Some(rules)))
     }
 
     /// The same, with another D: how long an admission is believed to hold. Zero asks the store before each call.

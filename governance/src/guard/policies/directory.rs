@@ -1,7 +1,7 @@
 //! A directory of profiles that is watched: each change that is good comes into force, one that is not changes nothing and is told.
 //!
 //! ```text
-//!   a file event, or a slow look ──▶ still? read twice the same ──▶ seen before? ──▶ nothing
+//!   a file event, or a slow look ──▶ still? read twice the same ──▶ what was seen of it last, also by a process before? ──▶ nothing
 //!                                                                     │ new
 //!                                                                     ▼
 //!                                               good? ──no──▶ alert, once for each content
@@ -19,18 +19,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{EventKind, RecursiveMode, Watcher as _};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use super::files::{names, read};
+use super::content::{Content, content, twice};
+use super::files::names;
 use super::{Policies, Text, Wish};
 use crate::error::{Error, Result};
 use crate::guard::alerts::alert;
 use crate::guard::canonical::digest;
 use crate::guard::policy::{Policy, visible};
 use crate::ledger::Action;
-use crate::store::{Cell, Commit, Outcome, Refused};
+use crate::store::{Cell, Commit, Outcome, Refused, Write, to_json};
 use crate::vocabulary::AgentId;
 
 /// A file is read again after this, until it reads the same twice: editors and copies write in pieces.
@@ -51,8 +53,9 @@ pub struct Directory {
     task: JoinHandle<()>,
 }
 
-/// What was seen of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was seen of a file. The store keeps it for whoever watches next.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Seen {
     content: String,
     /// Of its profile, the version that was in force then.
@@ -151,6 +154,12 @@ impl Looker {
         self.clear(".").await?;
         let mut contents = BTreeMap::new();
         for name in &found {
+            // What was changed while nobody watched is a change, and what was not is none.
+            if !self.seen.contains_key(name)
+                && let Some((_, seen)) = self.policies.store.json(self.last(name)).await?
+            {
+                self.seen.insert(name.clone(), seen);
+            }
             let content = self.still(name).await?;
             contents.insert(name.clone(), content);
         }
@@ -158,7 +167,7 @@ impl Looker {
         for name in gone {
             let message = "it is gone; what it put in force stays so until it is withdrawn".to_owned();
             self.refuse(&name, "gone", &Error::invalid("policy_file_gone", message)).await?;
-            self.seen.remove(&name);
+            self.forget(&name).await?;
         }
         for (name, (content, read)) in &contents {
             if *stopped.borrow() {
@@ -173,7 +182,7 @@ impl Looker {
                     },
                     Err(why) => {
                         self.refuse(name, content, &Error::invalid("bad_profile", why)).await?;
-                        self.seen.insert(name.clone(), Seen { content: content.clone(), profile: self.known(name) });
+                        self.saw(name, Seen { content: content.clone(), profile: self.known(name) }).await?;
                     }
                 }
             }
@@ -205,11 +214,13 @@ impl Looker {
     /// Puts a good profile in force, unless it was already since this file was looked at last.
     async fn take(&mut self, name: &str, content: &str, text: &Text, policy: &Policy) -> Result<()> {
         let profile = &policy.profile().agent_id;
-        let known = self.known(name).filter(|(known, _)| known == profile).map_or(0, |(_, version)| version);
+        let mut known = self.known(name).filter(|(known, _)| known == profile).map(|(_, version)| version);
         let mut tries = 0;
         let version = loop {
             let history = self.policies.history(profile).await?;
             let held = history.last().map_or(0, |held| held.version);
+            // Of a file that was never seen before, only what is in force when it is seen first counts.
+            let known = *known.get_or_insert(held.saturating_sub(1));
             if history.iter().any(|kept| kept.version > known && kept.hash.as_deref() == Some(policy.hash())) {
                 break held;
             }
@@ -226,7 +237,19 @@ impl Looker {
             }
         };
         self.clear(name).await?;
-        self.seen.insert(name.to_owned(), Seen { content: content.to_owned(), profile: Some((profile.clone(), version)) });
+        self.saw(name, Seen { content: content.to_owned(), profile: Some((profile.clone(), version)) }).await
+    }
+
+    async fn saw(&mut self, name: &str, seen: Seen) -> Result<()> {
+        let commit = Commit::default().put(self.last(name), to_json(&seen)?);
+        self.policies.store.apply(commit).await?;
+        self.seen.insert(name.to_owned(), seen);
+        Ok(())
+    }
+
+    async fn forget(&mut self, name: &str) -> Result<()> {
+        self.policies.store.apply(Commit::default().write(Write::Delete(self.last(name)))).await?;
+        self.seen.remove(name);
         Ok(())
     }
 
@@ -260,32 +283,20 @@ impl Looker {
         }
     }
 
-    /// By directory and file, hashed: a name may be longer than a field's.
+    /// What was last refused of a file.
     fn cell(&self, name: &str) -> Cell {
-        Cell::field(self.policies.store.keys().policies_refused(), digest(&json!([self.folder, name])))
+        Cell::field(self.policies.store.keys().policies_refused(), self.field(name))
     }
-}
 
-/// What a file says, or why it says nothing.
-type Content = Result<(Text, Policy), String>;
-
-fn content(path: &Path) -> (String, Content) {
-    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    match read(path) {
-        Ok(text) => {
-            let policy = text.compile_as(&name).map_err(|error| error.to_string());
-            (digest(&json!(text)), policy.map(|policy| (text, policy)))
-        }
-        Err(error) => (digest(&json!({"error": error.to_string()})), Err(error.to_string())),
+    /// What was last seen of a file.
+    fn last(&self, name: &str) -> Cell {
+        Cell::field(self.policies.store.keys().policies_seen(), self.field(name))
     }
-}
 
-/// Why a profile in two files is in neither.
-fn twice(name: &str, policy: &Policy, contents: &BTreeMap<String, (String, Content)>) -> Option<String> {
-    let profile = &policy.profile().agent_id;
-    let same = |other: &Content| other.as_ref().is_ok_and(|(_, other)| other.profile().agent_id == *profile);
-    let other = contents.iter().find(|(other, (_, content))| *other != name && same(content))?.0;
-    Some(format!("`{}` holds the profile `{profile}`, as `{}` does: one of them is meant", visible(name), visible(other)))
+    /// By directory and file, hashed: a name may be longer than a field's.
+    fn field(&self, name: &str) -> String {
+        digest(&json!([self.folder, name]))
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {

@@ -1,7 +1,7 @@
 //! Profiles out of files, whatever somebody put there.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
@@ -22,7 +22,22 @@ pub fn profiles(path: &Path) -> Result<Vec<(String, Text)>> {
 
 /// The one profile in a file, with the conditions that it names.
 pub fn profile(path: &Path) -> Result<Policy> {
+    if path.is_dir() {
+        return Err(Error::invalid("bad_profile", format!("`{}` is a directory: name one profile", shown(path))));
+    }
     read(path)?.policy(&path.display().to_string())
+}
+
+/// The files that a profile is read from: its own, and that of the conditions that it names.
+pub fn sources(path: &Path) -> Result<Vec<PathBuf>> {
+    let conditions = conditions_of(path, &text(path, MAX_PROFILE)?)?;
+    Ok([path.to_owned()].into_iter().chain(conditions).collect())
+}
+
+/// Whether a profile is told by its file. An id holds no `/`.
+#[must_use]
+pub fn is_file(profile: &str) -> bool {
+    profile.contains('/') || ENDS.iter().any(|end| profile.ends_with(end))
 }
 
 /// The names of the profiles in a directory, sorted. What editors keep beside, and other files, are none.
@@ -48,19 +63,24 @@ fn is_profile(name: &str) -> bool {
 /// Reads a profile and the conditions that it names.
 pub(super) fn read(path: &Path) -> Result<Text> {
     let profile = text(path, MAX_PROFILE)?;
-    let conditions = match Policy::parse(&path.display().to_string(), &profile)?.conditions_file {
-        None => None,
-        Some(name) if name.ends_with(".cedar") && !name.contains('/') => Some(text(&path.with_file_name(name), MAX_CONDITIONS)?),
+    let conditions = conditions_of(path, &profile)?.map(|path| text(&path, MAX_CONDITIONS)).transpose()?;
+    Ok(Text { profile, conditions })
+}
+
+/// Where the conditions lie that a profile names.
+fn conditions_of(path: &Path, profile: &str) -> Result<Option<PathBuf>> {
+    match Policy::parse(&path.display().to_string(), profile)?.conditions_file {
+        None => Ok(None),
+        Some(name) if name.ends_with(".cedar") && !name.contains('/') => Ok(Some(path.with_file_name(name))),
         Some(name) => {
             let message = format!(
                 "`{}`: `conditions_file` is `{}`: it takes the name of a file beside it that ends with `.cedar`",
                 shown(path),
                 visible(&name)
             );
-            return Err(Error::invalid("bad_profile", message));
+            Err(Error::invalid("bad_profile", message))
         }
-    };
-    Ok(Text { profile, conditions })
+    }
 }
 
 /// A text file that is one: no pipe that nobody writes to, no device, not larger than what is read.

@@ -13,6 +13,7 @@
 //! A call that is under way ends under the decision it has. What was acknowledged is in the ledger too: a store that has lost it gets it back when it is recovered.
 
 mod book;
+mod content;
 mod difference;
 mod directory;
 mod files;
@@ -29,7 +30,7 @@ use serde_json::json;
 pub use book::REFRESH;
 pub use difference::{Change, Difference};
 pub use directory::Directory;
-pub use files::{profile, profiles};
+pub use files::{is_file, profile, profiles, sources};
 pub use source::{Followed, PolicySource};
 pub(crate) use standing::lost;
 pub use text::{MAX_LIVE, Text};
@@ -154,6 +155,26 @@ impl Policies {
         let shipped = Policy::shipped(tier)?;
         self.book.follow();
         self.book.source(agent.id.profile(agent.pipeline.as_ref()), tier, shipped).await
+    }
+
+    /// The version in force of a profile, and what it comes to: for agents of a tier, or of the one that it is made for. None where nothing was ever in force
+    /// under that name.
+    pub async fn in_force(&self, name: &AgentId, tier: Option<Tier>) -> Result<Option<(PolicyVersion, Policy)>> {
+        let Some(held) = self.held(name).await?.1 else { return Ok(None) };
+        let shipped = Tier::ALL.iter().find(|tier| tier.rules().policy == name.as_str());
+        let tier = tier.or(held.tier).or(shipped.copied()).unwrap_or(Tier::T0);
+        let law = version::law(Some(&held), None, tier, &Policy::shipped(tier)?);
+        Ok(Some((held, law)))
+    }
+
+    /// What decides now for agents of this name and tier.
+    pub async fn law(&self, name: &AgentId, tier: Tier) -> Result<Policy> {
+        let shipped = Policy::shipped(tier)?;
+        let held = match self.held(name).await?.1 {
+            None => self.held(&shipped.profile().agent_id).await?.1,
+            held => held,
+        };
+        Ok(version::law(held.as_ref(), None, tier, &shipped))
     }
 
     /// Refuses to let an agent join whose profile could not govern it: withdrawn, not readable here, or made for a higher tier.

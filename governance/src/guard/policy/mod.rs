@@ -19,6 +19,7 @@ mod index;
 mod pattern;
 mod read;
 mod request;
+mod wording;
 
 use std::sync::Arc;
 
@@ -75,6 +76,7 @@ impl Policy {
         let rules = [rules(Field::Action)?, rules(Field::Target)?, rules(Field::Path)?];
         let approvals = index(Field::Target, &[list(Field::Target, List::Approval)?])?;
         let conditions = profile.conditions.as_deref().map(|text| Conditions::compile(&profile, text)).transpose()?;
+        profile.governance.check().map_err(|why| bad(&profile, &why))?;
         Requirements::of(profile.tier, profile.promotion.as_ref()).map_err(|why| bad(&profile, &why.to_string()))?;
         let hash = hash(&profile)?;
         Ok(Self { inner: Arc::new(Inner { profile, hash, rules, approvals, conditions, closed: None }) })

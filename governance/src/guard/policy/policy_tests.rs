@@ -276,7 +276,8 @@ fn a_profile_is_read_and_its_mistakes_are_named_with_their_line() {
     let spaced = good.replace(',', ",\n ");
     assert_eq!(Policy::read("mine", &spaced).unwrap().hash(), policy.hash(), "the same profile, spelled otherwise");
     assert_ne!(Policy::read("mine", &good.replace("read_file", "read_files")).unwrap().hash(), policy.hash());
-    wrong(&spaced.replace("allowed_actions", "allowed_action"), "line 4: unknown field `allowed_action`");
+    wrong(&spaced.replace("allowed_actions", "allowed_action"), "unknown field `allowed_action`: it takes `allowed_actions`");
+    wrong(&spaced.replace("allowed_actions", "allowed_action"), "line 4: ");
     wrong(&good.replace("T1", "T9"), "T9");
     wrong("{", "line 1");
     wrong(&" ".repeat(MAX_PROFILE + 1), "is the most");
@@ -286,5 +287,39 @@ fn a_profile_is_read_and_its_mistakes_are_named_with_their_line() {
         assert_eq!(Policy::read("mine", yaml).unwrap().hash(), policy.hash());
         wrong(&yaml.replace("allowed_actions", "allowed_action"), "line 5");
         wrong("", "line 1");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_field_and_in_words_of_people() {
+    let json = |rest: &str| format!(r#"{{"agent_id":"mine","agent_version":"1","tier":"T1",{rest}}}"#);
+    let (calls, zero) = (json(r#""governance":{"limits":{"calls":"many"}}"#), json(r#""governance":{"approval":{"quorum":0}}"#));
+    let mut rows = vec![
+        (calls, "`governance.limits.calls`: it is \"many\": it takes a whole number, not below zero"),
+        (zero, "`governance.approval.quorum`: it is `0`: it takes a whole number above zero"),
+        (json(r#""tier":"T2""#), "it has the field `tier` twice"),
+        (json(r#""constraints":"read_file""#), "`constraints`: it is \"read_file\": it takes fields"),
+    ];
+    if cfg!(feature = "llm") {
+        let yaml = |rest: &str| format!("agent_id: mine\nagent_version: '1'\ntier: T1\n{rest}\n");
+        rows.extend([
+            (yaml("tier: T2"), "it has the field `tier` twice"),
+            (yaml("---\nagent_id: other"), "more than one document"),
+            (yaml("governance: {limits: {calls: -1}}"), "`governance.limits.calls`: it takes a whole number, not below zero"),
+            (yaml("governance: {breaker: {by: action, failures: many}}"), "`governance.breaker.failures`: it takes a whole number"),
+            (yaml("governance: {preflight_required: maybe}"), "`governance.preflight_required`: it takes true or false"),
+            (yaml("constraints: [a]"), "`constraints`: it takes fields"),
+            (yaml("constraints: {allowed_actions: a}"), "`constraints.allowed_actions`: it takes a list"),
+            (yaml("constraints: {allowed_actions: [{a: b}]}"), "`constraints.allowed_actions[0]`: it takes a text"),
+            (yaml("constraints: {allowed_actions: [*]}"), "in quotes"),
+            (yaml("capabilities: [fly]"), "it is `fly`: it takes"),
+        ]);
+    }
+    for (text, says) in rows {
+        let told = Policy::read("mine", &text).unwrap_err().to_string();
+        assert!(told.contains(says) && told.contains("line "), "{told}\n  does not say {says}");
+        for theirs in ["u32", "u64", "Options", "from_", "mapping", "sequence", "scalar", "variant", "expected"] {
+            assert!(!told.contains(theirs), "{told}");
+        }
     }
 }

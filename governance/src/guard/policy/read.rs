@@ -1,5 +1,9 @@
 //! Profiles out of files: the shipped ones, one for each tier, and one's own.
 
+use serde::Deserialize as _;
+use serde_path_to_error::Track;
+
+use super::wording::plainly;
 use super::{Policy, visible};
 use crate::error::{Error, Result};
 use crate::vocabulary::{AgentProfile, Tier};
@@ -37,22 +41,32 @@ impl Policy {
 }
 
 fn json(name: &str, text: &str) -> Result<AgentProfile> {
-    serde_json::from_str(text).map_err(|error| {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut field = Track::new();
+    let read = AgentProfile::deserialize(serde_path_to_error::Deserializer::new(&mut reader, &mut field));
+    read.and_then(|profile| reader.end().map(|()| profile)).map_err(|error| {
         let told = error.to_string();
         // The line is said before it.
         let end = told.rfind(" at line ").unwrap_or(told.len());
-        bad(name, error.line().max(1) as u64, &told[..end])
+        bad(name, error.line().max(1) as u64, &plainly(&field.path().to_string(), &told[..end]))
     })
 }
 
 #[cfg(feature = "llm")]
 fn yaml(name: &str, text: &str) -> Result<AgentProfile> {
-    serde_saphyr::from_str(text).map_err(|error| {
+    let mut at = String::from(".");
+    let read = serde_saphyr::with_deserializer_from_str(text, |reader| {
+        let mut field = Track::new();
+        let read = AgentProfile::deserialize(serde_path_to_error::Deserializer::new(reader, &mut field));
+        at = field.path().to_string();
+        read
+    });
+    read.map_err(|error| {
         let line = error.location().map_or(1, |at| at.line());
         let told = error.without_snippet().to_string();
         let first = told.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it is not YAML");
         let end = first.rfind(" at line ").unwrap_or(first.len());
-        bad(name, line, &first[..end])
+        bad(name, line, &plainly(&at, &first[..end]))
     })
 }
 

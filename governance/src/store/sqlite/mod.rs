@@ -158,6 +158,10 @@ impl Backend for Sqlite {
         self.readers.now()
     }
 
+    fn file(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     async fn describe(&self) -> Result<Description> {
         let warnings = vec![
             "after a power loss the last moments may be missing, which shows as `rolled_back` where a stop was among them; the death of a \
