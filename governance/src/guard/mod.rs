@@ -50,6 +50,7 @@ mod reservation;
 mod revocation;
 mod standing;
 mod triggers;
+mod turns;
 
 pub use admission::{Admissions, Agent, Role};
 pub(crate) use alerts::alert;
