@@ -120,7 +120,7 @@ async fn run(governance: &Governance, pipeline: PipelineId, printer: &Printer) -
 
 async fn list(governance: &Governance, printer: &Printer) -> Result<()> {
     let mut any = limits(governance, &Scope::Tenant, printer).await?;
-    for (id, state) in super::pipelines(governance).await? {
+    for (id, state) in super::listed(governance, governance.store().keys().pipelines_open()).await? {
         if !super::under_way(&state) {
             continue;
         }

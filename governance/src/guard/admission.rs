@@ -15,8 +15,8 @@ use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId,
 /// Begins pipelines and agents.
 #[derive(Debug, Clone)]
 pub struct Admissions {
-    store: Store,
-    recorder: Recorder,
+    pub(super) store: Store,
+    pub(super) recorder: Recorder,
 }
 
 /// What an agent is begun as.
@@ -87,7 +87,8 @@ impl Admissions {
                 keys.pipeline(id),
                 [("status", PipelineStatus::Spawn.to_string()), ("objective", objective.to_owned()), ("created_at", now.0.to_string())],
             )
-            .write(Write::Join { set: keys.pipelines(), member: id.to_string() });
+            .write(Write::Join { set: keys.pipelines(), member: id.to_string() })
+            .write(Write::Join { set: keys.pipelines_open(), member: id.to_string() });
         let payload = serde_json::json!({"pipeline": id, "objective_bytes": objective.len()});
         let subject = (None, Some(id));
         self.recorder

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use super::admission::{Admissions, Agent};
 use super::alerts::alert;
 use super::recorder::Recorder;
+use super::runs::{orchestrated, runs};
 use super::triggers::{Observation, Response, Triggers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
-use crate::store::{Actor, Commit, Query, Store, Write, to_json};
+use crate::store::{Actor, Commit, Fields, Query, Store, Write, to_json};
 use crate::vocabulary::{
     AgentId, AgentPhase, AgentStatus, Extent, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType,
 };
@@ -75,7 +76,8 @@ pub struct Lifted {
     pub receipt: Receipt,
     /// The stop that was in force; none if none was.
     pub stop: Option<Stop>,
-    /// The runs that it does not bring back: each must be continued by itself.
+    /// The runs that it does not bring back: those that it ended in the middle of their work, and those that were stopped by themselves. Each must be
+    /// continued by itself. A pipeline whose agents join by themselves is none of them: others may join it.
     pub stays_stopped: Vec<PipelineId>,
 }
 
@@ -173,22 +175,26 @@ impl RevocationEngine {
                 .write(self.broadcast("stop_lifted", &data)?);
             match self.carry_out(Action::Lift, (None, None), &data, commit).await {
                 Err(error) if error.code() == "version_conflict" => {}
-                other => return Ok(Lifted { receipt: other?, stop: Some(stop), stays_stopped: self.stopped_pipelines().await? }),
+                other => {
+                    let (receipt, stays_stopped) = (other?, self.stays_stopped(Some(&stop)).await?);
+                    return Ok(Lifted { receipt, stop: Some(stop), stays_stopped });
+                }
             }
         }
-        Ok(Lifted { receipt: self.standing(keys.epoch()).await?, stop: None, stays_stopped: self.stopped_pipelines().await? })
+        Ok(Lifted { receipt: self.standing(keys.epoch()).await?, stop: None, stays_stopped: self.stays_stopped(None).await? })
     }
 
-    /// The pipelines that are stopped, or that a stop ended in the middle of their work.
-    async fn stopped_pipelines(&self) -> Result<Vec<PipelineId>> {
-        let mut stopped = Vec::new();
-        for id in self.store.set(self.store.keys().pipelines()).await? {
-            let id = PipelineId::new(id)?;
-            let state = self.store.state(self.store.keys().pipeline(&id)).await?.unwrap_or_default();
-            let status = state.field("status").parse::<PipelineStatus>();
-            if status.is_ok_and(|status| status == PipelineStatus::Stopped || !status.is_final()) {
-                stopped.push(id);
-            }
+    /// The runs that were stopped, and those that a stop ended in the middle of their work.
+    async fn stays_stopped(&self, stop: Option<&Stop>) -> Result<Vec<PipelineId>> {
+        let keys = self.store.keys();
+        let mut stopped = runs(&self.store, keys.pipelines_stopped()).await?;
+        if let Some(stop) = stop {
+            // What waits for its user was not at work, and goes on as it would have.
+            let at_work =
+                |state: &Fields| state.field("awaiting_user") != "true" && state.field("status") != PipelineStatus::Report.as_str();
+            let begun = |state: &Fields| Millis(state.field("created_at").parse().unwrap_or(0));
+            let open = runs(&self.store, keys.pipelines_open()).await?;
+            stopped.extend(open.into_iter().filter(|(_, state)| at_work(state) && begun(state) <= stop.at));
         }
         Ok(stopped)
     }
@@ -206,6 +212,9 @@ impl RevocationEngine {
     /// The newest revocations, oldest first.
     pub async fn revocations(&self, last: u64) -> Result<Vec<Revocation>> {
         let items = self.store.list(self.store.keys().revocations_ledger(), last).await?;
+        let mut stopped: Vec<_> = orchestrated(&self.store, stopped).await?.into_iter().map(|(id, _)| id).collect();
+        stopped.sort_unstable();
+        stopped.dedup();
         items.iter().map(|item| crate::store::from_json("revocations:ledger", item)).collect()
     }
 

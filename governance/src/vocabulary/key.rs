@@ -313,6 +313,10 @@ keys! {
     pipeline_errors(id: PipelineId) -> List "pipeline:{}:errors";
     /// The pipelines of the tenant.
     pipelines() -> Set "pipelines";
+    /// Those that have not ended.
+    pipelines_open() -> Set "pipelines:open";
+    /// Those that were stopped, and may be taken up again.
+    pipelines_stopped() -> Set "pipelines:stopped";
     /// A section of a blackboard.
     blackboard(task: TaskId, section: Section) -> Table "blackboard:{}:{}";
     /// A blackboard's events.

@@ -20,4 +20,5 @@ mod guard;
 mod limits;
 mod policies;
 mod revocation;
+mod runs;
 mod sealed;
