@@ -208,10 +208,8 @@ impl ErrorBudget {
         let violation = ViolationType::ErrorBudgetExceeded;
         let extent = Observation::Violation(violation).extent();
         let reason = format!("error budget exceeded: {}", serde_json::to_string(why).unwrap_or_default());
-        let data = json!({"agent_id": agent.id, "violation": violation, "severity": violation.severity(), "detail": reason});
-        let commit = counted(
-            engine.revocation(&agent, RevocationType::ErrorBudget, extent, &reason)?.write(engine.alert("violation_detected", &data)?),
-        )?;
+        let told = engine.detected(&agent.id, violation, &reason)?;
+        let commit = counted(engine.revocation(&agent, RevocationType::ErrorBudget, extent, &reason)?.write(told))?;
         let payload = json!({"type": RevocationType::ErrorBudget, "reason": reason, "extent": extent});
         let subject = (Some(&agent.id), agent.pipeline.as_ref());
         engine.carry_out(Action::Revoke, subject, &payload, commit).await?;

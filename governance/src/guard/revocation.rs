@@ -114,27 +114,43 @@ impl RevocationEngine {
     /// Revokes an agent and every agent that it began. Once this returns no write that they were admitted to lands. The first revocation
     /// stands: revoking again changes nothing and answers where things are now.
     pub async fn revoke(&self, agent: &AgentId, kind: RevocationType, reason: &str) -> Result<Receipt> {
-        self.end_admission(agent, kind, Extent::Full, reason).await
+        self.end_admission(agent, kind, Extent::Full, reason, None).await
     }
 
     /// Revokes an agent's token only, with those of the agents that it began: their admissions end, and nothing else is taken from them. See
     /// [`Extent::Token`].
     pub async fn revoke_token(&self, agent: &AgentId, kind: RevocationType, reason: &str) -> Result<Receipt> {
-        self.end_admission(agent, kind, Extent::Token, reason).await
+        self.end_admission(agent, kind, Extent::Token, reason, None).await
     }
 
-    async fn end_admission(&self, agent: &AgentId, kind: RevocationType, extent: Extent, reason: &str) -> Result<Receipt> {
+    /// Ends an admission, and tells of the violation that it ends for.
+    async fn end_admission(
+        &self,
+        agent: &AgentId,
+        kind: RevocationType,
+        extent: Extent,
+        reason: &str,
+        mut violation: Option<Write>,
+    ) -> Result<Receipt> {
         let keys = self.store.keys();
         let known = self.known(agent).await?;
         let mut receipt = None;
         if self.revocation_of(agent).await?.is_none() {
-            let commit = self.revocation(&known, kind, extent, reason)?;
+            let mut commit = self.revocation(&known, kind, extent, reason)?;
+            commit.writes.extend(violation.clone());
             let payload = json!({"type": kind, "reason": reason, "extent": extent});
             match self.carry_out(Action::Revoke, (Some(agent), known.pipeline.as_ref()), &payload, commit).await {
                 // Somebody else was first.
                 Err(error) if error.code() == "version_conflict" => {}
-                other => receipt = Some(other?),
+                other => {
+                    receipt = Some(other?);
+                    violation = None;
+                }
             }
+        }
+        // What an agent does that is revoked already is told all the same.
+        if let Some(violation) = violation {
+            self.store.apply(Commit::default().write(violation)).await?;
         }
         self.with_descendants(agent, kind, extent, reason).await?;
         match receipt {
@@ -196,6 +212,9 @@ impl RevocationEngine {
             let open = runs(&self.store, keys.pipelines_open()).await?;
             stopped.extend(open.into_iter().filter(|(_, state)| at_work(state) && begun(state) <= stop.at));
         }
+        let mut stopped: Vec<_> = orchestrated(&self.store, stopped).await?.into_iter().map(|(id, _)| id).collect();
+        stopped.sort_unstable();
+        stopped.dedup();
         Ok(stopped)
     }
 
@@ -212,9 +231,6 @@ impl RevocationEngine {
     /// The newest revocations, oldest first.
     pub async fn revocations(&self, last: u64) -> Result<Vec<Revocation>> {
         let items = self.store.list(self.store.keys().revocations_ledger(), last).await?;
-        let mut stopped: Vec<_> = orchestrated(&self.store, stopped).await?.into_iter().map(|(id, _)| id).collect();
-        stopped.sort_unstable();
-        stopped.dedup();
         items.iter().map(|item| crate::store::from_json("revocations:ledger", item)).collect()
     }
 
@@ -222,11 +238,11 @@ impl RevocationEngine {
     pub async fn violation(&self, agent: &AgentId, violation: ViolationType, detail: &str) -> Result<Response> {
         let seen = Observation::Violation(violation);
         let response = self.triggers.respond(seen);
-        let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": detail});
+        let told = self.detected(agent, violation, detail)?;
         if response == Response::Alert || response == Response::Fault {
-            self.store.apply(Commit::default().write(self.alert("violation_detected", &data)?)).await?;
+            self.store.apply(Commit::default().write(told.clone())).await?;
         }
-        self.act(agent, (seen, response), &format!("{violation}: {detail}")).await
+        self.act(agent, (seen, response), &format!("{violation}: {detail}"), Some(told)).await
     }
 
     /// Counts an error in the agent's last minute, and does what that leads to.
@@ -234,7 +250,7 @@ impl RevocationEngine {
         let errors = self.count(agent, "errors").await?;
         let seen = Observation::Errors(errors);
         let response = self.triggers.respond(seen);
-        self.act(agent, (seen, response), &format!("{errors} errors within a minute, the last: {message}")).await
+        self.act(agent, (seen, response), &format!("{errors} errors within a minute, the last: {message}"), None).await
     }
 
     /// Counts an API call in the agent's last minute, and does what that leads to.
@@ -244,7 +260,9 @@ impl RevocationEngine {
         let held_back = over && self.count(agent, "held_back").await? > self.triggers.api_calls_per_minute / 10;
         let seen = Observation::ApiCalls { calls, held_back };
         let response = self.triggers.respond(seen);
-        self.act(agent, (seen, response), &format!("{calls} API calls within a minute")).await
+        let reason = format!("{calls} API calls within a minute");
+        let told = self.detected(agent, ViolationType::ResourceAbuse, &reason)?;
+        self.act(agent, (seen, response), &reason, Some(told)).await
     }
 
     /// Counts a call that came although the agent had made `limit` in its minute, and does what that leads to.
@@ -260,14 +278,16 @@ impl RevocationEngine {
             let data = json!({"agent_id": agent, "calls_per_minute": limit});
             self.store.apply(Commit::default().write(self.alert("rate_limited", &data)?)).await?;
         }
-        self.act(agent, (seen, response), &format!("{calls} API calls within a minute")).await
+        let reason = format!("{calls} API calls within a minute");
+        let told = self.detected(agent, ViolationType::ResourceAbuse, &reason)?;
+        self.act(agent, (seen, response), &reason, Some(told)).await
     }
 
     /// Acts on an agent that has made no progress for so long.
     pub async fn idle(&self, agent: &AgentId, span: std::time::Duration) -> Result<Response> {
         let seen = Observation::Idle(span);
         let response = self.triggers.respond(seen);
-        self.act(agent, (seen, response), &format!("no progress for {} s", span.as_secs())).await
+        self.act(agent, (seen, response), &format!("no progress for {} s", span.as_secs()), None).await
     }
 
     /// Revokes an agent whose sign of life has lapsed, if it is still missing and `by` still keeps house.
@@ -278,9 +298,8 @@ impl RevocationEngine {
             return Err(Error::internal(format!("`{violation}` lapses nothing")));
         };
         let reason = format!("{violation}: no sign of life at `{sign}` in time");
-        let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": reason});
         // INVARIANT: an agent that gave its sign of life after all, at any moment before this commit, is not revoked.
-        let commit = self.revocation(&known, kind, seen.extent(), &reason)?.absent(sign).write(self.alert("violation_detected", &data)?);
+        let commit = self.revocation(&known, kind, seen.extent(), &reason)?.absent(sign).write(self.detected(agent, violation, &reason)?);
         let commit = Commit { admission: by.admission.clone(), ..commit };
         let payload = json!({"type": kind, "reason": reason, "extent": seen.extent()});
         let subject = (Some(agent), known.pipeline.as_ref());
@@ -386,9 +405,15 @@ impl RevocationEngine {
         Ok(Write::Signal { channel: self.store.keys().ws_broadcast(), payload })
     }
 
-    async fn act(&self, agent: &AgentId, (seen, response): (Observation, Response), reason: &str) -> Result<Response> {
+    /// The alert that tells of a violation, with how grave it is.
+    pub(super) fn detected(&self, agent: &AgentId, violation: ViolationType, detail: &str) -> Result<Write> {
+        let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": detail});
+        self.alert("violation_detected", &data)
+    }
+
+    async fn act(&self, agent: &AgentId, (seen, response): (Observation, Response), reason: &str, told: Option<Write>) -> Result<Response> {
         if let Response::Revoke { kind, diagnose } = response {
-            self.end_admission(agent, kind, seen.extent(), reason).await?;
+            self.end_admission(agent, kind, seen.extent(), reason, told).await?;
             if diagnose {
                 self.diagnose(agent).await?;
             }
