@@ -9,7 +9,7 @@ use super::phases::gate;
 use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::Limits;
-use crate::guard::policies::Policies;
+use crate::guard::policies::{Policies, PolicySource};
 use crate::guard::policy::Policy;
 use crate::guard::{ErrorBudget, Gate, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Role, Triggers};
 use crate::llm::Model;
@@ -49,10 +49,10 @@ impl Desk {
         let asked = board.entry(Section::Problem, "objective").await?.ok_or_else(orphan)?;
         let mut failures = board.entries(Section::Problem).await?;
         failures.retain(|entry| entry.name.as_str().starts_with(FAILURE));
-        let budget = ErrorBudget::open(store, &actor).recorded(recorder);
         let role = state.field("role").parse()?;
         let tier = state.field("tier").parse()?;
         let policy = Policy::shipped(tier)?;
+        let budget = ErrorBudget::open(store, &actor).recorded(recorder).governed_by(&PolicySource::from(policy.clone()));
         let limits = Limits::open(store, &actor, recorder, policy.profile().governance.limits, &Triggers::default());
         let gate = Arc::new(gate(store, &actor.id).await?);
         Ok(Self {
@@ -144,6 +144,7 @@ impl Desk {
     #[must_use]
     pub fn with_guard(mut self, change: impl FnOnce(Guard) -> Guard) -> Self {
         self.guard = change(self.guard);
+        self.budget = self.budget.governed_by(self.guard.source());
         self
     }
 

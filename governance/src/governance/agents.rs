@@ -88,7 +88,7 @@ impl Governance {
         let name = AgentId::new(profile)?;
         let tier = self.promotions().admits(&name, tier).await?;
         self.policies().may_join(&name, tier).await?;
-        let actor = self.admissions().admit(&above, pipeline, &id, Role { role, tier }).await?;
+        let actor = self.admissions().run_here().admit(&above, pipeline, &id, Role { role, tier }).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
         instruct(store, self.recorder(), &governor, &id, &Instructions::default()).await?;

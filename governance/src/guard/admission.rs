@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::lookout::runtime;
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use crate::coordination::Charge;
@@ -17,6 +18,8 @@ use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, PipelineId,
 pub struct Admissions {
     pub(super) store: Store,
     pub(super) recorder: Recorder,
+    /// What runs the agents that are begun.
+    runtime: String,
 }
 
 /// What an agent is begun as.
@@ -43,7 +46,7 @@ pub struct Agent {
     pub phase: AgentPhase,
     /// Its state.
     pub status: AgentStatus,
-    /// What runs it: `built-in`, or the name of its process's runtime, as `python` or `process`.
+    /// What runs it: `built-in`, or the name of its process's runtime, as `python`, `rust` or `process`.
     pub runtime: String,
     /// How often its process was started again after it died.
     pub restarts: u64,
@@ -58,7 +61,14 @@ impl Admissions {
     /// Admissions to a store, recorded.
     #[must_use]
     pub fn new(store: &Store, recorder: &Recorder) -> Self {
-        Self { store: store.clone(), recorder: recorder.clone() }
+        Self { store: store.clone(), recorder: recorder.clone(), runtime: "built-in".to_owned() }
+    }
+
+    /// The same, for agents that this process runs as what it is written in.
+    #[must_use]
+    pub fn run_here(mut self) -> Self {
+        self.runtime = runtime().to_owned();
+        self
     }
 
     /// Begins a pipeline under a fresh id. Answers that, and what its agents are admitted under.
@@ -125,7 +135,7 @@ impl Admissions {
                     ("role", role.role.to_string()),
                     ("tier", role.tier.to_string()),
                     ("pipeline_id", pipeline.to_string()),
-                    ("runtime", "built-in".to_owned()),
+                    ("runtime", self.runtime.clone()),
                     ("profile", id.profile(Some(pipeline)).to_string()),
                     ("since", self.store.ports().clock.now().0.to_string()),
                 ],

@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::allowance::Allowance;
 use super::faults::{Exceeded, Fault, FaultCount, Faults};
+use super::limits::{Scope, ScopeLimits};
+use super::policies::PolicySource;
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use super::triggers::Observation;
@@ -48,7 +50,15 @@ pub struct ErrorBudget {
     pub(super) store: Store,
     pub(super) actor: Actor,
     pub(super) recorder: Recorder,
-    faults: FaultLimits,
+    faults: Source,
+}
+
+/// Where the limits on faults are said.
+#[derive(Debug, Clone)]
+enum Source {
+    Fixed(FaultLimits),
+    /// In the profile that is in force.
+    Profile(PolicySource),
 }
 
 /// What became of an attempt to spend.
@@ -113,7 +123,7 @@ impl ErrorBudget {
     /// The budget of an agent, without a ledger.
     #[must_use]
     pub fn open(store: &Store, actor: &Actor) -> Self {
-        Self { store: store.clone(), actor: actor.clone(), recorder: Recorder::default(), faults: FaultLimits::default() }
+        Self { store: store.clone(), actor: actor.clone(), recorder: Recorder::default(), faults: Source::Fixed(FaultLimits::default()) }
     }
 
     /// The same, recorded: a crashed holder's unstarted share comes back.
@@ -126,7 +136,14 @@ impl ErrorBudget {
     /// The same, with other limits on faults.
     #[must_use]
     pub fn with_fault_limits(mut self, limits: FaultLimits) -> Self {
-        self.faults = limits;
+        self.faults = Source::Fixed(limits);
+        self
+    }
+
+    /// The same, with the limits on faults that a profile sets, also when another one comes into force.
+    #[must_use]
+    pub(crate) fn governed_by(mut self, policy: &PolicySource) -> Self {
+        self.faults = Source::Profile(policy.clone());
         self
     }
 
@@ -145,9 +162,10 @@ impl ErrorBudget {
 
     /// What is used of a unit; none if nothing was ever granted.
     pub async fn usage(&self, unit: Unit) -> Result<Option<Usage>> {
-        let Some((_, Limit { limit, closed })) = self.store.json(self.limit_cell(unit)).await? else { return Ok(None) };
-        let used = self.store.number(self.counter(unit)).await?;
-        Ok(Some(Usage { unit, limit, used, closed }))
+        // What comes back by itself stands in no one counter.
+        let scopes = [Scope::Agent(self.actor.id.clone())];
+        let usages = ScopeLimits::new(&self.store, &self.recorder).usage(&scopes).await?;
+        Ok(usages.into_iter().map(|found| found.usage).find(|usage| usage.unit == unit))
     }
 
     /// What is left of a unit; 0 if nothing was ever granted.
@@ -180,7 +198,7 @@ impl ErrorBudget {
         let key = self.store.keys().agent_errors(&self.actor.id);
         loop {
             let (version, faults): (u64, Faults) = self.store.json(key.clone()).await?.unwrap_or_default();
-            let (faults, count) = faults.and(fault, &self.faults);
+            let (faults, count) = faults.and(fault, &self.fault_limits());
             // INVARIANT: an agent that is revoked already makes no more faults: its admission is part of both commits.
             let counted = |commit: Commit, faults: &Faults| {
                 let commit = Commit { admission: self.actor.admission.clone(), ..commit };
@@ -226,7 +244,10 @@ impl ErrorBudget {
     /// The limits on faults.
     #[must_use]
     pub fn fault_limits(&self) -> FaultLimits {
-        self.faults
+        match &self.faults {
+            Source::Fixed(limits) => *limits,
+            Source::Profile(policy) => policy.now().profile().governance.error_budget,
+        }
     }
 
     pub(super) async fn limit(&self, unit: Unit) -> Result<(u64, Limit)> {

@@ -9,8 +9,9 @@ pub use health::{AgentHealth, Vitals, health};
 
 use super::{Desk, PreflightReport, evidence, output, packet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Beat, ErrorBudget, Faults, Revocation, Unit, Usage};
-use crate::store::{Actor, Admission, Answer, Query, Store, from_json};
+use crate::guard::limits::{Scope, ScopeLimits};
+use crate::guard::{Beat, Faults, Recorder, Revocation, Usage};
+use crate::store::{Answer, Query, Store, from_json};
 use crate::vocabulary::{
     AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Millis,
     PipelineId, PipelineStatus, Tier,
@@ -137,12 +138,8 @@ impl Registry {
         let missing =
             || Error::new(ErrorKind::NotFound, "no_such_agent", format!("there is no agent `{id}`: see `governance agents list`"));
         let (record, facts) = self.read(id).await?.ok_or_else(missing)?;
-        let owner = Actor { id: id.clone(), pipeline: record.pipeline.clone(), admission: Admission::default() };
-        let budget = ErrorBudget::open(&self.store, &owner);
-        let mut spend = Vec::new();
-        for unit in Unit::ALL {
-            spend.extend(budget.usage(*unit).await?);
-        }
+        let spend = ScopeLimits::new(&self.store, &Recorder::default()).usage(&[Scope::Agent(id.clone())]).await?;
+        let spend = spend.into_iter().map(|found| found.usage).collect();
         let outputs = output::outputs(&self.store, id).await?;
         let evidence = evidence::package(&self.store, id).await?;
         let told = [outputs.last().map(|output| output.created_at), evidence.as_ref().map(|package| package.created_at), facts.phase_at];
@@ -189,7 +186,8 @@ impl Registry {
         let facts = Facts {
             beat: beat.map(|value| from_json("a heartbeat", &value)).transpose()?,
             faults: errors.map(|value| from_json("an agent's faults", &value)).transpose()?.unwrap_or_default(),
-            limits: FaultLimits::default(),
+            // Said when it began to live, by its profile.
+            limits: serde_json::from_str(state.field("error_budget")).unwrap_or_default(),
             revocation: signal.map(|value| from_json("a revocation", &value)).transpose()?,
             phase_at: number("phase_at").map(Millis),
         };
@@ -243,6 +241,7 @@ impl Desk {
             ("profile_version", profile.agent_version.clone()),
             ("capabilities", json!(profile.capabilities).to_string()),
             ("reading", json!(profile.governance.reading_actions).to_string()),
+            ("error_budget", json!(profile.governance.error_budget).to_string()),
             ("pid", std::process::id().to_string()),
             ("host", host),
         ];

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+pub(super) use self::process::runtime;
 pub use self::process::{Act, Process, Unfinished, name_runtime};
 pub(crate) use self::watched::{Held, Watched};
 use self::watcher::Watcher;
