@@ -1,5 +1,7 @@
 //! What only a server can do to its clients.
 
+#[path = "redis/ended.rs"]
+mod ended;
 #[path = "redis/outage.rs"]
 mod outage;
 

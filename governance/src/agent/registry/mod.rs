@@ -7,14 +7,15 @@ use serde_json::json;
 
 pub use health::{AgentHealth, Vitals, health};
 
+use super::desk::kept;
 use super::{Desk, PreflightReport, evidence, output, packet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Scope, ScopeLimits};
 use crate::guard::{Beat, Faults, Recorder, Revocation, Usage};
-use crate::store::{Answer, Query, Store, from_json};
+use crate::store::{Answer, Commit, MAX_OPERATIONS, Query, Store, Write, from_json};
 use crate::vocabulary::{
-    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Millis,
-    PipelineId, PipelineStatus, Tier,
+    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Key, Millis,
+    PipelineId, PipelineStatus, Tier, ttl,
 };
 
 /// An agent as the register has it.
@@ -124,11 +125,16 @@ impl Registry {
 
     /// The agents that a filter takes, oldest first.
     pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<AgentRecord>> {
-        let mut records = Vec::new();
+        let (mut records, mut forgotten) = (Vec::new(), Vec::new());
         let set = filter.pipeline.as_ref().map_or_else(|| self.store.keys().agents(), |id| self.store.keys().pipeline_agents(id));
-        for id in self.store.set(set).await? {
-            records.extend(self.read(&AgentId::new(id)?).await?.map(|(record, _)| record).filter(|record| filter.takes(record)));
+        for id in self.store.set(set.clone()).await? {
+            let id = AgentId::new(id)?;
+            match self.read(&id).await? {
+                Some((record, _)) => records.extend(Some(record).filter(|record| filter.takes(record))),
+                None => forgotten.push(id),
+            }
         }
+        self.forget(&set, &forgotten).await;
         records.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
         Ok(records)
     }
@@ -156,6 +162,19 @@ impl Registry {
             evidence,
             record,
         })
+    }
+
+    /// Takes those off a list of whom nothing is kept any more. No more than tidying: a list that could not be shortened now is later.
+    async fn forget(&self, list: &Key, ids: &[AgentId]) {
+        for ids in ids.chunks(MAX_OPERATIONS / 2) {
+            let leave = |commit: Commit, id: &AgentId| {
+                let leaves = Write::Leave { set: list.clone(), member: id.to_string() };
+                commit.absent(self.store.keys().agent_state(id)).write(leaves)
+            };
+            if let Err(error) = self.store.apply(ids.iter().fold(Commit::default(), leave)).await {
+                tracing::debug!(%error, "a list of agents could not be shortened");
+            }
+        }
     }
 
     async fn read(&self, id: &AgentId) -> Result<Option<(AgentRecord, Facts)>> {
@@ -246,6 +265,10 @@ impl Desk {
             ("host", host),
         ];
         let key = self.store().keys().agent_state(&self.actor().id);
-        self.store().apply(self.actor().commit().merge(key, fields)).await.map(drop)
+        let mut commit = self.actor().commit().merge(key, fields);
+        if self.returns {
+            commit.writes.extend(kept(self.store().keys(), &self.actor().id, ttl::LIVES));
+        }
+        self.store().apply(commit).await.map(drop)
     }
 }

@@ -29,7 +29,7 @@ mod submit;
 pub use asked::{ApprovalKind, ApprovalRequest, Asked, MAX_ARGUMENTS, MAX_WITHIN};
 pub use key::{ApproverKey, KeyFile};
 pub use process::governed_by;
-pub(crate) use process::{MARK, sit_down};
+pub(crate) use process::{MARK, SAID_AGAIN, sit_down};
 pub use queue::Approvals;
 pub(in crate::guard) use queue::{refusal, told};
 pub use registry::{Approver, Approvers, Registration, RegistryChange};

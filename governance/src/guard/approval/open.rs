@@ -137,7 +137,7 @@ impl Approvals {
             .write(Write::Push { list: keys.approvals(), value: id.to_string().into(), bound: LISTED })
             .write(alert(&self.store, kind, &data)?)
             .write(self.broadcast(kind, &data)?);
-        Ok(seat(keys, actor).into_iter().fold(commit, Commit::write))
+        Ok(seat(keys, actor, request.asked_at).into_iter().fold(commit, Commit::write))
     }
 }
 

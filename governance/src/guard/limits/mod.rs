@@ -44,6 +44,7 @@ pub use self::set::{ScopeLimits, ScopeUsage};
 pub use self::taken::Taken;
 pub(crate) use self::taken::{LAPSED, LAPSES};
 pub use self::terms::{Asked, Refusal};
+pub(crate) use self::waiting::WAITED;
 pub use self::waiting::Waiting;
 
 use self::share::{Share, Shares};

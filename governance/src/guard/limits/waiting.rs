@@ -8,7 +8,7 @@ use crate::store::Write;
 use crate::vocabulary::millis;
 
 /// Milliseconds in which a person was waited for.
-pub(super) const WAITED: &str = "waited";
+pub(crate) const WAITED: &str = "waited";
 
 /// An agent that waits for a person.
 pub struct Waiting {
