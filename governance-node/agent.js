@@ -5,6 +5,7 @@ import { concept } from './concept.js'
 import { Consensus } from './consensus.js'
 import { act, governed, governing } from './govern.js'
 import { Model } from './model.js'
+import { preflight } from './preflight.js'
 import { Step } from './step.js'
 
 let nativeOf
@@ -22,6 +23,7 @@ export const Agent = concept('Agent', {
     outputs: [],
     packet: [],
     package: ['exhibits'],
+    demote: ['profile', 'reason'],
     analyse: [],
     propose: [],
     offer: ['name', 'idea'],
@@ -43,6 +45,10 @@ export const Agent = concept('Agent', {
     act: () =>
       function (work) {
         return act(this, work)
+      },
+    preflight: (held) =>
+      function (checks, options) {
+        return preflight(held(this), checks, options)
       },
     govern: (held) => {
       nativeOf = held

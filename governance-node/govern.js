@@ -57,11 +57,12 @@ const kindOf = (tool) => kinds[tool.constructor?.name] ?? 'plain'
 const check = (tool, options) => {
   if (typeof tool !== 'function') throw unclear(`a tool is a function, not ${typeof tool}`)
   if (kindOf(tool) === 'pieces') throw unclear('a generator function answers before it has run: make it an `async function*`')
-  const { action, target, targetFrom, path, pathFrom, opened, timeout, waiting, approval, signalIn, ...others } = options ?? {}
+  const { action, target, targetFrom, path, pathFrom, opened, timeout, waiting, approval, risks, signalIn, ...others } = options ?? {}
   for (const name of Object.keys(others)) throw unclear(`there is no option \`${name}\``)
   if (typeof action !== 'string') throw unclear('`action` says what the tool does: it takes a text')
   if (target !== undefined && targetFrom !== undefined) throw unclear('`target` and `targetFrom` exclude each other')
   if (path !== undefined && pathFrom !== undefined) throw unclear('`path` and `pathFrom` exclude each other')
+  if (risks !== undefined && !(Array.isArray(risks) && risks.every((risk) => typeof risk === 'string'))) throw unclear('`risks` takes a list of texts')
   if (opened !== undefined && (!['r', 'w', 'x'].includes(opened) || pathFrom === undefined)) throw unclear('`opened` is one of r, w, x, and needs `pathFrom`')
 }
 
@@ -72,14 +73,16 @@ class Call {
   }
 
   static async begin(native, options, given) {
-    const { action, target, targetFrom, path, pathFrom, timeout, waiting, approval } = options
+    const { action, target, targetFrom, path, pathFrom, timeout, waiting, approval, risks } = options
     const on = targetFrom === undefined ? target : said('targetFrom', targetFrom, given)
     const at = pathFrom === undefined ? path : said('pathFrom', pathFrom, given)
     const told = listed(given)
     try {
-      const number = native.tryBegin(action, on, at, told, timeout)
+      // What has risks is asked for anew each time.
+      const number = risks?.length > 0 ? 0 : native.tryBegin(action, on, at, told, timeout)
       if (number > 0) return new Call(native, number)
-      return new Call(native, await native.begin(JSON.stringify({ action, target: on, path: at, given: told, within: timeout, waiting, approval })))
+      const asked = { action, target: on, path: at, given: told, within: timeout, waiting, approval, risks }
+      return new Call(native, await native.begin(JSON.stringify(asked)))
     } catch (error) {
       throw mended(error)
     }

@@ -7,13 +7,20 @@ import { concept } from './concept.js'
 import { Consensus } from './consensus.js'
 import { Ledger } from './ledger.js'
 import { Policies } from './policies.js'
+import { Promotions } from './promotions.js'
 import { RevocationEngine } from './revocation.js'
 
 /** Governed state: a store, its ledger, and everything that stands on them. */
 export const Governance = concept('Governance', {
   opens: { open: [] },
   properties: ['storeUrl'],
-  parts: { policies: () => Policies, approvals: () => Approvals, revocations: () => RevocationEngine, ledger: () => Ledger },
+  parts: {
+    policies: () => Policies,
+    promotions: () => Promotions,
+    approvals: () => Approvals,
+    revocations: () => RevocationEngine,
+    ledger: () => Ledger,
+  },
   handles: {
     blackboard: [() => Blackboard, ['task', 'author']],
     bus: [() => MessageBus, ['task', 'member']],
@@ -21,7 +28,16 @@ export const Governance = concept('Governance', {
     budget: [() => ErrorBudget, ['owner']],
     agent: [() => Agent, ['profile', 'pipeline']],
   },
-  methods: { begin: ['objective'], health: [], agents: [], agentRecord: ['agent'], alerts: ['last'], catchUp: ['within'], close: [] },
+  methods: {
+    begin: ['objective'],
+    instruct: ['agent'],
+    health: [],
+    agents: [],
+    agentRecord: ['agent'],
+    alerts: ['last'],
+    catchUp: ['within'],
+    close: [],
+  },
   streams: { newAlerts: [] },
   disposal: 'close',
 })

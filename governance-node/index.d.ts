@@ -39,6 +39,8 @@ export class Governance implements AsyncDisposable {
   readonly storeUrl: string
   /** The profiles in force. */
   readonly policies: Policies
+  /** How far profiles are trusted, and what changes that. */
+  readonly promotions: Promotions
   /** What people are asked to approve. */
   readonly approvals: Approvals
   /** Revoking agents, stopping pipelines, stopping everything. */
@@ -60,6 +62,12 @@ export class Governance implements AsyncDisposable {
    * says what it may do; or it is a profile's file, which says that, its name and its tier. `root` is the folder that its tools' paths are below.
    */
   agent(profile: string, pipeline: string, options?: { role?: AgentRole; tier?: Tier; root?: string }): Promise<Agent>
+  /**
+   * Tells an agent anew what to do; what is not said here is not asked any more, and the objective is its pipeline's again. Answers the packet, with
+   * what its tier forbids among the constraints. A `NotFoundError` if there is no such agent, an `InvalidError` (`packet_too_large`) beyond 256 texts of
+   * 4096 bytes.
+   */
+  instruct(agent: string, options?: Instructions): Promise<InstructionPacket>
   /** How every part is, each looked at now. */
   health(): Promise<Health>
   /** The register of agents, oldest first; only those that are as is said. */
@@ -145,7 +153,7 @@ export interface AgentDetail extends AgentRecord {
   revocation: Revocation | null
   packet: InstructionPacket | null
   /** What came of its preflight. */
-  preflight: Json
+  preflight: PreflightReport | null
   outputs: AgentOutput[]
   evidence: EvidencePackage | null
 }
@@ -199,6 +207,124 @@ export interface Evidence {
 
 /** Something to be shown: a text, or a file, of which a copy is kept. */
 export type Exhibit = { name: string; kind: string } & ({ text: string } | { file: string })
+
+/** What a governor says beside what follows from an agent's tier. */
+export interface Instructions {
+  objective?: string
+  /** What must hold. */
+  constraints?: readonly string[]
+  /** Until when, in milliseconds since 1970. After it every governed call of the agent is denied, within a second, whatever it has read. */
+  deadline?: number
+  /** Names of what it must show before it reports. */
+  evidenceRequired?: readonly string[]
+}
+
+/** What a check answers that passes (nothing, or true), or why it fails. */
+export type Found = void | null | boolean | string
+
+/**
+ * A check of a preflight: a function, which fails where it answers a text or throws; or what to look at: a folder that is there and can be written to, a
+ * file that names targets, programs that are there, a command that ends with exit code 0.
+ */
+export type Check =
+  | (() => Found | Promise<Found>)
+  | { sandbox: string }
+  | { inventory: { file: string; targets?: readonly string[] } }
+  | { dependencies: readonly string[] }
+  | { command: readonly string[] }
+
+/** What came of a preflight. */
+export interface PreflightReport {
+  agent_id: string
+  /** Whether every check passed, and none was missing that the profile asks for. */
+  passed: boolean
+  /** Each check, the usual ones first; `took` is in milliseconds. */
+  checks: { name: string; passed: boolean; reason?: string; took: number }[]
+  at: number
+}
+
+/** How far profiles are trusted. A profile that nobody registered joins as its operator says; a registered one at no more than it stands at. */
+export class Promotions {
+  private constructor()
+  /** Every profile that something is known of. Counts the agents that have ended first. */
+  standings(): Promise<ProfileStanding[]>
+  /** How a profile stands. Counts the agents of it that have ended first. */
+  standing(profile: string): Promise<ProfileStanding>
+  /** What a profile lacks to rise, requirement by requirement. */
+  eligibility(profile: string): Promise<Eligibility>
+  /**
+   * Gives a profile that has no standing yet the one that `by` answers for, with what it asks for before it rises. A `ConflictError` (`registered`) if it
+   * has one, an `InvalidError` (`bad_profile`) for terms that are laxer than the rules of its tier.
+   */
+  register(profile: string, tier: Tier, by: string, reason: string, options?: { terms?: PromotionTerms }): Promise<ProfileStanding>
+  /**
+   * Lets a profile rise by one tier. Where the rules ask for a person it waits for its review: the status is `pending_review`. A `DeniedError`
+   * (`not_eligible`) if it lacks something, an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier, a `ConflictError` (`pending_review`) if it
+   * waits already.
+   */
+  promote(profile: string, by: string, reason: string, options?: { to?: Tier }): Promise<ProfileStanding>
+  /**
+   * Lets a profile fall by one tier, or to `to`. Everything is to be shown anew; its agents that live keep the tier that they were admitted at. An
+   * `InvalidError` (`not_below`) if there is no such tier below.
+   */
+  demote(profile: string, by: string, reason: string, options?: { to?: Tier }): Promise<ProfileStanding>
+}
+
+/** What a profile asks for before it rises to the next tier. It may only be stricter than the tier's rules. */
+export interface PromotionTerms {
+  target: Tier
+  requirements?: {
+    runs?: number
+    consecutive?: number
+    actions?: string[]
+    modifications?: number
+    clean_days?: number
+    review?: boolean
+    administrator?: boolean
+  }
+}
+
+/** How far a profile is trusted, and how it came to that. */
+export interface ProfileStanding {
+  profile: string
+  /** Null where nobody registered it, and it joins as its operator says. */
+  tier: Tier | null
+  /** Where its promotion stands. */
+  status: PromotionStatus
+  /** What its agents did since it last rose or fell, counted when each had ended. */
+  history: {
+    compliant: number
+    /** In a row, up to the last. */
+    consecutive: number
+    not_compliant: number
+    /** How often each action was done. */
+    actions: Record<string, number>
+    /** Actions that changed something, and succeeded. */
+    modifications: number
+    /** When it broke a rule, oldest first. */
+    violations: number[]
+  }
+  /** What it asks for beyond the rules of its tier. */
+  terms?: PromotionTerms
+  /** The review that it waits for. */
+  review?: Record<string, Json>
+  /** How it came to stand there, oldest first. */
+  changes: { from: Tier | null; to: Tier | null; status: PromotionStatus; by: string; reason: string; at: number }[]
+}
+
+/** Whether a profile may rise. */
+export interface Eligibility {
+  /** Eligible or not; what people still have to say is not part of it. */
+  status: PromotionStatus
+  /** To which tier; null from the highest. */
+  target: Tier | null
+  /** Each requirement: at least `need` of it; of `violations`, at most. */
+  requirements: { name: string; have: number; need: number; met: boolean }[]
+  /** Whether a person must review. */
+  review: boolean
+  /** Whether an administrator must approve. */
+  administrator: boolean
+}
 
 /** The profiles in force. A change is in force in every process within seconds; what is wrong changes nothing. */
 export class Policies {
@@ -588,6 +714,12 @@ export class Agent implements AsyncDisposable {
   outputs(): Promise<AgentOutput[]>
   /** What it was told to do, and under which constraints. */
   packet(): Promise<InstructionPacket | null>
+  /**
+   * Looks whether work can begin: the usual checks (`store`, `admission`, `lock`, `budget`, `profile`, `root`), then these, by name. Each has 10 seconds, or
+   * `within` milliseconds; what is late has failed. The report is kept and recorded. Where the profile wants a preflight, nothing is changed and
+   * EXECUTE is not entered until one has passed.
+   */
+  preflight(checks: Readonly<Record<string, Check>>, options?: { within?: number }): Promise<PreflightReport>
   /** Bundles evidence for what it put out, and enters PACKAGE from VERIFY. What was shown stays as it is. Denied before VERIFY. */
   package(exhibits: readonly Exhibit[]): Promise<EvidencePackage>
   /** Asks the model what the objective is about. */
@@ -608,6 +740,11 @@ export class Agent implements AsyncDisposable {
   handIn(): Promise<void>
   /** Asks people to approve a plan before it is carried out, as many and within the time that its profile says. */
   requestPlan(plan: Json): Promise<Approval>
+  /**
+   * Lets a profile fall by one tier, as an agent that reviews those of its tier: T3 those of T0 to T2, T4 those below it. A `DeniedError`
+   * (`may_not_review`) for any other, which is revoked for it.
+   */
+  demote(profile: string, reason: string): Promise<ProfileStanding>
   /** Casts its ballot, on the record. */
   vote(proposal: string, choice: Choice): Promise<Cast>
   /** Judges every solution, and votes for the best; abstains when it can tell none apart. */
@@ -645,6 +782,11 @@ export interface ToolOptions {
   waiting?: number
   /** The approval that its calls rest on. */
   approval?: string
+  /**
+   * What there is to fear of it, as `['irreversible']`, for the conditions of a profile. A call that has some believes nothing, and asks the store each
+   * time.
+   */
+  risks?: readonly string[]
   /** The position of the argument with options, into which a `signal` is put that aborts when the call has to end. */
   signalIn?: number
 }

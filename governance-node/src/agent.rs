@@ -139,6 +139,12 @@ impl Agent {
     }
 
     #[napi]
+    pub async fn demote(&self, text: String) -> Result<String> {
+        given!(text => profile: String, reason: String);
+        self.house.answer(self.core.desk().demote(&profile.parse()?, &reason)).await
+    }
+
+    #[napi]
     pub async fn analyse(&self) -> Result<String> {
         self.house.answer(self.core.desk().analyse()).await
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ::governance::Config;
 use ::governance::Joining;
-use ::governance::agent::AgentFilter;
+use ::governance::agent::{AgentFilter, Instructions};
 use ::governance::config::Flags;
-use ::governance::vocabulary::TaskId;
+use ::governance::vocabulary::{Millis, TaskId};
 use napi_derive::napi;
 use serde_json::Value;
 use tokio::sync::RwLock;
@@ -23,6 +23,7 @@ use crate::house::House;
 use crate::json::{given, span, whole};
 use crate::ledger::Ledger;
 use crate::policies::Policies;
+use crate::promotions::Promotions;
 use crate::revocation::RevocationEngine;
 use crate::stream::Stream;
 use crate::tool::Calls;
@@ -91,6 +92,21 @@ impl Governance {
     }
 
     #[napi]
+    pub async fn instruct(&self, text: String) -> Result<String> {
+        given!(
+            text => agent: String, objective: Option<String>, constraints: Option<Vec<String>>, deadline: Option<Value>,
+            evidence_required: Option<Vec<String>>
+        );
+        let instructions = Instructions {
+            objective,
+            constraints: constraints.unwrap_or_default(),
+            deadline: deadline.as_ref().map(whole).transpose()?.map(Millis),
+            evidence_required: evidence_required.unwrap_or_default(),
+        };
+        self.house.answer(self.core.instruct(&agent.parse()?, &instructions)).await
+    }
+
+    #[napi]
     pub async fn catch_up(&self, text: String) -> Result<String> {
         given!(text => within: Value);
         self.house.answer(self.core.catch_up(span(&within)?)).await
@@ -104,6 +120,11 @@ impl Governance {
     #[napi(getter)]
     pub fn policies(&self) -> Policies {
         Policies { house: self.house.clone(), core: self.core.policies().clone() }
+    }
+
+    #[napi(getter)]
+    pub fn promotions(&self) -> Promotions {
+        Promotions { house: self.house.clone(), core: self.core.promotions() }
     }
 
     #[napi]

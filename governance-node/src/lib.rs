@@ -16,6 +16,8 @@ mod json;
 mod ledger;
 mod model;
 mod policies;
+mod preflight;
+mod promotions;
 mod revocation;
 mod step;
 mod stream;

@@ -71,6 +71,7 @@ struct Asked {
     path: Option<String>,
     arguments: Arguments,
     within: Option<Value>,
+    risks: Vec<String>,
 }
 
 /// How a call goes about approvals.
@@ -80,8 +81,12 @@ struct Approving {
 }
 
 impl Asked {
-    fn request(&self) -> Request<'_> {
-        Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref() }
+    fn risks(&self) -> Vec<&str> {
+        self.risks.iter().map(String::as_str).collect()
+    }
+
+    fn request<'a>(&'a self, risks: &'a [&'a str]) -> Request<'a> {
+        Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref(), risks }
     }
 
     fn begun(&self, call: Call) -> Result<Call> {
@@ -112,7 +117,7 @@ fn arguments(text: &str) -> Result<Arguments> {
 
 #[napi]
 impl Agent {
-    /// Begins a tool's call without waiting: its number, or 0 where it takes a round trip to say.
+    /// Begins a tool's call without waiting: its number, or 0 where it takes a round trip to say. One that has risks always does.
     #[napi]
     pub fn try_begin(
         &self,
@@ -123,8 +128,8 @@ impl Agent {
         within: Option<f64>,
     ) -> Result<u32> {
         self.house.check()?;
-        let asked = Asked { action, target, path, arguments: arguments(&given)?, within: within.map(Value::from) };
-        match within_runtime_if_available(|| self.core.try_begin_call(&asked.request(), &asked.arguments))? {
+        let asked = Asked { action, target, path, arguments: arguments(&given)?, within: within.map(Value::from), risks: Vec::new() };
+        match within_runtime_if_available(|| self.core.try_begin_call(&asked.request(&[]), &asked.arguments))? {
             Some(call) => Ok(self.calls.add(asked.begun(call)?)),
             None => Ok(0),
         }
@@ -134,13 +139,13 @@ impl Agent {
     pub async fn begin(&self, text: String) -> Result<u32> {
         given!(
             text => action: String, target: Option<String>, path: Option<String>, given: String, within: Option<Value>, waiting: Option<Value>,
-            approval: Option<String>
+            approval: Option<String>, risks: Option<Vec<String>>
         );
-        let asked = Asked { action, target, path, arguments: arguments(&given)?, within };
+        let asked = Asked { action, target, path, arguments: arguments(&given)?, within, risks: risks.unwrap_or_default() };
         let guard = Approving { waiting, approval }.guard(self.core.desk().guard())?;
         let begun = async {
             self.core.check()?;
-            guard.begin(&asked.request(), &asked.arguments).await
+            guard.begin(&asked.request(&asked.risks()), &asked.arguments).await
         };
         let call = self.house.ask(begun).await?;
         Ok(self.calls.add(asked.begun(call)?))

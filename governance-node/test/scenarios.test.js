@@ -42,11 +42,15 @@ async function taken(stream, take) {
   return items
 }
 
+/** A text is what a check answers that the story makes, if it does not pass. */
+const made = (said) => (typeof said === 'string' ? () => (said === 'passes' ? undefined : said) : said)
+
 function ask(handle, method, { with: named = {}, take }) {
   const kind = classOf(handle)
   told.add(`${kind}.${method}`)
   if (surface[kind].properties?.includes(method)) return handle[camel(method)]
   assert.ok(parametersOf(kind, method), `${kind}.${method} is not in the surface`)
+  if (named.checks) named = { ...named, checks: Object.fromEntries(Object.entries(named.checks).map(([name, said]) => [name, made(said)])) }
   const answer = handle[camel(method)](...given(kind, method, named))
   return surface[kind].streams?.[method] ? taken(answer, take) : answer
 }

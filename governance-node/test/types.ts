@@ -54,6 +54,11 @@ export async function governed(agent: Agent): Promise<void> {
   await search(5)
   // @ts-expect-error no action
   govern(() => 1, {})
+  const report = await agent.preflight({ inventory: { inventory: { file: 'hosts' } }, ready: async () => 'not yet' }, { within: 1_000 })
+  const why: string | undefined = report.checks[0]?.reason
+  // @ts-expect-error a check that is none
+  await agent.preflight({ ready: why })
+  agent.govern(() => 1, { action: 'web.search', risks: ['irreversible'] })
   const inside: Promise<number> = agent.act(async () => 1)
   await inside
 }

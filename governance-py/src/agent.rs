@@ -1,12 +1,11 @@
-//! `Agent`, `Step` and `Model`.
+//! `Agent`.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use ::governance::agent::{self, AgentEvent, Proposed, Stage};
-use ::governance::llm::{Analysis, Charge, ChatMessage, ChatReply, Idea};
-use ::governance::vocabulary::{AgentPhase, GammaReason, ProposalId, Tier};
-use ::governance::{Error, ErrorKind, Result, coordination};
+use ::governance::agent::{self, AgentEvent, KnownCheck, Proposed};
+use ::governance::coordination;
+use ::governance::llm::{Analysis, Idea};
+use ::governance::vocabulary::{AgentId, AgentPhase, GammaReason, ProposalId};
 use futures_util::stream::unfold;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -14,42 +13,15 @@ use pyo3::types::{PyDict, PyTuple, PyType};
 
 use crate::answer::{Answer, handle, record, records};
 use crate::budget::Budget;
-use crate::given::{Json, Named, Shaped};
+use crate::given::{Json, Named, Shaped, Span};
 use crate::hosted::{Hosted, Made, Mode, Place};
 use crate::json;
+use crate::living::Living;
+use crate::preflight::Preflight;
+use crate::step::Doing;
 use crate::tool::{Call, Tool};
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
-
-/// An agent, and what it lives on.
-#[derive(Clone)]
-pub struct Living {
-    pub(crate) agent: ::governance::Agent,
-    tier: Tier,
-    // Where it was seated: nobody else closes it.
-    own: Option<::governance::Governance>,
-}
-
-impl Living {
-    pub async fn joined(governance: &::governance::Governance, agent: ::governance::Agent) -> Result<Self> {
-        let known = governance.admissions().agent(&agent.desk().actor().id).await?;
-        let tier = known.ok_or_else(|| Error::internal("an agent that joined is not known"))?.tier;
-        Ok(Self { agent, tier, own: None })
-    }
-
-    async fn seated(root: Option<PathBuf>) -> Result<Self> {
-        let (governance, agent) = ::governance::Governance::seated_in(root).await?;
-        Ok(Self { own: Some(governance.clone()), ..Self::joined(&governance, agent).await? })
-    }
-
-    async fn leave(&self) -> Result<()> {
-        let left = self.agent.leave().await;
-        match &self.own {
-            Some(own) => left.and(own.close().await),
-            None => left,
-        }
-    }
-}
 
 /// A governed agent that lives in this process.
 #[pyclass(name = "_Agent", module = "governance._governance", frozen, subclass)]
@@ -193,6 +165,13 @@ impl Agent {
         self.0.call(py, |own| async move { own.agent.packet().await })
     }
 
+    /// Begins a preflight with these checks, by name: what each looks at, or none where Python makes it.
+    #[pyo3(signature = (checks, within))]
+    fn _preflight(&self, py: Python<'_>, checks: Shaped<Vec<(String, Option<KnownCheck>)>>, within: Option<Span>) -> PyResult<Preflight> {
+        let looking = self.0.look(py, |own| Ok(own.agent.looking(checks.0, within.map(|within| within.0))))?;
+        Ok(Preflight::new(&self.0, looking))
+    }
+
     /// Bundles evidence for what it put out, in PACKAGE.
     fn package<'py>(&self, py: Python<'py>, exhibits: Shaped<Vec<agent::Exhibit>>) -> Answered<'py> {
         self.0.call_apart(py, move |own| async move { own.agent.package(&exhibits.0).await })
@@ -247,6 +226,11 @@ impl Agent {
         })
     }
 
+    /// Lets a profile fall by one tier, as an agent that reviews those of its tier.
+    fn demote<'py>(&self, py: Python<'py>, profile: Named<AgentId>, reason: String) -> Answered<'py> {
+        self.0.call_apart(py, move |own| async move { own.agent.desk().demote(&profile.0, &reason).await })
+    }
+
     /// Casts its ballot, on the record.
     fn vote<'py>(&self, py: Python<'py>, proposal: Named<ProposalId>, choice: Shaped<coordination::Choice>) -> Answered<'py> {
         self.0.call(py, move |own| async move { own.agent.desk().vote(&proposal.0, choice.0).await })
@@ -291,117 +275,9 @@ impl Agent {
     }
 }
 
-/// A step, and whether it was reported.
-pub struct Doing {
-    agent: ::governance::Agent,
-    step: agent::Step,
-    reported: AtomicBool,
-}
+handle!(Living => "Agent");
 
-impl Doing {
-    fn new(agent: &::governance::Agent, step: agent::Step) -> Self {
-        Self { agent: agent.clone(), step, reported: AtomicBool::new(false) }
-    }
-
-    async fn report<R>(&self, reporting: impl Future<Output = Result<R>>) -> Result<R> {
-        if self.reported.load(Ordering::Acquire) {
-            return Err(Error::new(ErrorKind::Conflict, "step_reported", "this step was reported already"));
-        }
-        let reported = reporting.await?;
-        self.reported.store(true, Ordering::Release);
-        Ok(reported)
-    }
-}
-
-/// One thing to do.
-#[pyclass(name = "_Step", module = "governance._governance", frozen, subclass)]
-pub struct Step(Hosted<Doing>);
-
-#[pymethods]
-impl Step {
-    #[new]
-    fn new(made: &Made) -> PyResult<Self> {
-        made.take().map(Self)
-    }
-
-    /// What kind of work it is: work, evaluate, mediate, vote or message.
-    #[getter]
-    fn stage<'py>(&self, py: Python<'py>) -> Answered<'py> {
-        self.0.look(py, |doing| Ok(doing.step.stage()))?.answer(py, self.0.place())
-    }
-
-    /// Why a mediator is called, where it is to mediate.
-    #[getter]
-    fn reason<'py>(&self, py: Python<'py>) -> Answered<'py> {
-        self.0.look(py, |doing| Ok(doing.step.reason()))?.answer(py, self.0.place())
-    }
-
-    /// What is voted on, where it is to vote.
-    #[getter]
-    fn proposal<'py>(&self, py: Python<'py>) -> Answered<'py> {
-        self.0.look(py, |doing| Ok(doing.step.proposal().cloned()))?.answer(py, self.0.place())
-    }
-
-    /// What was said, where somebody said something.
-    #[getter]
-    fn message<'py>(&self, py: Python<'py>) -> Answered<'py> {
-        self.0.look(py, |doing| Ok(doing.step.message().cloned()))?.answer(py, self.0.place())
-    }
-
-    #[getter]
-    fn _reported(&self, py: Python<'_>) -> PyResult<bool> {
-        self.0.look(py, |doing| Ok(doing.reported.load(Ordering::Acquire)))
-    }
-
-    /// It is done.
-    fn done<'py>(&self, py: Python<'py>) -> Answered<'py> {
-        self.0.call(py, |doing| async move { doing.report(doing.agent.done(doing.step.clone())).await })
-    }
-
-    /// It failed, with an error of this code. The error that is one too many revokes the agent.
-    fn failed<'py>(&self, py: Python<'py>, code: String, message: String) -> Answered<'py> {
-        self.0.call(py, move |doing| async move { doing.report(doing.agent.failed(doing.step.clone(), &code, &message)).await })
-    }
-}
-
-/// What thinks for an agent: budgeted, recorded, behind the shared breaker.
-#[pyclass(name = "_Model", module = "governance._governance", frozen, subclass)]
-pub struct Model(Hosted<::governance::Agent>);
-
-#[pymethods]
-impl Model {
-    #[new]
-    fn new(made: &Made) -> PyResult<Self> {
-        made.take().map(Self)
-    }
-
-    /// Its name.
-    #[getter]
-    fn name(&self, py: Python<'_>) -> PyResult<String> {
-        self.0.look(py, |agent| Ok(agent.desk().model().port().name().to_owned()))
-    }
-
-    /// Whether the breaker is known to be open: calls would be refused.
-    fn is_open(&self, py: Python<'_>) -> PyResult<bool> {
-        self.0.look(py, |agent| Ok(agent.desk().model().breaker().is_open()))
-    }
-
-    /// Asks whatever an agent of one's own asks. The answer is words; nothing checks what they say.
-    fn chat<'py>(&self, py: Python<'py>, messages: Shaped<Vec<ChatMessage>>) -> Answered<'py> {
-        self.0.call(py, move |agent| async move { agent.desk().model().chat(&messages.0).await })
-    }
-}
-
-handle! {
-    Living => "Agent"
-    Doing => "Step"
-}
-
-records! {
-    Proposed => "Proposed" { name, author, idea }
-    ChatReply => "ChatReply" { content, charge }
-    Charge => "Charge" { input_tokens, output_tokens, cost, estimated }
-}
+records!(Proposed => "Proposed" { name, author, idea });
 
 impl Answer for Idea {
     fn answer<'py>(self, py: Python<'py>, _: &Place) -> Answered<'py> {
@@ -412,12 +288,6 @@ impl Answer for Idea {
 impl Answer for Analysis {
     fn answer<'py>(self, py: Python<'py>, _: &Place) -> Answered<'py> {
         json::shaped(py, &self)
-    }
-}
-
-impl Answer for Stage {
-    fn answer<'py>(self, py: Python<'py>, _: &Place) -> Answered<'py> {
-        self.as_str().into_bound_py_any(py)
     }
 }
 

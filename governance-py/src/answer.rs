@@ -161,6 +161,7 @@ named!(
     Capability => "Capability",
     GammaReason => "GammaReason",
     OutputType => "OutputType",
+    PromotionStatus => "PromotionStatus",
     RevocationType => "RevocationType",
     Section => "Section",
     Tier => "Tier",

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use ::governance::Error;
 use ::governance::coordination::Cursor;
+use ::governance::vocabulary::Millis;
 use pyo3::prelude::*;
-use pyo3::types::{PyDelta, PyInt, PyString};
+use pyo3::types::{PyDateTime, PyDelta, PyInt, PyString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -58,6 +59,23 @@ impl<'py> FromPyObject<'_, 'py> for Span {
             if given.is_instance_of::<PyDelta>() { given.call_method0("total_seconds")?.extract()? } else { given.extract::<f64>()? };
         let refused = || Error::invalid("invalid_span", format!("`{seconds}` is no span: seconds, zero or more"));
         Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| raise(given.py(), &refused()))
+    }
+}
+
+/// A time: a `datetime` that says its zone.
+pub struct Moment(pub Millis);
+
+impl<'py> FromPyObject<'_, 'py> for Moment {
+    type Error = PyErr;
+
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: milliseconds of the years 1970 to 9999")]
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let refused = |why: &str| raise(given.py(), &Error::invalid("invalid_time", format!("`{}` is no time: {why}", &*given)));
+        if given.cast::<PyDateTime>()?.call_method0("utcoffset")?.is_none() {
+            return Err(refused("it says no zone, as `datetime.now(timezone.utc)` does"));
+        }
+        let milliseconds = given.call_method0("timestamp")?.extract::<f64>()? * 1000.0;
+        if milliseconds < 0.0 { Err(refused("it is before 1970")) } else { Ok(Self(Millis(milliseconds.round() as u64))) }
     }
 }
 

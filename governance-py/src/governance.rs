@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ::governance::agent::{AgentFilter, AgentHealth};
+use ::governance::agent::{AgentFilter, AgentHealth, Instructions};
 use ::governance::config::Flags;
 use ::governance::guard::{Alert, NewAlerts};
 use ::governance::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineId, TaskId, Tier};
@@ -12,12 +12,12 @@ use futures_util::{TryFutureExt, TryStreamExt};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use crate::agent::Living;
 use crate::answer::{Answer, handle, records};
 use crate::approval::Queue;
 use crate::budget::Budget;
-use crate::given::{Named, Span, Whole};
+use crate::given::{Moment, Named, Span, Whole};
 use crate::hosted::{Hosted, Made, Mode, Place};
+use crate::living::Living;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -90,6 +90,27 @@ impl Governance {
         })
     }
 
+    /// Tells an agent anew what to do: its packet is written, and it reads it.
+    #[allow(clippy::too_many_arguments, reason = "as Python calls it")]
+    #[pyo3(signature = (agent, *, objective=None, constraints=None, deadline=None, evidence_required=None))]
+    fn instruct<'py>(
+        &self,
+        py: Python<'py>,
+        agent: Named<AgentId>,
+        objective: Option<String>,
+        constraints: Option<Vec<String>>,
+        deadline: Option<Moment>,
+        evidence_required: Option<Vec<String>>,
+    ) -> Answered<'py> {
+        let instructions = Instructions {
+            objective,
+            constraints: constraints.unwrap_or_default(),
+            deadline: deadline.map(|deadline| deadline.0),
+            evidence_required: evidence_required.unwrap_or_default(),
+        };
+        self.0.call(py, move |governance| async move { governance.instruct(&agent.0, &instructions).await })
+    }
+
     /// Revoking agents, stopping pipelines, stopping everything.
     #[getter]
     fn revocations<'py>(&self, py: Python<'py>) -> Answered<'py> {
@@ -100,6 +121,12 @@ impl Governance {
     #[getter]
     fn policies<'py>(&self, py: Python<'py>) -> Answered<'py> {
         self.0.look(py, |governance| Ok(governance.policies().clone()))?.answer(py, self.0.place())
+    }
+
+    /// How far profiles are trusted.
+    #[getter]
+    fn promotions<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |governance| Ok(governance.promotions()))?.answer(py, self.0.place())
     }
 
     /// How every part is.

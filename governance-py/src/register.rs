@@ -61,7 +61,7 @@ impl Answer for AgentDetail {
             json::shaped(py, &self.fault_limits),
             self.revocation.answer(py, place),
             self.packet.answer(py, place),
-            json::shaped(py, &self.preflight),
+            self.preflight.answer(py, place),
             self.outputs.answer(py, place),
             self.evidence.answer(py, place),
         ];

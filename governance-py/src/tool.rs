@@ -14,12 +14,12 @@ use pyo3::exceptions::{PyException, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
-use crate::agent::Living;
 use crate::answer::Answer;
 use crate::arguments::Parameters;
 use crate::error::raise;
 use crate::given::{Named, Span};
 use crate::hosted::{Hosted, Kept, Place};
+use crate::living::Living;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -41,13 +41,17 @@ pub struct Tool {
     within: Option<Duration>,
     waiting: Option<Duration>,
     approval: Option<ApprovalId>,
+    risks: Vec<String>,
 }
 
 #[pymethods]
 impl Tool {
     #[new]
     #[allow(clippy::too_many_arguments, reason = "made in one place, by Python's own reading of a signature")]
-    #[pyo3(signature = (action, positional, only_positional, skipped, named, rest, others, defaults, *, target, target_from, path, path_from, timeout, waiting, approval))]
+    #[pyo3(signature = (
+        action, positional, only_positional, skipped, named, rest, others, defaults, *,
+        target=None, target_from=None, path=None, path_from=None, timeout=None, waiting=None, approval=None, risks=None,
+    ))]
     fn new(
         action: String,
         positional: Vec<String>,
@@ -64,6 +68,7 @@ impl Tool {
         timeout: Option<Span>,
         waiting: Option<Span>,
         approval: Option<Named<ApprovalId>>,
+        risks: Option<Vec<String>>,
     ) -> PyResult<Self> {
         let py = defaults.py();
         let parameters = Parameters { positional, skipped, only_positional, named, rest, others };
@@ -82,7 +87,8 @@ impl Tool {
         };
         let (target, path) = (source("target", target, target_from)?, source("path", path, path_from)?);
         let (within, waiting) = (timeout.map(|span| span.0), waiting.map(|span| span.0));
-        Ok(Self { action, target, path, parameters, within, waiting, approval: approval.map(|id| id.0) })
+        let (approval, risks) = (approval.map(|id| id.0), risks.unwrap_or_default());
+        Ok(Self { action, target, path, parameters, within, waiting, approval, risks })
     }
 }
 
@@ -95,22 +101,29 @@ struct Asked {
     within: Option<Duration>,
     waiting: Option<Duration>,
     approval: Option<ApprovalId>,
+    risks: Vec<String>,
 }
 
 impl Asked {
-    fn request(&self) -> Request<'_> {
-        Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref() }
+    fn risks(&self) -> Vec<&str> {
+        self.risks.iter().map(String::as_str).collect()
+    }
+
+    fn request<'a>(&'a self, risks: &'a [&'a str]) -> Request<'a> {
+        Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref(), risks }
     }
 
     /// Begins: by the agent's guard as it is, or as this call goes about approvals.
     async fn begin(&self, agent: &Agent) -> Result<Begun> {
+        let risks = self.risks();
+        let request = self.request(&risks);
         let call = if self.waiting.is_none() && self.approval.is_none() {
-            agent.begin_call(&self.request(), &self.arguments).await?
+            agent.begin_call(&request, &self.arguments).await?
         } else {
             agent.check()?;
             let guard = agent.desk().guard().clone().waiting(self.waiting.unwrap_or_default());
             let guard = self.approval.as_ref().map_or(guard.clone(), |id| guard.presenting(id));
-            guard.begin(&self.request(), &self.arguments).await?
+            guard.begin(&request, &self.arguments).await?
         };
         Ok(self.begun(call))
     }
@@ -134,6 +147,7 @@ impl Tool {
             within: self.within,
             waiting: self.waiting,
             approval: self.approval.clone(),
+            risks: self.risks.clone(),
         })
     }
 }
@@ -177,7 +191,7 @@ impl Living {
         let asked = tool.asked(args, kwargs)?;
         let call = own.look(py, |living| {
             let _entered = own.place().handle().enter();
-            living.agent.try_begin_call(&asked.request(), &asked.arguments)
+            living.agent.try_begin_call(&asked.request(&asked.risks()), &asked.arguments)
         })?;
         Ok(call.map(|call| Call::new(own, asked.begun(call))))
     }

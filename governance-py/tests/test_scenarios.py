@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 from typing import Any, Callable, Union
@@ -21,9 +21,9 @@ STORIES = sorted(path for path in (ROOT / "scenarios").glob("*.json") if path.na
 PARTS = ("opens", "methods", "checks", "streams")
 MEMBERS = [(kind, name) for kind, parts in SURFACE.items() for part in (*PARTS, "properties") for name in parts.get(part, ())]
 # What the stories give in milliseconds is seconds here.
-SPANS = ("within", "ttl", "span", "redeliver_after")
+SPANS = ("within", "ttl", "span", "redeliver_after", "took")
 # What is a word of the language has another name.
-NAMES = {"sender": "from"}
+NAMES = {"sender": "from", "from_tier": "from", "to_tier": "to"}
 
 Ask = Callable[[Any], Any]
 
@@ -60,6 +60,11 @@ def matches(found: Any, expected: Any, at: str) -> None:
         assert (found, type(found)) == (expected, type(expected)), at
 
 
+def check(said: Any) -> Any:
+    """A text is what a check answers that the story makes, if it does not pass."""
+    return (lambda: None if said == "passes" else said) if isinstance(said, str) else said
+
+
 def filled(value: Any, saved: dict[str, Any]) -> Any:
     """A step's arguments with what was saved before."""
     if isinstance(value, dict) and "$saved" in value:
@@ -80,6 +85,10 @@ def ask(handle: Any, member: str, step: dict[str, Any], told: set[str]) -> Any:
         return getattr(handle, member)
     parameters = next(SURFACE[kind][part][member] for part in PARTS if member in SURFACE[kind].get(part, {}))
     given = {name: value / 1000 if name in SPANS else value for name, value in step.get("with", {}).items()}
+    if "checks" in given:
+        given["checks"] = {name: check(said) for name, said in given["checks"].items()}
+    if "deadline" in given:
+        given["deadline"] = datetime.fromtimestamp(given["deadline"] / 1000, timezone.utc)
     needed = [given.pop(name) for name in parameters if not name.endswith("?")]
     assert set(given) <= {name.rstrip("?") for name in parameters}, f"{kind}.{member} has no {set(given)}"
     return getattr(handle, member)(*needed, **given)

@@ -8,7 +8,7 @@ mod register;
 
 use std::time::Duration;
 
-use governance::agent::{Check, Exhibit, Instructions};
+use governance::agent::{Check, Exhibit, Instructions, KnownCheck, Looked};
 use governance::guard::path::Root;
 use governance::guard::policy::{Policy, Request};
 use governance::ledger::{Action, Filter};
@@ -58,7 +58,7 @@ async fn join(governance: &Governance, profile: &str, pipeline: &PipelineId, tie
 
 /// A governed call of a tool that does nothing.
 async fn call(agent: &Agent, action: &str, target: Option<&str>) -> Result<(), Error> {
-    let request = Request { action, target, path: None };
+    let request = Request { target, ..Request::new(action) };
     agent.govern(&request, &json!({}), async |_| Ok(())).await
 }
 
@@ -82,6 +82,7 @@ async fn alerts(governance: &Governance, kind: &str) -> usize {
 on_both! {
     each_phase_classes_what_is_put_out_in_it
     a_phase_that_is_left_out_is_a_violation_and_the_second_one_revokes
+    checks_that_others_make_are_asked_for_one_by_one
     nothing_is_changed_and_nothing_executed_before_preflight_has_passed
     an_agent_reads_what_it_was_told_and_its_deadline_denies
     evidence_is_bound_to_outputs_never_overwritten_and_handed_over
@@ -133,6 +134,50 @@ async fn a_phase_that_is_left_out_is_a_violation_and_the_second_one_revokes(user
     let beta = join(&governance, "beta", &pipeline, Tier::T0).await;
     beta.leave().await.unwrap();
     assert_eq!(told(&governance, &beta, Action::Violation).await, Vec::<Value>::new());
+    governance.close().await.unwrap();
+}
+
+async fn checks_that_others_make_are_asked_for_one_by_one(user: &User) {
+    let (governance, pipeline) = open(user).await;
+    let alpha = join(&governance, "alpha", &pipeline, Tier::T1).await;
+    let checks = || {
+        let made = ["first", "silent", "late", "last"].map(|name| (name.to_owned(), None));
+        [("sh".to_owned(), Some(KnownCheck::Dependencies(vec!["sh".to_owned()])))].into_iter().chain(made).collect::<Vec<_>>()
+    };
+    let mut looking = alpha.looking(checks(), Some(Duration::from_millis(300)));
+    let mut late = None;
+    let report = loop {
+        match looking.next().await.unwrap() {
+            Looked::Check(look) if look.name() == "silent" => drop(look),
+            Looked::Check(look) if look.name() == "late" => late = Some(look),
+            Looked::Check(look) if look.name() == "first" => look.tell(Some("it rains".to_owned())),
+            Looked::Check(look) => {
+                // The check before has failed by now, whoever still makes it.
+                late.take().expect("it came before").tell(None);
+                look.tell(None);
+            }
+            Looked::Done(report) => break report,
+        }
+    };
+    let told: Vec<_> = report.checks[5..].iter().map(|check| (check.name.as_str(), check.reason.as_deref())).collect();
+    let expected = [
+        ("sh", None),
+        ("first", Some("it rains")),
+        ("silent", Some("nobody made the check")),
+        ("late", Some("the check took longer than 300 ms")),
+        ("last", None),
+    ];
+    assert_eq!((report.passed, told.as_slice()), (false, &expected[..]));
+    assert_eq!(looking.next().await.unwrap_err().code(), "preflight_over");
+    // Given up, it comes to nothing: the last one that is written down counts.
+    let kept = governance.agent_record(&alpha.desk().actor().id).await.unwrap().preflight;
+    assert_eq!(kept.as_ref(), Some(&report));
+    let mut looking = alpha.looking(checks(), None);
+    assert!(matches!(looking.next().await.unwrap(), Looked::Check(_)));
+    drop(looking);
+    assert_eq!(governance.agent_record(&alpha.desk().actor().id).await.unwrap().preflight, kept);
+    let nameless = alpha.preflight(vec![Check::new("", async { Ok(()) })]).await.unwrap_err();
+    assert_eq!(nameless.code(), "bad_check");
     governance.close().await.unwrap();
 }
 

@@ -20,22 +20,8 @@ def leave(entered):
         pass
 
 
-def govern(
-    tool=None,
-    /,
-    *,
-    action,
-    target=None,
-    target_from=None,
-    path=None,
-    path_from=None,
-    opened=None,
-    timeout=None,
-    waiting=None,
-    approval=None,
-):
+def govern(tool=None, /, *, action, **options):
     # Slow to import, and not needed by who governs none.
     from ._govern import govern, whose
 
-    sources = {"target": target, "target_from": target_from, "path": path, "path_from": path_from}
-    return govern(whose, tool, action=action, **sources, opened=opened, timeout=timeout, waiting=waiting, approval=approval)
+    return govern(whose, tool, action=action, **options)

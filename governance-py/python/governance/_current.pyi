@@ -1,11 +1,11 @@
 """Which agent acts here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar, Token
 from datetime import timedelta
-from typing import Any, Literal, Optional, TypeVar, Union, overload
+from typing import Any, Literal, Optional, TypedDict, TypeVar, Union, overload, type_check_only
 
-from typing_extensions import ParamSpec, TypeAlias
+from typing_extensions import ParamSpec, TypeAlias, Unpack
 
 __all__ = ["current", "enter", "govern", "leave"]
 
@@ -19,20 +19,19 @@ _R = TypeVar("_R")
 _Mode: TypeAlias = Literal["r", "rb", "w", "wb", "x", "xb"]
 _Span: TypeAlias = Union[float, timedelta]
 
+@type_check_only
+class _ToolOptions(TypedDict, total=False):
+    target: Optional[str]
+    target_from: Optional[str]
+    path: Optional[str]
+    timeout: Optional[_Span]
+    waiting: Optional[_Span]
+    approval: Optional[str]
+    risks: Optional[Sequence[str]]
+
 @overload
 def govern(
-    tool: Callable[_P, _R],
-    /,
-    *,
-    action: str,
-    target: Optional[str] = None,
-    target_from: Optional[str] = None,
-    path: Optional[str] = None,
-    path_from: Optional[str] = None,
-    opened: None = None,
-    timeout: Optional[_Span] = None,
-    waiting: Optional[_Span] = None,
-    approval: Optional[str] = None,
+    tool: Callable[_P, _R], /, *, action: str, path_from: Optional[str] = None, opened: None = None, **options: Unpack[_ToolOptions]
 ) -> Callable[_P, _R]:
     """Governs a tool for the agent that acts where it is called: inside `with governance.agent(…)`. Also a decorator.
 
@@ -43,51 +42,19 @@ def govern(
     `path_from` is replaced by the place that it really leads to, an absolute path below the agent's root, or by the open file where `opened` says
     how. `timeout` is 60 seconds unless said otherwise; a tool that is no coroutine runs on a thread of its own where it is given, and as long as it
     takes where not. Where a call needs a person's approval, `waiting` is how long it waits for that before it is refused, and `approval` the id of
-    the one that it rests on.
+    the one that it rests on. `risks` says what there is to fear of it, as `["irreversible"]`, for the conditions of a profile; a call that has some
+    believes nothing, and asks the store each time.
     """
 
 @overload
 def govern(
-    tool: None = None,
-    /,
-    *,
-    action: str,
-    target: Optional[str] = None,
-    target_from: Optional[str] = None,
-    path: Optional[str] = None,
-    path_from: Optional[str] = None,
-    opened: None = None,
-    timeout: Optional[_Span] = None,
-    waiting: Optional[_Span] = None,
-    approval: Optional[str] = None,
+    tool: None = None, /, *, action: str, path_from: Optional[str] = None, opened: None = None, **options: Unpack[_ToolOptions]
 ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
 @overload
 def govern(
-    tool: Callable[..., _R],
-    /,
-    *,
-    action: str,
-    target: Optional[str] = None,
-    target_from: Optional[str] = None,
-    path: Optional[str] = None,
-    path_from: str,
-    opened: _Mode,
-    timeout: Optional[_Span] = None,
-    waiting: Optional[_Span] = None,
-    approval: Optional[str] = None,
+    tool: Callable[..., _R], /, *, action: str, path_from: str, opened: _Mode, **options: Unpack[_ToolOptions]
 ) -> Callable[..., _R]: ...
 @overload
 def govern(
-    tool: None = None,
-    /,
-    *,
-    action: str,
-    target: Optional[str] = None,
-    target_from: Optional[str] = None,
-    path: Optional[str] = None,
-    path_from: str,
-    opened: _Mode,
-    timeout: Optional[_Span] = None,
-    waiting: Optional[_Span] = None,
-    approval: Optional[str] = None,
+    tool: None = None, /, *, action: str, path_from: str, opened: _Mode, **options: Unpack[_ToolOptions]
 ) -> Callable[[Callable[..., _R]], Callable[..., _R]]: ...

@@ -12,7 +12,7 @@ from . import _governance
 from ._current import current
 from ._governance import DeniedError, GovernanceError
 
-__all__ = ["govern", "whose"]
+__all__ = ["govern", "kind_of", "whose"]
 
 # How long a tool runs before its time and its agent's admission are watched: most are done by then.
 LOOK = 0.1
@@ -22,27 +22,11 @@ GRACE = 1.0
 MODES = ("r", "rb", "w", "wb", "x", "xb")
 
 
-def govern(
-    whose,
-    tool,
-    /,
-    *,
-    action,
-    target=None,
-    target_from=None,
-    path=None,
-    path_from=None,
-    opened=None,
-    timeout=None,
-    waiting=None,
-    approval=None,
-):
-    """A tool, governed for the agent that `whose` answers; a decorator where there is no tool yet."""
+def govern(whose, tool, /, *, action, opened=None, **options):
+    """A tool, governed for the agent that `whose` answers; a decorator where there is no tool yet. The options are those that `_Tool` takes."""
 
     def one(tool):
-        sources = {"target": target, "target_from": target_from, "path": path, "path_from": path_from, "timeout": timeout}
-        sources.update(waiting=waiting, approval=approval)
-        return governed(tool, whose, action, sources, opened)
+        return governed(tool, whose, action, opened, options)
 
     return one if tool is None else one(tool)
 
@@ -56,11 +40,11 @@ def whose():
     return agent
 
 
-def governed(tool, whose, action, sources, opened):
-    path_from, timeout = sources["path_from"], sources["timeout"]
+def governed(tool, whose, action, opened, options):
+    path_from, timeout = options.get("path_from"), options.get("timeout")
     if opened is not None and (opened not in MODES or path_from is None):
         raise unclear(f"`opened` is one of {', '.join(MODES)}, and needs `path_from`")
-    described = describe(tool, action, **sources)
+    described = describe(tool, action, options)
     resolved = Resolved(tool, path_from, opened) if path_from is not None else None
     kind = kind_of(tool)
     if kind == "async generator":
@@ -72,7 +56,7 @@ def governed(tool, whose, action, sources, opened):
     return waited(tool, whose, described, resolved, timeout)
 
 
-def describe(tool, action, **sources):
+def describe(tool, action, options):
     positional, named, rest, others, only, defaults = [], [], None, None, 0, {}
     for name, of in inspect.signature(tool).parameters.items():
         if of.kind in (of.POSITIONAL_ONLY, of.POSITIONAL_OR_KEYWORD):
@@ -87,7 +71,7 @@ def describe(tool, action, **sources):
         if of.default is not of.empty:
             defaults[name] = of.default
     skipped = 1 if positional[:1] in (["self"], ["cls"]) else 0
-    return _governance._Tool(action, positional, only, skipped, named, rest, others, defaults, **sources)
+    return _governance._Tool(action, positional, only, skipped, named, rest, others, defaults, **options)
 
 
 def kind_of(tool):

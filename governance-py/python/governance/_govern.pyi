@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Optional
 
-__all__ = ["govern", "whose"]
+__all__ = ["govern", "kind_of", "whose"]
 
 def govern(
     whose: Callable[[], Any],
@@ -11,15 +11,10 @@ def govern(
     /,
     *,
     action: str,
-    target: Optional[str] = None,
-    target_from: Optional[str] = None,
-    path: Optional[str] = None,
-    path_from: Optional[str] = None,
     opened: Optional[str] = None,
-    timeout: Any = None,
-    waiting: Any = None,
-    approval: Optional[str] = None,
+    **options: Any,
 ) -> Any:
-    """A tool, governed for the agent that `whose` answers; a decorator where there is no tool yet."""
+    """A tool, governed for the agent that `whose` answers; a decorator where there is no tool yet. The options are those that `_Tool` takes."""
 
 def whose() -> Any: ...
+def kind_of(tool: Callable[..., Any]) -> str: ...

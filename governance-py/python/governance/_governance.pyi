@@ -314,3 +314,14 @@ class _Desk:
 
     def collect(self) -> list[Future[None]]:
         """The futures whose calls are answered."""
+
+@final
+class _Check:
+    """A check of a preflight that is made in Python."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    def tell(self, why: Optional[str]) -> None:
+        """What it found: nothing, or why it fails. Only the first word counts, and only in time."""

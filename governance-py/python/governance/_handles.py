@@ -16,6 +16,7 @@ __all__ = [
     "MessageBus",
     "Model",
     "Policies",
+    "Promotions",
     "RevocationEngine",
     "Step",
     "govern",
@@ -63,6 +64,10 @@ class Policies(_governance._Policies):
     __slots__ = ()
 
 
+class Promotions(_governance._Promotions):
+    __slots__ = ()
+
+
 class RevocationEngine(_governance._RevocationEngine):
     __slots__ = ()
 
@@ -79,12 +84,15 @@ class Agent(_governance._Agent):
     __slots__ = ("_entered",)
     _blocking = False
 
-    def govern(self, tool=None, /, *, action, target=None, target_from=None, path=None, path_from=None, opened=None, timeout=None, waiting=None, approval=None):
+    def govern(self, tool=None, /, *, action, **options):
         from ._govern import govern
 
-        sources = {"target": target, "target_from": target_from, "path": path, "path_from": path_from}
-        rest = {"opened": opened, "timeout": timeout, "waiting": waiting, "approval": approval}
-        return govern(lambda: self, tool, action=action, **sources, **rest)
+        return govern(lambda: self, tool, action=action, **options)
+
+    async def preflight(self, checks, *, within=None):
+        from ._preflight import awaited
+
+        return await awaited(self, checks, within)
 
     async def __aenter__(self):
         self._entered = enter(self)

@@ -1,15 +1,15 @@
 """Governed state for asyncio: every call answers a coroutine."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, ClassVar, Literal, Optional, Protocol, TypeVar, Union, final, overload, type_check_only
 
-from typing_extensions import ParamSpec, Self, TypeAlias
+from typing_extensions import ParamSpec, Self, TypeAlias, Unpack
 
 from ._coroutine import Opening
-from ._current import govern as govern
+from ._current import _Mode, _ToolOptions, govern as govern
 from ._governance import AgentPhase, AgentRole, AgentStatus, Delivery, GammaReason, Head, Reservation, RevocationType, Section, Tier, ViolationType
 from .records import (
     AgentDetail,
@@ -31,6 +31,7 @@ from .records import (
     Choice,
     Cursor,
     DeadLetter,
+    Eligibility,
     EvidencePackage,
     FaultCount,
     Faults,
@@ -42,6 +43,9 @@ from .records import (
     NewAlerts,
     Outcome,
     PolicyVersion,
+    PreflightReport,
+    ProfileStanding,
+    PromotionTerms,
     Proposal,
     Proposed,
     Receipt,
@@ -71,6 +75,7 @@ __all__ = [
     "MessageBus",
     "Model",
     "Policies",
+    "Promotions",
     "RevocationEngine",
     "Step",
     "govern",
@@ -86,7 +91,6 @@ class _Model(Protocol):
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_Mode: TypeAlias = Literal["r", "rb", "w", "wb", "x", "xb"]
 # Anything that JSON can say, a dataclass, or a pydantic model.
 _Json: TypeAlias = Union[None, bool, int, float, str, Sequence["_Json"], Mapping[str, object], _Dataclass, _Model]
 # Seconds, or a span.
@@ -99,6 +103,9 @@ _Role: TypeAlias = Union[AgentRole, Literal["alpha", "beta", "gamma"]]
 # `list` is a method of `Approvals` and of `Policies`.
 _Requests: TypeAlias = list[Approval]
 _Versions: TypeAlias = list[PolicyVersion]
+# What a check answers that passes, or why it fails; and a check: a function, or what to look at, as `{"dependencies": ["git"]}`.
+_Found: TypeAlias = Union[None, bool, str]
+_Check: TypeAlias = Union[Callable[[], Union[_Found, Awaitable[_Found]]], Mapping[str, object]]
 _Tier: TypeAlias = Union[Tier, Literal["T0", "T1", "T2", "T3", "T4"]]
 _Revocation: TypeAlias = Union[RevocationType, Literal["error_budget", "procedure", "lock", "heartbeat", "policy", "manual"]]
 
@@ -149,6 +156,22 @@ class Governance:
         can use none. It may ask the configuration's model 64 times, unless it is granted more. A `NotFoundError` if there is no such pipeline.
         """
 
+    async def instruct(
+        self,
+        agent: str,
+        *,
+        objective: Optional[str] = None,
+        constraints: Optional[Sequence[str]] = None,
+        deadline: Optional[datetime] = None,
+        evidence_required: Optional[Sequence[str]] = None,
+    ) -> InstructionPacket:
+        """Tells an agent anew what to do; what is not said here is not asked any more, and the objective is its pipeline's again.
+
+        `deadline` is a time with its zone: after it, every governed call of the agent is denied, within a second, whatever it has read.
+        `evidence_required` names what it must show before it reports. Answers the packet, with what its tier forbids among the constraints. A
+        `NotFoundError` if there is no such agent, an `InvalidError` (`packet_too_large`) beyond 256 texts of 4096 bytes.
+        """
+
     async def health(self) -> Health:
         """How every part is, each looked at now."""
 
@@ -170,6 +193,10 @@ class Governance:
     @property
     def policies(self) -> Policies:
         """The profiles in force."""
+
+    @property
+    def promotions(self) -> Promotions:
+        """How far profiles are trusted, and what changes that."""
 
     @property
     def approvals(self) -> Approvals:
@@ -409,6 +436,40 @@ class Policies:
         """Takes a profile out of force: its agents are denied everything; one that stood in for a shipped profile gives way to it."""
 
 @final
+class Promotions:
+    """How far profiles are trusted. A profile that nobody registered joins as its operator says; a registered one at no more than it stands at."""
+
+    async def standings(self) -> list[ProfileStanding]:
+        """Every profile that something is known of. Counts the agents that have ended first."""
+
+    async def standing(self, profile: str) -> ProfileStanding:
+        """How a profile stands. Counts the agents of it that have ended first."""
+
+    async def eligibility(self, profile: str) -> Eligibility:
+        """What a profile lacks to rise, requirement by requirement."""
+
+    async def register(
+        self, profile: str, tier: _Tier, by: str, reason: str, *, terms: Optional[PromotionTerms] = None
+    ) -> ProfileStanding:
+        """Gives a profile that has no standing yet the one that `by` answers for, with what it asks for before it rises.
+
+        A `ConflictError` (`registered`) if it has one, an `InvalidError` (`bad_profile`) for terms that are laxer than the rules of its tier.
+        """
+
+    async def promote(self, profile: str, by: str, reason: str, *, to: Optional[_Tier] = None) -> ProfileStanding:
+        """Lets a profile rise by one tier. Where the rules ask for a person it waits for its review: the status is `pending_review`.
+
+        A `DeniedError` (`not_eligible`) if it lacks something, an `InvalidError` (`one_tier_at_a_time`) if `to` is not the next tier, a
+        `ConflictError` (`pending_review`) if it waits already.
+        """
+
+    async def demote(self, profile: str, by: str, reason: str, *, to: Optional[_Tier] = None) -> ProfileStanding:
+        """Lets a profile fall by one tier, or to `to`. Everything is to be shown anew; its agents that live keep the tier they were admitted at.
+
+        An `InvalidError` (`not_below`) if there is no such tier below.
+        """
+
+@final
 class RevocationEngine:
     """Ends the admission of agents, of pipelines, of everything. Once a call returns, nothing that was admitted before lands any more."""
 
@@ -596,69 +657,21 @@ class Agent:
 
     @overload
     def govern(
-        self,
-        tool: Callable[_P, _R],
-        /,
-        *,
-        action: str,
-        target: Optional[str] = None,
-        target_from: Optional[str] = None,
-        path: Optional[str] = None,
-        path_from: Optional[str] = None,
-        opened: None = None,
-        timeout: Optional[_Span] = None,
-        waiting: Optional[_Span] = None,
-        approval: Optional[str] = None,
+        self, tool: Callable[_P, _R], /, *, action: str, path_from: Optional[str] = None, opened: None = None, **options: Unpack[_ToolOptions]
     ) -> Callable[_P, _R]:
         """Governs a tool for this agent. Also a decorator: see `governance.govern`."""
 
     @overload
     def govern(
-        self,
-        tool: None = None,
-        /,
-        *,
-        action: str,
-        target: Optional[str] = None,
-        target_from: Optional[str] = None,
-        path: Optional[str] = None,
-        path_from: Optional[str] = None,
-        opened: None = None,
-        timeout: Optional[_Span] = None,
-        waiting: Optional[_Span] = None,
-        approval: Optional[str] = None,
+        self, tool: None = None, /, *, action: str, path_from: Optional[str] = None, opened: None = None, **options: Unpack[_ToolOptions]
     ) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]: ...
     @overload
     def govern(
-        self,
-        tool: Callable[..., _R],
-        /,
-        *,
-        action: str,
-        target: Optional[str] = None,
-        target_from: Optional[str] = None,
-        path: Optional[str] = None,
-        path_from: str,
-        opened: _Mode,
-        timeout: Optional[_Span] = None,
-        waiting: Optional[_Span] = None,
-        approval: Optional[str] = None,
+        self, tool: Callable[..., _R], /, *, action: str, path_from: str, opened: _Mode, **options: Unpack[_ToolOptions]
     ) -> Callable[..., _R]: ...
     @overload
     def govern(
-        self,
-        tool: None = None,
-        /,
-        *,
-        action: str,
-        target: Optional[str] = None,
-        target_from: Optional[str] = None,
-        path: Optional[str] = None,
-        path_from: str,
-        opened: _Mode,
-        timeout: Optional[_Span] = None,
-        waiting: Optional[_Span] = None,
-        approval: Optional[str] = None,
+        self, tool: None = None, /, *, action: str, path_from: str, opened: _Mode, **options: Unpack[_ToolOptions]
     ) -> Callable[[Callable[..., _R]], Callable[..., _R]]: ...
 
     def check(self) -> None:
@@ -678,6 +691,17 @@ class Agent:
 
     async def packet(self) -> Optional[InstructionPacket]:
         """What it was told to do, and under which constraints."""
+
+    async def preflight(self, checks: Mapping[str, _Check], *, within: Optional[_Span] = None) -> PreflightReport:
+        """Looks whether work can begin: the usual checks (`store`, `admission`, `lock`, `budget`, `profile`, `root`), then these, by name.
+
+        A check passes that answers nothing or true. One that answers a text fails with it, one that raises with what it raised. It is a function,
+        which runs on a thread of its own, or a coroutine function; or it says what to look at: `{"sandbox": FOLDER}` (there, and can be written to),
+        `{"inventory": {"file": FILE, "targets": [NAME]}}`, `{"dependencies": [PROGRAM]}`, `{"command": [PROGRAM, ARGUMENT]}` (exit code 0). Each has
+        10 seconds, or `within`; what is late has failed.
+
+        The report is kept and recorded. Where the profile wants a preflight, nothing is changed and EXECUTE is not entered until one has passed.
+        """
 
     async def package(self, exhibits: Sequence[_Json]) -> EvidencePackage:
         """Bundles evidence for what it put out, and enters PACKAGE from VERIFY. Each exhibit is `{name, kind, text}` or `{name, kind, file}`.
@@ -711,6 +735,12 @@ class Agent:
 
     async def request_plan(self, plan: _Json) -> Approval:
         """Asks people to approve a plan before it is carried out, as many and within the time that its profile says."""
+
+    async def demote(self, profile: str, reason: str) -> ProfileStanding:
+        """Lets a profile fall by one tier, as an agent that reviews those of its tier: T3 those of T0 to T2, T4 those below it.
+
+        A `DeniedError` (`may_not_review`) for any other, which is revoked for it.
+        """
 
     async def vote(self, proposal: str, choice: Choice) -> Cast:
         """Casts its ballot, on the record."""

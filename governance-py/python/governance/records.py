@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Literal, Optional, TypedDict, Union
 
-from ._governance import AgentPhase, AgentRole, AgentStatus, Capability, OutputType, RevocationType, Section, Tier
+from ._governance import AgentPhase, AgentRole, AgentStatus, Capability, OutputType, PromotionStatus, RevocationType, Section, Tier
 
 __all__ = [
     "Admitted",
@@ -34,11 +34,13 @@ __all__ = [
     "Charge",
     "ChatMessage",
     "ChatReply",
+    "CheckResult",
     "Choice",
     "ComponentHealth",
     "Cursor",
     "DeadLetter",
     "Dropped",
+    "Eligibility",
     "Evidence",
     "EvidencePackage",
     "Exceeded",
@@ -58,8 +60,13 @@ __all__ = [
     "Outcome",
     "Points",
     "PolicyVersion",
+    "PreflightReport",
     "Problem",
     "ProcessReceipt",
+    "ProfileHistory",
+    "ProfileStanding",
+    "PromotionRequirements",
+    "PromotionTerms",
     "Proposal",
     "ProposalState",
     "Proposed",
@@ -67,6 +74,7 @@ __all__ = [
     "Receipt",
     "Receipts",
     "Report",
+    "Requirement",
     "Response",
     "Revocation",
     "Revoke",
@@ -75,6 +83,7 @@ __all__ = [
     "Settled",
     "ShortOf",
     "Spend",
+    "StandingChange",
     "Stop",
     "Traits",
     "Uncounted",
@@ -619,6 +628,40 @@ class EvidencePackage:
 
 
 @dataclass(frozen=True)
+class CheckResult:
+    """What came of a check: true if it passed."""
+
+    name: str
+    """Its name."""
+    passed: bool
+    """Whether it passed."""
+    reason: Optional[str]
+    """Why not, for people."""
+    took: float
+    """How long it took, in seconds."""
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
+@dataclass(frozen=True)
+class PreflightReport:
+    """What came of a preflight: true if work can begin."""
+
+    agent_id: str
+    """Whose."""
+    passed: bool
+    """Whether every check passed, and none was missing that the profile asks for."""
+    checks: list[CheckResult]
+    """Each check, the usual ones first."""
+    at: datetime
+    """When."""
+
+    def __bool__(self) -> bool:
+        return self.passed
+
+
+@dataclass(frozen=True)
 class AgentRecord:
     """An agent as the register has it."""
 
@@ -672,12 +715,129 @@ class AgentDetail(AgentRecord):
     """Why it was revoked, if it was."""
     packet: Optional[InstructionPacket]
     """What it was told."""
-    preflight: Any
-    """What came of its preflight, as JSON says it."""
+    preflight: Optional[PreflightReport]
+    """What came of its preflight."""
     outputs: list[AgentOutput]
     """What it put out."""
     evidence: Optional[EvidencePackage]
     """What it showed for it."""
+
+
+# Promotions
+
+
+class PromotionRequirements(TypedDict, total=False):
+    """What it takes to rise, where a profile asks for more than the rules of its tier."""
+
+    runs: int
+    consecutive: int
+    actions: list[str]
+    modifications: int
+    clean_days: int
+    review: bool
+    administrator: bool
+
+
+class _Target(TypedDict):
+    target: str
+
+
+class PromotionTerms(_Target, total=False):
+    """What a profile asks for before it rises to the next tier, `target`. It may only be stricter than the tier's rules."""
+
+    requirements: PromotionRequirements
+
+
+@dataclass(frozen=True)
+class ProfileHistory:
+    """What is known of what a profile's agents did, counted when each had ended."""
+
+    compliant: int
+    """Compliant runs in all, since it last rose or fell."""
+    consecutive: int
+    """Compliant runs in a row, up to the last."""
+    not_compliant: int
+    """Runs that were not compliant."""
+    actions: dict[str, int]
+    """How often each action was done, by name."""
+    modifications: int
+    """Actions that changed something, and succeeded."""
+    violations: list[datetime]
+    """When it broke a rule, oldest first."""
+
+
+@dataclass(frozen=True)
+class StandingChange:
+    """A change of a standing."""
+
+    from_tier: Optional[Tier]
+    """From."""
+    to_tier: Optional[Tier]
+    """To."""
+    status: PromotionStatus
+    """What the promotion came to."""
+    by: str
+    """By whom."""
+    reason: str
+    """Why."""
+    at: datetime
+    """When."""
+
+
+@dataclass(frozen=True)
+class ProfileStanding:
+    """How far a profile is trusted, and how it came to that."""
+
+    profile: str
+    """The profile."""
+    tier: Optional[Tier]
+    """How far it is trusted; none where nobody registered it, and it joins as its operator says."""
+    status: PromotionStatus
+    """Where its promotion stands."""
+    history: ProfileHistory
+    """What its agents did since it last rose or fell."""
+    terms: Optional[PromotionTerms]
+    """What it asks for beyond the rules of its tier."""
+    review: Optional[dict[str, Any]]
+    """The review that it waits for, as JSON says it."""
+    changes: list[StandingChange]
+    """How it came to stand there, oldest first."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One requirement, with how far a profile is: true if it is met."""
+
+    name: str
+    """What is counted."""
+    have: int
+    """What there is."""
+    need: int
+    """What is asked for: at least so much, or, for `violations`, at most."""
+    met: bool
+    """Whether it is met."""
+
+    def __bool__(self) -> bool:
+        return self.met
+
+
+@dataclass(frozen=True)
+class Eligibility:
+    """Whether a profile may rise: true if everything is met that is counted."""
+
+    status: PromotionStatus
+    """Eligible or not; what people still have to say is not part of it."""
+    target: Optional[Tier]
+    """To which tier; none from the highest."""
+    requirements: list[Requirement]
+    """Each requirement."""
+    review: bool
+    """Whether a person must review."""
+    administrator: bool
+    """Whether an administrator must approve."""
+
+    def __bool__(self) -> bool:
+        return self.status == PromotionStatus.ELIGIBLE
 
 
 # Revocation

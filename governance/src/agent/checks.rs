@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use serde::{Deserialize, Serialize};
+
 use super::Desk;
 use super::preflight::{Check, Found};
 use crate::guard::Unit;
@@ -14,6 +16,40 @@ use crate::guard::policy::Request;
 const MAX_INVENTORY: u64 = 16 << 20;
 /// How much of what a command says is kept, in bytes.
 const SAID: usize = 400;
+
+/// A check that can be said as plain data, as `{"dependencies": ["git", "terraform"]}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum KnownCheck {
+    /// A folder is there, and can be written to.
+    Sandbox(PathBuf),
+    /// A file is there, can be read, and names each of these targets.
+    Inventory {
+        /// The file.
+        file: PathBuf,
+        /// What it must name.
+        #[serde(default)]
+        targets: Vec<String>,
+    },
+    /// Each of these programs is there to be run.
+    Dependencies(Vec<String>),
+    /// A command ends with exit code 0.
+    Command(Vec<String>),
+}
+
+impl KnownCheck {
+    /// The check, under a name of its own.
+    #[must_use]
+    pub fn named(self, name: &str) -> Check {
+        let check = match self {
+            Self::Sandbox(folder) => Check::sandbox(folder),
+            Self::Inventory { file, targets } => Check::inventory(file, targets),
+            Self::Dependencies(programs) => Check::dependencies(programs),
+            Self::Command(command) => Check::command(name, command),
+        };
+        check.called(name)
+    }
+}
 
 impl Check {
     /// `sandbox`: a folder is there, and can be written to.

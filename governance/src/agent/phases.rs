@@ -14,18 +14,23 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::guard::Gate;
 use crate::ledger::Action;
 use crate::store::{Answer, Query, Store, from_json};
-use crate::vocabulary::{AgentId, AgentPhase, InstructionPacket, ViolationType, may_follow, skipped_phase};
+use crate::vocabulary::{AgentId, AgentPhase, InstructionPacket, Key, ViolationType, may_follow, skipped_phase};
 
 /// What is known of an agent's life so far, also when another process begins to run it.
 pub(super) async fn gate(store: &Store, agent: &AgentId) -> Result<Gate> {
     let gate = Gate::default();
-    let asked = [store.keys().agent_packet(agent), store.keys().agent_preflight(agent)].map(|key| Query::Cell(key.into()));
+    let cell = |key: Key| Query::Cell(key.into());
+    let keys = store.keys();
+    let asked = [cell(keys.agent_packet(agent)), cell(keys.agent_preflight(agent)), Query::State(keys.agent_state(agent))];
     let answers = store.read(&asked).await?;
     if let Some(Answer::Cell(Some(packet))) = answers.first() {
         gate.set_deadline(from_json::<InstructionPacket>("an instruction packet", &packet.value)?.deadline);
     }
     if let Some(Answer::Cell(Some(report))) = answers.get(1) {
         gate.set_passed(from_json::<PreflightReport>("a preflight", &report.value)?.passed);
+    }
+    if let Some(Answer::State(Some(state))) = answers.get(2) {
+        gate.set_phase(state.field("phase").parse()?);
     }
     Ok(gate)
 }
@@ -102,6 +107,8 @@ impl Desk {
                 let commit = self.actor().commit().token(token).version(key.clone(), state.version);
                 self.store().apply(commit.merge(key, [("phase", to.to_string()), ("phase_at", now.to_string())])).await.map(drop)
             })
-            .await
+            .await?;
+        self.gate.set_phase(to);
+        Ok(())
     }
 }

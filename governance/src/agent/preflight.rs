@@ -16,6 +16,8 @@ use crate::vocabulary::{AgentId, Clock, Millis, millis};
 pub const CHECK_TIME: Duration = Duration::from_secs(10);
 /// The most checks of one preflight.
 const MAX_CHECKS: usize = 64;
+/// The longest name of a check, in bytes.
+const MAX_NAME: usize = 256;
 /// The longest reason that is kept, in characters.
 const MAX_REASON: usize = 500;
 
@@ -69,6 +71,12 @@ impl Check {
         self
     }
 
+    /// The same, under another name.
+    pub(super) fn called(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     async fn run(self, clock: &dyn Clock) -> CheckResult {
         let Self { name, within, look } = self;
         let begun = clock.elapsed();
@@ -99,6 +107,9 @@ impl Desk {
     pub async fn preflight(&self, checks: Vec<Check>) -> Result<PreflightReport> {
         if checks.len() > MAX_CHECKS {
             return Err(Error::invalid("too_many_checks", format!("a preflight has at most {MAX_CHECKS} checks")));
+        }
+        if checks.iter().any(|check| check.name.is_empty() || check.name.len() > MAX_NAME) {
+            return Err(Error::invalid("bad_check", format!("the name of a check has 1 to {MAX_NAME} bytes")));
         }
         let mut results = Vec::new();
         for check in self.usual_checks().into_iter().chain(checks) {

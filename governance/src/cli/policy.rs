@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::policies::{MAX_LIVE, Text, profiles};
 use crate::guard::policy::{Decision, Facts, Finding, Judgement, Policy, Request, SCHEMA, Say, Step, Verdict, visible};
-use crate::vocabulary::{AgentId, Ports, Tier};
+use crate::vocabulary::{AgentId, PipelineId, Ports, Tier};
 
 pub async fn policy(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
     match command {
@@ -81,13 +81,15 @@ fn warnings(text: &Text, policy: &Policy) -> Vec<String> {
 fn explain(asked: &Explain, printer: &Printer) -> Result<ExitCode> {
     let tier = Tier::ALL.iter().find(|tier| tier.as_str().eq_ignore_ascii_case(&asked.profile) || tier.rules().policy == asked.profile);
     let policy = tier.map_or_else(|| read(Path::new(&asked.profile)), |tier| Policy::shipped(*tier))?;
-    let request = Request { action: &asked.action, target: asked.target.as_deref(), path: asked.path.as_deref() };
+    let risks: Vec<&str> = asked.risk.iter().map(String::as_str).collect();
+    let (target, path) = (asked.target.as_deref(), asked.path.as_deref());
+    let request = Request { action: &asked.action, target, path, risks: &risks };
     let agent = AgentId::new(asked.agent.clone().unwrap_or_else(|| format!("{}-asked", policy.profile().agent_id)))?;
     let arguments: Value =
         asked.argument.iter().map(|argument| (argument.name.clone(), argument.value.clone())).collect::<Map<_, _>>().into();
-    let risks: Vec<&str> = asked.risk.iter().map(String::as_str).collect();
-    let mut facts = Facts::of(&agent, asked.tier.unwrap_or(policy.profile().tier)).with(&arguments).risking(&risks);
-    facts.role = asked.role;
+    let pipeline = asked.pipeline.as_ref().map(PipelineId::new).transpose()?;
+    let mut facts = Facts::of(&agent, asked.tier.unwrap_or(policy.profile().tier)).with(&arguments);
+    (facts.role, facts.phase, facts.pipeline) = (asked.role, asked.phase, pipeline.as_ref());
     facts.now = Some(asked.at.unwrap_or_else(|| Ports::default().clock.now()));
     let explained = policy.explain_for(&request, &facts);
     let decision = &explained.decision;

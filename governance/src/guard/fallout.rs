@@ -7,18 +7,22 @@ use super::triggers::Response;
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::AgentId;
 
+/// So much of an action's name tells one tool's failures from another's.
+const NAMED: usize = 60;
+
 /// Whether an error is the agent's: a refusal and the end of its admission are not.
 pub(crate) fn is_fault(error: &Error) -> bool {
     !matches!(error.kind(), ErrorKind::Revoked | ErrorKind::Denied | ErrorKind::Exhausted) && !matches!(error.code(), "cancelled")
 }
 
 /// Counts a tool's failure. Answers why the agent is admitted to nothing more, if this was one too many.
-pub(crate) async fn tool_failed(engine: &RevocationEngine, budget: &ErrorBudget, error: &Error) -> Result<Option<String>> {
+pub(crate) async fn tool_failed(engine: &RevocationEngine, budget: &ErrorBudget, action: &str, error: &Error) -> Result<Option<String>> {
     if !is_fault(error) {
         return Ok(None);
     }
     let message = error.to_string();
-    if let FaultCount::Exceeded(_) = budget.fault(&Fault::Error { kind: error.code().to_owned(), message: message.clone() }).await? {
+    let kind = format!("{} {}", action.chars().take(NAMED).collect::<String>(), error.code());
+    if let FaultCount::Exceeded(_) = budget.fault(&Fault::Error { kind, message: message.clone() }).await? {
         return Ok(Some(format!("error budget exceeded, at last by this: {message}")));
     }
     failed_within_a_minute(engine, &budget.actor.id, &message).await

@@ -1,11 +1,11 @@
 //! What an agent's life asks for before a governed call: that its preflight has passed, where its profile wants one, and that its time is not over.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::policy::{Decision, Policy, Request, Verdict};
 use crate::error::Result;
 use crate::store::Store;
-use crate::vocabulary::{AgentId, AgentProfile, InstructionPacket, Millis, ViolationType};
+use crate::vocabulary::{AgentId, AgentPhase, AgentProfile, InstructionPacket, Millis, ViolationType};
 
 /// Actions that change nothing: they may be taken before preflight has passed, and succeed without counting as a modification. Every other one is
 /// taken to change something, also one that nobody knows.
@@ -34,6 +34,8 @@ pub struct Gate {
     passed: AtomicBool,
     // Milliseconds; 0 for none.
     deadline: AtomicU64,
+    // Its place among all phases, from 1; 0 for none.
+    phase: AtomicUsize,
 }
 
 impl Gate {
@@ -46,6 +48,18 @@ impl Gate {
     #[must_use]
     pub fn has_passed(&self) -> bool {
         self.passed.load(Ordering::Acquire)
+    }
+
+    /// Says where it is.
+    pub fn set_phase(&self, phase: AgentPhase) {
+        let place = AgentPhase::ALL.iter().position(|known| *known == phase);
+        self.phase.store(place.map_or(0, |place| place + 1), Ordering::Release);
+    }
+
+    /// Where it is, if it has said so.
+    #[must_use]
+    pub fn phase(&self) -> Option<AgentPhase> {
+        self.phase.load(Ordering::Acquire).checked_sub(1).and_then(|place| AgentPhase::ALL.get(place).copied())
     }
 
     /// Says until when the agent may do anything.
@@ -104,6 +118,16 @@ mod tests {
         gate.set_passed(false);
         // What is denied anyway is denied for its own reason.
         assert_eq!(ask(&gate, Tier::T1, "delete_production", 1).1, Some(ViolationType::ForbiddenAction));
+    }
+
+    #[test]
+    fn each_phase_is_the_one_that_was_entered() {
+        let gate = Gate::default();
+        assert_eq!(gate.phase(), None);
+        for phase in AgentPhase::ALL {
+            gate.set_phase(*phase);
+            assert_eq!(gate.phase(), Some(*phase));
+        }
     }
 
     #[test]

@@ -18,7 +18,9 @@ use tower_service::Service;
 
 governance_tests::on_every_backend! {
     a_call_begins_without_waiting_only_where_nothing_has_to_be_asked
+    what_has_risks_is_asked_for_anew_each_time_and_recorded
     a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does
+    a_stop_is_confirmed_once_the_last_tool_has_really_ended
     pieces_are_one_call_until_the_last
     pieces_end_with_the_admission_of_their_agent
     a_service_answers_only_what_its_guard_allows
@@ -76,6 +78,29 @@ fn a_call_begins_without_waiting_only_where_nothing_has_to_be_asked(on: Backend)
     });
 }
 
+fn what_has_risks_is_asked_for_anew_each_time_and_recorded(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await.believing(Duration::from_secs(60));
+        guard.begin(&write(), &none()).await.unwrap().done().unwrap();
+        let risky = write().risking(&["irreversible", "costly"]);
+        assert!(guard.try_begin(&write(), &none()).unwrap().is_some_and(|call| call.is_admitted().unwrap()), "the answer is a moment old");
+        assert!(guard.try_begin(&risky, &none()).unwrap().is_none(), "as if it were none");
+        let call = guard.begin(&risky, &none()).await.unwrap();
+        assert!(!call.is_admitted().unwrap(), "nor is it believed while it runs");
+        call.check().await.unwrap();
+        call.done().unwrap();
+        let denied = guard.begin(&risky.on("prod-db"), &none()).await.unwrap_err();
+        assert_eq!(denied.code(), "not_allowed");
+        let (ledger, _) = world.ledger().await;
+        ledger.sequence(1).await.unwrap();
+        let listed = ledger.list(&Filter { action: Some(Action::ToolCall), limit: 100, ..Filter::default() }).await.unwrap().actions;
+        let said = |payload: &Option<String>| serde_json::from_str::<Value>(payload.as_deref().unwrap_or("{}")).unwrap()["risks"].clone();
+        let told: Vec<_> = listed.iter().filter(|entry| entry.kind != EntryKind::Outcome).map(|entry| said(&entry.payload)).collect();
+        let both = json!(["irreversible", "costly"]);
+        assert_eq!(told, [json!(null), json!(null), both.clone(), both]);
+    });
+}
+
 fn a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does(on: Backend) {
     on.story(async |world| {
         let guard = guard(&world).await;
@@ -84,10 +109,11 @@ fn a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does(on: Backend)
         begin().await.failed("ValueError").unwrap();
         begin().await.lost("interrupted").unwrap();
         drop(begin().await);
-        let late = begin().await.within(D);
+        let begin_within = async |span| guard.clone().within(span).begin(&write(), &none()).await.unwrap();
+        let late = begin_within(D).await;
         let why = late.until_over(Duration::ZERO).await;
         late.dropped(&why).unwrap();
-        let gone = begin().await.within(Duration::from_secs(60));
+        let gone = begin_within(Duration::from_secs(60)).await;
         let why = tokio::time::timeout(Duration::from_secs(10), gone.until_over(Duration::from_secs(60))).await.unwrap();
         gone.ended(&why).unwrap();
         let (ok, failed, unknown) = (OutcomeResult::Ok, OutcomeResult::Error, OutcomeResult::Unknown);
@@ -98,6 +124,26 @@ fn a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does(on: Backend)
             told,
             [(ok, None), (failed, Some("ValueError")), (unknown, Some("interrupted")), (unknown, Some("cancelled")), late, late]
         );
+    });
+}
+
+fn a_stop_is_confirmed_once_the_last_tool_has_really_ended(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await;
+        let call = guard.begin(&write(), &none()).await.unwrap();
+        // As a thread is left behind that does not listen.
+        let left = call.running();
+        let engine = RevocationEngine::open(&world.store().await);
+        let roll = engine.roll().await.unwrap();
+        let revoked = engine.revoke(&"alpha-1".parse().unwrap(), RevocationType::Manual, "a drill").await.unwrap();
+        let gather = async |within| engine.confirmed(&roll, revoked.generation, within, |_| {}).await.unwrap();
+        assert!(!gather(D * 10).await.is_confirmed(), "its call is under way");
+        call.lost("cancelled").unwrap();
+        let told = gather(D * 10).await;
+        assert!(!told.is_confirmed() && told.receipts[0].unfinished[0].what.contains("tool"), "{told:?}");
+        drop(left);
+        let told = gather(Duration::from_secs(10)).await;
+        assert!(told.is_confirmed() && told.receipts.len() == 1, "{told:?}");
     });
 }
 
@@ -182,7 +228,12 @@ fn a_service_answers_only_what_its_guard_allows(on: Backend) {
         let called = Arc::new(AtomicU32::new(0));
         let reads = |number: &u32| {
             let target = if *number > 100 { "prod-db" } else { "sandbox-1" };
-            Asked { action: "write_file".to_owned(), target: Some(target.to_owned()), arguments: json!({"number": number}) }
+            Asked {
+                action: "write_file".to_owned(),
+                target: Some(target.to_owned()),
+                arguments: json!({"number": number}),
+                risks: Vec::new(),
+            }
         };
         let mut service = GovernLayer::new(&guard(&world).await, reads).layer(Doubles(called.clone()));
         let mut ask = async |number: u32| {

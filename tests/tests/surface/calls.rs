@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use governance::agent::{AgentFilter, Exhibit, Step};
+use governance::agent::{AgentFilter, Exhibit, Instructions, KnownCheck, Looked, PreflightReport, Promotions, Step};
 use governance::coordination::{BusEvent, Delivery, Events, MailboxOptions, Opening, Told, VoteEvent};
 use governance::guard::approval::KeyFile;
 use governance::guard::policies::{Policies, Text, Wish};
@@ -28,6 +28,7 @@ pub enum Handle {
     Allowance(Arc<Allowance>),
     Approvals(Governance),
     Policies(Policies),
+    Promotions(Promotions),
     RevocationEngine(RevocationEngine),
     Consensus(Consensus),
     Ledger(Ledger),
@@ -97,6 +98,7 @@ classes! {
         "close" => value(of.0.close().await?),
         "store_url" => value(of.0.store_url()),
         "policies" => handle(Handle::Policies(of.0.policies().clone())),
+        "promotions" => handle(Handle::Promotions(of.0.promotions())),
         "approvals" => handle(Handle::Approvals(of.0.clone())),
         "revocations" => handle(Handle::RevocationEngine(of.0.revocations())),
         "ledger" => handle(Handle::Ledger(of.0.ledger().clone())),
@@ -112,6 +114,7 @@ classes! {
             let joining = Joining { role: with.maybe_named("role")?, tier: with.maybe_named("tier")?, root: with.maybe("root") };
             handle(Handle::Agent(of.0.agent(with.text("profile"), &with.named("pipeline")?, joining).await?))
         },
+        "instruct" => value(of.0.instruct(&with.named("agent")?, &instructions(with)).await?),
         "health" => value(of.0.health().await),
         "agents" => value(of.0.agents(&agents(with)?).await?),
         "agent_record" => value(of.0.agent_record(&with.named("agent")?).await?),
@@ -214,6 +217,23 @@ classes! {
         "rollback" => value(of.0.rollback(&with.named("name")?, with.maybe("to"), &wish(with)).await?),
         "withdraw" => value(of.0.withdraw(&with.named("name")?, &wish(with)).await?),
     }
+    Promotions(of: Promotions; with) {
+        "standings" => value(of.0.standings().await?),
+        "standing" => value(of.0.standing(&with.named("profile")?).await?),
+        "eligibility" => value(of.0.eligibility(&with.named("profile")?).await?),
+        "register" => {
+            let (terms, by, reason) = (with.maybe("terms"), with.text("by"), with.text("reason"));
+            value(of.0.register(&with.named("profile")?, with.named("tier")?, terms.as_ref(), by, reason).await?)
+        },
+        "promote" => {
+            let (profile, to) = (with.named("profile")?, with.maybe_named("to")?);
+            value(of.0.promote(&profile, to, with.text("by"), with.text("reason")).await?)
+        },
+        "demote" => {
+            let (profile, to) = (with.named("profile")?, with.maybe_named("to")?);
+            value(of.0.demote(&profile, to, with.text("by"), with.text("reason")).await?)
+        },
+    }
     RevocationEngine(of: RevocationEngine; with) {
         "revoke" => value(of.0.revoke(&with.named("agent")?, with.named("kind")?, with.text("reason")).await?),
         "stop_pipeline" => value(of.0.stop_pipeline(&with.named("pipeline")?, with.text("reason")).await?),
@@ -275,6 +295,7 @@ classes! {
         "output" => value(of.0.output(with.json("content").clone()).await?),
         "outputs" => value(of.0.outputs().await?),
         "packet" => value(of.0.packet().await?),
+        "preflight" => value(preflight(of.0, with).await?),
         "package" => value(of.0.package(&with.shaped::<Vec<Exhibit>>("exhibits")).await?),
         "analyse" => value(of.0.desk().analyse().await?),
         "propose" => value(of.0.desk().propose_own().await?),
@@ -289,6 +310,7 @@ classes! {
             let rules = guard.policy().profile().governance.approval;
             value(guard.approvals().request_plan(desk.actor(), with.json("plan").clone(), rules).await?)
         },
+        "demote" => value(of.0.desk().demote(&with.named("profile")?, with.text("reason")).await?),
         "vote" => value(of.0.desk().vote(&with.named("proposal")?, with.shaped("choice")).await?),
         "vote_best" => value(of.0.desk().vote_best(&with.named("proposal")?).await?),
         "next_step" => match of.0.next_step().await? {
@@ -338,6 +360,7 @@ impl Handle {
             Self::Allowance(_) => "Allowance",
             Self::Approvals(_) => "Approvals",
             Self::Policies(_) => "Policies",
+            Self::Promotions(_) => "Promotions",
             Self::RevocationEngine(_) => "RevocationEngine",
             Self::Consensus(_) => "Consensus",
             Self::Ledger(_) => "Ledger",
@@ -356,6 +379,7 @@ impl Handle {
             Self::Allowance(of) => Allowance((of,), method, with).await,
             Self::Approvals(of) => Approvals((of,), method, with).await,
             Self::Policies(of) => Policies((of,), method, with).await,
+            Self::Promotions(of) => Promotions((of,), method, with).await,
             Self::RevocationEngine(of) => RevocationEngine((of,), method, with).await,
             Self::Consensus(of) => Consensus((of,), method, with).await,
             Self::Ledger(of) => Ledger((of,), method, with).await,
@@ -379,6 +403,32 @@ fn agents(with: &With) -> Result<AgentFilter> {
         health: with.maybe_named("health")?,
         profile: with.maybe("profile"),
     })
+}
+
+fn instructions(with: &With) -> Instructions {
+    Instructions {
+        objective: with.maybe("objective"),
+        constraints: with.maybe("constraints").unwrap_or_default(),
+        deadline: with.maybe("deadline"),
+        evidence_required: with.maybe("evidence_required").unwrap_or_default(),
+    }
+}
+
+/// With checks that are plain data, and others that a story makes: a text is what one of them answers.
+async fn preflight(agent: &Agent, with: &With) -> Result<PreflightReport> {
+    let checks = with.json("checks").as_object().expect("checks by name");
+    let known = |check: &Value| (!check.is_string()).then(|| serde_json::from_value::<KnownCheck>(check.clone()).expect("a check"));
+    let asked = checks.iter().map(|(name, check)| (name.clone(), known(check))).collect();
+    let mut looking = agent.looking(asked, with.maybe_span("within"));
+    loop {
+        match looking.next().await? {
+            Looked::Check(look) => {
+                let answer = checks[look.name()].as_str().expect("a text").to_owned();
+                look.tell((answer != "passes").then_some(answer));
+            }
+            Looked::Done(report) => return Ok(report),
+        }
+    }
 }
 
 fn wish(with: &With) -> Wish {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as Arguments, Subcommand};
 use serde_json::Value;
 
-use crate::vocabulary::{AgentRole, Millis, Tier};
+use crate::vocabulary::{AgentPhase, AgentRole, Millis, Tier};
 
 #[derive(Debug, Subcommand)]
 pub enum Policy {
@@ -148,6 +148,12 @@ pub struct Explain {
     /// What it is for
     #[arg(long, value_name = "alpha|beta|gamma", help_heading = "For conditions")]
     pub role: Option<AgentRole>,
+    /// Where it is in its life, as `EXECUTE`
+    #[arg(long, value_name = "PHASE", help_heading = "For conditions")]
+    pub phase: Option<AgentPhase>,
+    /// In which pipeline
+    #[arg(long, value_name = "ID", help_heading = "For conditions")]
+    pub pipeline: Option<String>,
     /// When, UTC, as `2026-11-23T09:30` [default: now]
     #[arg(long, value_name = "TIME", value_parser = time, help_heading = "For conditions")]
     pub at: Option<Millis>,

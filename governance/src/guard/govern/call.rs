@@ -12,9 +12,13 @@ use serde::Serialize;
 use super::entered::Entered;
 use super::{Granted, Guard};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::Work;
 use crate::guard::breakers::Ending;
 use crate::guard::recorder::{Recorded, Recorder};
 use crate::ledger::OutcomeResult;
+
+/// The code of a tool that took too long.
+const LATE: &str = "tool_timed_out";
 
 /// A call that was allowed and recorded, and may run now.
 ///
@@ -23,10 +27,30 @@ use crate::ledger::OutcomeResult;
 #[must_use = "a call that is dropped ends `unknown`"]
 pub struct Call {
     guard: Guard,
+    action: Box<str>,
     granted: Granted,
     within: Duration,
     recorded: Open,
     entered: Entered,
+    // Last: what is dropped before it is over by the time that the process says so.
+    running: Running,
+}
+
+/// That a tool runs. As long as one of its kind is there, a stop is not confirmed by this process: whoever leaves a tool behind that goes on by itself, on
+/// a thread or as a task, keeps it there until that tool has really ended.
+#[derive(Default)]
+pub struct Running(Option<Work>);
+
+impl Clone for Running {
+    fn clone(&self) -> Self {
+        Self(self.0.as_ref().map(Work::beside))
+    }
+}
+
+impl std::fmt::Debug for Running {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Running").finish_non_exhaustive()
+    }
 }
 
 /// What an outcome says beyond its result. Never a tool's own words, which may hold its arguments.
@@ -38,16 +62,17 @@ struct Told<'a> {
 }
 
 impl Call {
-    pub(super) fn new(guard: &Guard, granted: Granted, recorded: Recorded, entered: Entered) -> Self {
+    pub(super) fn new(guard: &Guard, action: &str, granted: Granted, recorded: Recorded, entered: Entered) -> Self {
         let (guard, within) = (guard.clone(), guard.own.within);
+        let running = Running(guard.own.live.running());
         let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
-        Self { guard, granted, within, recorded, entered }
+        Self { guard, action: action.into(), granted, within, recorded, entered, running }
     }
 
-    /// The same, with other time.
-    pub fn within(mut self, span: Duration) -> Self {
-        self.within = span;
-        self
+    /// That its tool runs, for who leaves it behind.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        self.running.clone()
     }
 
     /// What was granted.
@@ -125,7 +150,7 @@ impl Call {
     pub fn failed(self, code: &str) -> Result<()> {
         self.entered.leave(Ending::Ill, self.guard.own.runtime.as_ref());
         self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))?;
-        hold_against(self.guard, Error::new(ErrorKind::Internal, "tool_failed", format!("a tool failed: {code}")));
+        hold_against(self.guard, self.action, Error::new(ErrorKind::Internal, "tool_failed", format!("a tool failed: {code}")));
         Ok(())
     }
 
@@ -137,7 +162,8 @@ impl Call {
 
     /// Nobody knows what it did.
     pub fn lost(self, code: &str) -> Result<()> {
-        self.entered.leave(Ending::Failed, self.guard.own.runtime.as_ref());
+        let ending = if code == LATE { Ending::Ill } else { Ending::Failed };
+        self.entered.leave(ending, self.guard.own.runtime.as_ref());
         self.recorded.end(OutcomeResult::Unknown, Some(&Told { code, message: None }))
     }
 
@@ -149,7 +175,7 @@ impl Call {
         }
         self.entered.left(done.as_ref().map_or_else(Ending::of, |_| Ending::Done)).await;
         if let Err(error) = &done {
-            self.guard.count_failure(error).await;
+            self.guard.count_failure(&self.action, error).await;
         }
         done
     }
@@ -158,7 +184,7 @@ impl Call {
     pub fn ended(self, error: &Error) -> Result<()> {
         self.entered.leave(Ending::of(error), self.guard.own.runtime.as_ref());
         self.recorded.tell(of(error), error)?;
-        hold_against(self.guard, again(error));
+        hold_against(self.guard, self.action, again(error));
         Ok(())
     }
 
@@ -166,7 +192,7 @@ impl Call {
     pub fn dropped(self, why: &Error) -> Result<()> {
         self.entered.leave(Ending::of(why), self.guard.own.runtime.as_ref());
         self.recorded.tell(OutcomeResult::Unknown, why)?;
-        hold_against(self.guard, again(why));
+        hold_against(self.guard, self.action, again(why));
         Ok(())
     }
 
@@ -174,7 +200,7 @@ impl Call {
     pub(super) async fn cut_off<T>(self, why: Error) -> Result<T> {
         self.recorded.tell(OutcomeResult::Unknown, &why)?;
         self.entered.left(Ending::of(&why)).await;
-        self.guard.count_failure(&why).await;
+        self.guard.count_failure(&self.action, &why).await;
         Err(why)
     }
 
@@ -186,9 +212,9 @@ impl Call {
 }
 
 /// Counts a failure for who cannot wait.
-fn hold_against(guard: Guard, error: Error) {
+fn hold_against(guard: Guard, action: Box<str>, error: Error) {
     if let Some(runtime) = guard.own.runtime.clone() {
-        runtime.spawn(async move { guard.count_failure(&error).await });
+        runtime.spawn(async move { guard.count_failure(&action, &error).await });
     }
 }
 
@@ -208,7 +234,7 @@ impl std::fmt::Debug for Call {
 
 fn late(within: Duration) -> Error {
     let message = format!("the tool took longer than {} ms and was dropped: what it did is not known", within.as_millis());
-    Error::new(ErrorKind::Deadline, "tool_timed_out", message)
+    Error::new(ErrorKind::Deadline, LATE, message)
 }
 
 /// An intent whose outcome is still to come.

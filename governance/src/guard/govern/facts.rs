@@ -17,8 +17,12 @@ impl Own {
     /// Decides by patterns and conditions. Conditions on the time ask the store for it: skewed clocks open no doors.
     pub(super) async fn decide_for(&self, policy: &Policy, request: &Request<'_>, arguments: &Arguments) -> Result<Decision> {
         let tier = self.role.map_or(policy.profile().tier, |role| role.tier);
-        let mut facts =
-            Facts { role: self.role.map(|role| role.role), pipeline: self.actor.pipeline.as_ref(), ..Facts::of(&self.actor.id, tier) };
+        let mut facts = Facts {
+            role: self.role.map(|role| role.role),
+            phase: self.gate.as_ref().and_then(|gate| gate.phase()),
+            pipeline: self.actor.pipeline.as_ref(),
+            ..Facts::of(&self.actor.id, tier)
+        };
         if policy.reads_time() {
             match self.store.now().await {
                 Ok(now) => facts.now = Some(now),

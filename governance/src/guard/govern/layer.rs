@@ -25,6 +25,8 @@ pub struct Asked {
     pub target: Option<String>,
     /// What it is called with, by name.
     pub arguments: Value,
+    /// What there is to say of its risks, as `irreversible`.
+    pub risks: Vec<String>,
 }
 
 /// Puts a guard in front of a service. `reads` says what a request asks for.
@@ -84,7 +86,8 @@ where
         let mut service = std::mem::replace(&mut self.inner, spare);
         let guard = self.guard.clone();
         Box::pin(async move {
-            let request = Request { action: &asked.action, target: asked.target.as_deref(), path: None };
+            let risks: Vec<_> = asked.risks.iter().map(String::as_str).collect();
+            let request = Request { target: asked.target.as_deref(), risks: &risks, ..Request::new(&asked.action) };
             let call = guard.begin(&request, &Arguments::of(&asked.arguments)).await?;
             match call.run(async { service.call(asks).await }).await {
                 Ok(Ok(answer)) => {

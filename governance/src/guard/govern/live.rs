@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Held, Lookout};
+use crate::guard::{Held, Lookout, Work};
 use crate::store::{Actor, Store};
 
 /// How often a store is asked that answers later than its answer may be believed.
@@ -76,6 +76,11 @@ impl Live {
         }
     }
 
+    /// Something of the agent's runs until what this answers is dropped: so long this process does not confirm a stop.
+    pub fn running(&self) -> Option<Work> {
+        self.held.get().map(Held::tool)
+    }
+
     /// From now on nothing is admitted here.
     pub fn end(&self, why: &str) {
         let _ = self.ended.set(why.to_owned());
@@ -85,11 +90,7 @@ impl Live {
     pub async fn until_ended(&self, store: &Store, actor: &Actor, believed: Duration) -> Error {
         let told = async {
             match self.held(store, actor).await {
-                Ok(held) => {
-                    // Dropped with the tool beside it.
-                    let _work = held.work("a tool");
-                    held.ended().await
-                }
+                Ok(held) => held.ended().await,
                 Err(_) => std::future::pending().await,
             }
         };

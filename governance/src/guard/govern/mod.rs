@@ -45,7 +45,7 @@ use crate::ledger::Action;
 use crate::store::{Actor, Admission, Store};
 use crate::vocabulary::{ApprovalId, BreakerRules, Token};
 pub use arguments::Arguments;
-pub use call::Call;
+pub use call::{Call, Running};
 pub use layer::{Asked, BoxError, GovernLayer, GovernService};
 pub use stream::Governed;
 
@@ -116,6 +116,9 @@ struct Told<'a> {
     /// What it was approved by.
     #[serde(skip_serializing_if = "Option::is_none")]
     approval: Option<&'a ApprovalId>,
+    /// What was said of its risks.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    risks: &'a [&'a str],
 }
 
 impl Guard {
@@ -242,7 +245,12 @@ impl Guard {
     ///
     /// A denial is an error: `not_allowed`, `approval_required`, `undecided` (the store did not answer in time), `revoked`, `budget_exhausted`; the
     /// first three carry the decision in their details. It is recorded with its reason, and has the consequence of the violation that it is.
+    ///
+    /// A call with risks believes nothing: its policy and its admission are asked for anew, as if D were zero.
     pub async fn begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
+        if !request.risks.is_empty() && !self.own.believed.is_zero() {
+            return Box::pin(self.clone().believing(Duration::ZERO).begin(request, arguments)).await;
+        }
         for _ in 0..LAPSES {
             match self.begin_once(request, arguments).await {
                 // The time of what it was drawn from was over before it could start.
@@ -278,6 +286,9 @@ impl Guard {
 
     /// The same without waiting; none where it takes a round trip to say, as for whatever is refused: ask [`begin`](Self::begin) then.
     pub fn try_begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Option<Call>> {
+        if !request.risks.is_empty() {
+            return Ok(None);
+        }
         let Some((decision, place)) = self.judge_now(request)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };
         let Some(entered) = guarded_now(|| self.own.enter_now())? else { return Ok(None) };
         let call = self.intend(request, arguments, (decision, place, None), entered)?;
@@ -290,6 +301,11 @@ impl Guard {
             Ok(false) => {
                 // Between two looks the answer grew too old.
                 call.unmade("asked_again")?;
+                Ok(None)
+            }
+            // The time of what it was drawn from was over before it could start: `begin` draws anew.
+            Err(lapsed) if lapsed.code() == LAPSED => {
+                call.unmade(LAPSED)?;
                 Ok(None)
             }
             Err(error) => {
@@ -327,13 +343,14 @@ impl Guard {
             Some(place) => (Some(place.relative()), request.path),
             None => (None, None),
         };
-        let Request { action, target, .. } = *request;
+        let Request { action, target, risks, .. } = *request;
         let approval = approved.map(|approved| &approved.id);
-        let told = Told { action, target, path, asked, arguments: arguments.digest(), verdict, policy: decision.policy_hash(), approval };
+        let (arguments, policy) = (arguments.digest(), decision.policy_hash());
+        let told = Told { action, target, path, asked, arguments, verdict, policy, approval, risks };
         let (agent, pipeline) = (Some(&own.actor.id), own.actor.pipeline.as_ref());
         let recorded = own.recorder.intent(&own.store, Action::ToolCall, agent, pipeline, &told)?;
         let granted = Granted { place, decision, token: recorded.token.clone() };
-        Ok(Call::new(self, granted, recorded, entered))
+        Ok(Call::new(self, action, granted, recorded, entered))
     }
 }
 

@@ -27,11 +27,11 @@ impl Guard {
     }
 
     /// Holds a tool's failure against the agent. A store that does not answer is not the tool's to answer for.
-    pub(super) async fn count_failure(&self, failure: &Error) {
+    pub(super) async fn count_failure(&self, action: &str, failure: &Error) {
         if !self.own.counts_failures {
             return;
         }
-        match tool_failed(&self.own.engine, &self.own.budget(), failure).await {
+        match tool_failed(&self.own.engine, &self.own.budget(), action, failure).await {
             Ok(None) => {}
             Ok(Some(why)) => self.own.live.end(&why),
             Err(error) if error.kind() == ErrorKind::Revoked => self.own.live.end(&error.to_string()),
@@ -70,7 +70,7 @@ impl Guard {
         let subject = (Some(&self.own.actor.id), self.own.actor.pipeline.as_ref());
         let shown = |text: Option<&str>| text.map_or(Value::Null, |text| text.chars().take(500).collect::<String>().into());
         let told = json!({
-            "action": shown(Some(request.action)), "target": shown(request.target), "path": shown(request.path), "arguments": arguments,
+            "action": shown(Some(request.action)), "target": shown(request.target), "path": shown(request.path), "arguments": arguments, "risks": request.risks,
             "verdict": decision.verdict(), "reason": reason, "rule": decision.rule(), "policy": decision.policy_hash(),
         });
         self.own.recorder.note(&self.own.store, Action::ToolCall, subject, &told)?;

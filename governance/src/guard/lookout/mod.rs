@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 
 pub(super) use self::process::runtime;
 pub use self::process::{Act, Process, Unfinished, name_runtime};
-pub(crate) use self::watched::{Held, Watched};
+pub(crate) use self::watched::{Held, Watched, Work};
 use self::watcher::Watcher;
 use super::turns::Turns;
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! One actor that works in this process.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
@@ -15,6 +15,7 @@ pub(crate) struct Watched {
     ended: OnceLock<String>,
     told: Notify,
     running: Mutex<BTreeMap<u64, String>>,
+    tools: AtomicUsize,
     looked_at: AtomicBool,
     let_go: AtomicBool,
     bell: Arc<Notify>,
@@ -26,7 +27,8 @@ pub(crate) struct Held(Arc<Watched>);
 /// Something that runs for an actor: as long as it is there, the process does not confirm that it has ended.
 pub(crate) struct Work {
     of: Arc<Watched>,
-    number: u64,
+    /// None for a tool: of those there are many, and they are only counted.
+    number: Option<u64>,
 }
 
 impl Watched {
@@ -36,6 +38,7 @@ impl Watched {
             ended: OnceLock::new(),
             told: Notify::new(),
             running: Mutex::default(),
+            tools: AtomicUsize::new(0),
             looked_at: AtomicBool::new(false),
             let_go: AtomicBool::new(false),
             bell,
@@ -71,7 +74,13 @@ impl Watched {
 
     /// What runs for it.
     pub fn running(&self) -> Vec<String> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        let named = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let tools = match self.tools.load(Ordering::Acquire) {
+            0 => None,
+            1 => Some("a tool".to_owned()),
+            more => Some(format!("{more} tools")),
+        };
+        named.values().cloned().chain(tools).collect()
     }
 }
 
@@ -108,7 +117,12 @@ impl Held {
         let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
         let number = running.last_key_value().map_or(0, |(last, _)| last + 1);
         running.insert(number, what.to_owned());
-        Work { of: self.0.clone(), number }
+        Work { of: self.0.clone(), number: Some(number) }
+    }
+
+    /// The same of a tool.
+    pub fn tool(&self) -> Work {
+        Work::tool(self.0.clone())
     }
 }
 
@@ -119,9 +133,24 @@ impl Drop for Held {
     }
 }
 
+impl Work {
+    fn tool(of: Arc<Watched>) -> Self {
+        of.tools.fetch_add(1, Ordering::AcqRel);
+        Self { of, number: None }
+    }
+
+    /// Something more of the same actor's, as long as this is there.
+    pub fn beside(&self) -> Self {
+        Self::tool(self.of.clone())
+    }
+}
+
 impl Drop for Work {
     fn drop(&mut self) {
-        self.of.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
+        match &self.number {
+            Some(number) => drop(self.of.running.lock().unwrap_or_else(PoisonError::into_inner).remove(number)),
+            None => drop(self.of.tools.fetch_sub(1, Ordering::AcqRel)),
+        }
         if self.of.why().is_some() || self.of.is_let_go() {
             self.of.bell.notify_one();
         }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::vocabulary::{AgentId, AgentRole, Millis, PipelineId, Tier};
+use crate::vocabulary::{AgentId, AgentPhase, AgentRole, Millis, PipelineId, Tier};
 
 static NOTHING: LazyLock<Value> = LazyLock::new(Value::default);
 
@@ -17,27 +17,33 @@ pub struct Facts<'a> {
     pub tier: Tier,
     /// What it is for.
     pub role: Option<AgentRole>,
+    /// Where it is in its life.
+    pub phase: Option<AgentPhase>,
     /// In which pipeline.
     pub pipeline: Option<&'a PipelineId>,
     /// What the tool is called with.
     pub arguments: &'a Value,
     /// The store's time.
     pub now: Option<Millis>,
-    /// What whoever wraps the tool says of the call's risks, as `irreversible`.
-    pub risks: &'a [&'a str],
 }
 
 impl<'a> Facts<'a> {
     /// An agent of a tier; nothing else is known.
     #[must_use]
     pub fn of(agent: &'a AgentId, tier: Tier) -> Self {
-        Self { agent, tier, role: None, pipeline: None, arguments: &NOTHING, now: None, risks: &[] }
+        Self { agent, tier, role: None, phase: None, pipeline: None, arguments: &NOTHING, now: None }
     }
 
     /// The same, of a role.
     #[must_use]
     pub fn as_role(self, role: AgentRole) -> Self {
         Self { role: Some(role), ..self }
+    }
+
+    /// The same, in a phase of its life.
+    #[must_use]
+    pub fn in_phase(self, phase: AgentPhase) -> Self {
+        Self { phase: Some(phase), ..self }
     }
 
     /// The same, in a pipeline.
@@ -56,11 +62,5 @@ impl<'a> Facts<'a> {
     #[must_use]
     pub fn at(self, now: Millis) -> Self {
         Self { now: Some(now), ..self }
-    }
-
-    /// The same, with risks.
-    #[must_use]
-    pub fn risking(self, risks: &'a [&'a str]) -> Self {
-        Self { risks, ..self }
     }
 }

@@ -112,7 +112,7 @@ proptest! {
     ) {
         let policy = Policy::new(profile(said.clone())).unwrap();
         for (action, target, path) in &asked {
-            let request = Request { action, target: target.as_deref(), path: path.as_deref() };
+            let request = Request { target: target.as_deref(), path: path.as_deref(), ..Request::new(action) };
             let decision = policy.decide(&request);
             let rule = decision.rule().map(|rule| (rule.list, rule.pattern));
             prop_assert_eq!((decision.verdict(), rule), reference(&said, &request), "{:?}", request);

@@ -24,13 +24,17 @@ pub struct Request<'a> {
     /// Where, as `src/main.rs`; empty for the root itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<&'a str>,
+    /// What whoever wraps the tool says of the call's risks, as `irreversible`. Who asks for a risk believes nothing: see
+    /// [`Guard::begin`](crate::guard::Guard::begin).
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub risks: &'a [&'a str],
 }
 
 impl<'a> Request<'a> {
     /// An action alone.
     #[must_use]
     pub fn new(action: &'a str) -> Self {
-        Self { action, target: None, path: None }
+        Self { action, target: None, path: None, risks: &[] }
     }
 
     /// The same, on a target.
@@ -44,6 +48,13 @@ impl<'a> Request<'a> {
     #[must_use]
     pub fn at(mut self, path: &'a str) -> Self {
         self.path = Some(path);
+        self
+    }
+
+    /// The same, with these risks.
+    #[must_use]
+    pub fn risking(mut self, risks: &'a [&'a str]) -> Self {
+        self.risks = risks;
         self
     }
 

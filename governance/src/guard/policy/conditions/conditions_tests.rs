@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::guard::policy::{Decision, Facts, Policy, Request, Verdict};
-use crate::vocabulary::{AgentId, AgentRole, Millis, PipelineId, Tier};
+use crate::vocabulary::{AgentId, AgentPhase, AgentRole, Millis, PipelineId, Tier};
 
 const OFFICE: &str = include_str!("golden/office.cedar");
 const SPENDING: &str = include_str!("golden/spending.cedar");
@@ -90,6 +90,31 @@ fn what_may_be_spent_is_asked_of_the_argument_and_nobody_slips_past_it() {
     assert_eq!(over.violation(), Some(crate::vocabulary::ViolationType::ForbiddenAction), "as it says");
     let unreadable = ask(json!({"amount": "1"}));
     assert!(unreadable.violation().is_none() && unreadable.reason().contains("`amount`"), "{}", unreadable.reason());
+}
+
+#[test]
+fn arguments_in_order_are_named_by_the_first_or_by_their_place() {
+    let id = agent();
+    let text = |name: &str| {
+        format!(
+            "permit (principal, action, resource) when {{ context.numbers.hasTag(\"{name}\") && context.numbers.getTag(\"{name}\") <= 100 }};"
+        )
+    };
+    let ask = |name, arguments: Value| {
+        compile(&text(name)).unwrap().decide_for(&Request::new("buy"), &Facts::of(&id, Tier::T2).with(&arguments)).verdict()
+    };
+    assert_eq!(ask("amount", json!([{"amount": 100, "to": "ann"}, 1])), Verdict::Allow);
+    assert_eq!(ask("amount", json!([{"amount": 101}])), Verdict::Deny);
+    assert_eq!(ask("amount", json!([1, {"amount": 100}])), Verdict::Deny, "only the first says names");
+    assert_eq!(ask("amount", json!([[{"amount": 100}]])), Verdict::Deny);
+    assert_eq!(
+        (ask("1", json!(["ann", 100])), ask("1", json!(["ann", 101])), ask("1", json!(["ann"]))),
+        (Verdict::Allow, Verdict::Deny, Verdict::Deny)
+    );
+    assert_eq!(
+        (ask("amount", json!([])), ask("amount", json!(null)), ask("amount", json!("amount"))),
+        (Verdict::Deny, Verdict::Deny, Verdict::Deny)
+    );
 }
 
 #[test]
@@ -179,6 +204,7 @@ fn what_goes_too_deep_is_refused_and_what_is_left_fits_on_any_stack() {
 enum Test {
     TierAtLeast(i64),
     Role(AgentRole),
+    Phase(&'static str),
     Pipeline(&'static str),
     TargetBegins(&'static str),
     HasPath,
@@ -201,6 +227,7 @@ impl Test {
         match self {
             Self::TierAtLeast(tier) => format!("principal.tier >= {tier}"),
             Self::Role(role) => format!("principal.role == \"{role}\""),
+            Self::Phase(name) => format!("principal.phase == \"{name}\""),
             Self::Pipeline(name) => format!("principal.pipeline == \"{name}\""),
             Self::TargetBegins(text) => format!("(resource has target && resource.target like \"{text}*\")"),
             Self::HasPath => "resource has path".to_owned(),
@@ -223,6 +250,7 @@ impl Test {
             Self::TierAtLeast(tier) => call.tier as i64 >= *tier,
             Self::Role(role) => call.role == Some(*role),
             // Of whom nobody says where it is, the text is empty.
+            Self::Phase(name) => call.phase.map_or("", AgentPhase::as_str) == *name,
             Self::Pipeline(name) => call.pipeline.unwrap_or_default() == *name,
             Self::TargetBegins(text) => call.target.is_some_and(|target| target.starts_with(text)),
             Self::HasPath => call.path,
@@ -287,6 +315,7 @@ impl Condition {
 struct Call {
     tier: Tier,
     role: Option<AgentRole>,
+    phase: Option<AgentPhase>,
     pipeline: Option<&'static str>,
     action: &'static str,
     target: Option<&'static str>,
@@ -325,6 +354,7 @@ fn tests() -> impl Strategy<Value = Test> {
     let leaf = prop_oneof![
         (0..5_i64).prop_map(Test::TierAtLeast),
         select(AgentRole::ALL.to_vec()).prop_map(Test::Role),
+        select(vec!["PLAN", "EXECUTE", ""]).prop_map(Test::Phase),
         select(vec!["pipe-1", "pipe-2", ""]).prop_map(Test::Pipeline),
         select(vec!["prod-", "sandbox-", ""]).prop_map(Test::TargetBegins),
         Just(Test::HasPath),
@@ -377,6 +407,7 @@ fn calls() -> impl Strategy<Value = Call> {
     let who = (
         select(Tier::ALL.to_vec()),
         proptest::option::of(select(AgentRole::ALL.to_vec())),
+        proptest::option::of(select(vec![AgentPhase::Plan, AgentPhase::Execute])),
         select(vec![None, Some("pipe-1"), Some("pipe-2")]),
     );
     let what = (
@@ -385,18 +416,32 @@ fn calls() -> impl Strategy<Value = Call> {
         any::<bool>(),
         select(x),
     );
-    (who, what, 1..30_u64, 0..24_u64, any::<bool>()).prop_map(|((tier, role, pipeline), (action, target, path, x), day, hour, risky)| {
-        Call { tier, role, pipeline, action, target, path, x, now: moment(day, hour), risky }
-    })
+    (who, what, 1..30_u64, 0..24_u64, any::<bool>()).prop_map(
+        |((tier, role, phase, pipeline), (action, target, path, x), day, hour, risky)| Call {
+            tier,
+            role,
+            phase,
+            pipeline,
+            action,
+            target,
+            path,
+            x,
+            now: moment(day, hour),
+            risky,
+        },
+    )
+}
+
+fn asked(call: &Call) -> Request<'_> {
+    let risks: &[&str] = if call.risky { &["irreversible"] } else { &[] };
+    Request { action: call.action, target: call.target, path: call.path.then_some("a/b"), risks }
 }
 
 fn decide(policy: &Policy, call: &Call) -> Verdict {
     let (id, pipeline) = (agent(), call.pipeline.map(|name| PipelineId::new(name).unwrap()));
     let arguments = call.x.as_ref().map_or_else(|| json!({"other": 7}), |x| json!({"x": x, "other": 7}));
-    let risks: &[&str] = if call.risky { &["irreversible"] } else { &[] };
-    let facts = Facts { role: call.role, pipeline: pipeline.as_ref(), ..Facts::of(&id, call.tier) };
-    let request = Request { action: call.action, target: call.target, path: call.path.then_some("a/b") };
-    policy.decide_for(&request, &facts.with(&arguments).at(call.now).risking(risks)).verdict()
+    let facts = Facts { role: call.role, phase: call.phase, pipeline: pipeline.as_ref(), ..Facts::of(&id, call.tier) };
+    policy.decide_for(&asked(call), &facts.with(&arguments).at(call.now)).verdict()
 }
 
 proptest! {
@@ -408,7 +453,7 @@ proptest! {
         let text: String = conditions.iter().map(Condition::cedar).collect();
         let policy = compile(&text).map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
         for call in calls.iter().chain(&calls).chain(calls.iter().rev()) {
-            let request = Request { action: call.action, target: call.target, path: call.path.then_some("a/b") };
+            let request = asked(call);
             let expected = reference(&conditions, policy.by_patterns(&request).verdict(), call);
             prop_assert_eq!(decide(&policy, call), expected, "{:?}\n{}", call, text);
         }

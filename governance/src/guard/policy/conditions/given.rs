@@ -57,7 +57,7 @@ impl<'a> Given<'a> {
         }
         let mut arguments = Vec::new();
         for (name, kinds) in &reads.arguments {
-            let Some(value) = facts.arguments.get(name) else { continue };
+            let Some(value) = argument(facts.arguments, name) else { continue };
             let read = kinds.iter().filter_map(|kind| Some((name.as_str(), *kind, scalar(value, kind)?)));
             let before = arguments.len();
             arguments.extend(read);
@@ -83,6 +83,7 @@ impl<'a> Given<'a> {
         text(Some(facts.agent.as_str()));
         text(Some(facts.tier.as_str()));
         text(facts.role.map(|role| role.as_str()));
+        text(facts.phase.map(|phase| phase.as_str()));
         text(facts.pipeline.map(|pipeline| pipeline.as_str()));
         for (name, kind, value) in &self.arguments {
             text(Some(name));
@@ -96,7 +97,7 @@ impl<'a> Given<'a> {
         // Behind the arguments nothing else begins with a name that is not there.
         text(None);
         if self.is_read("risks") {
-            facts.risks.iter().for_each(|risk| text(Some(risk)));
+            request.risks.iter().for_each(|risk| text(Some(risk)));
             text(None);
         }
         if let Some(today) = &self.today {
@@ -119,6 +120,7 @@ impl<'a> Given<'a> {
             ("profile".to_owned(), text(profile)),
             ("tier".to_owned(), RestrictedExpression::new_long(facts.tier as i64)),
             ("role".to_owned(), text(facts.role.map_or("", |role| role.as_str()))),
+            ("phase".to_owned(), text(facts.phase.map_or("", |phase| phase.as_str()))),
             ("pipeline".to_owned(), text(facts.pipeline.map_or("", |pipeline| pipeline.as_str()))),
         ];
         let touched = [("target", request.target), ("path", request.path)];
@@ -135,7 +137,7 @@ impl<'a> Given<'a> {
             }
         };
         give("action", text(request.action));
-        give("risks", RestrictedExpression::new_set(facts.risks.iter().map(|risk| text(risk))));
+        give("risks", RestrictedExpression::new_set(request.risks.iter().map(|risk| text(risk))));
         if let Some(today) = &self.today {
             give("now", RestrictedExpression::new_datetime(today.text()));
             give("hour", RestrictedExpression::new_long(today.hour));
@@ -169,6 +171,14 @@ impl Scalar {
             Self::Decimal(text) => RestrictedExpression::new_decimal(text),
             Self::Flag(flag) => RestrictedExpression::new_bool(*flag),
         }
+    }
+}
+
+/// An argument by its name. Those that stand in order, as JavaScript's do, have the names of what the first one holds, or their places, from 0.
+fn argument<'a>(arguments: &'a Value, name: &str) -> Option<&'a Value> {
+    match arguments {
+        Value::Array(listed) => listed.first().and_then(|first| first.get(name)).or_else(|| listed.get(name.parse::<usize>().ok()?)),
+        named => named.get(name),
     }
 }
 
