@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use futures_util::future::join_all;
 use governance::guard::{Admissions, Recorder, Role, health};
 use governance::store::Commit;
-use governance::vocabulary::{AgentRole, AgentStatus, PipelineId, PipelineStatus, Tier};
+use governance::vocabulary::{AgentRole, AgentStatus, PipelineId, Tier};
 use governance::{ErrorKind, RevocationEngine};
 use governance_tests::world::{Backend, World};
 
