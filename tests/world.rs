@@ -1,5 +1,6 @@
 //! Where the promises of the core types are tried: every backend, random inputs, and clients that die at any call.
 
+mod counted;
 mod crash;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +16,7 @@ use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 use tempfile::TempDir;
 
+use self::counted::Counted;
 pub use self::crash::{Crash, HeldUp};
 use self::crash::{Fate, Fated};
 
@@ -153,6 +155,13 @@ impl World {
     pub async fn slow(&self, commit: u64) -> (Store, HeldUp) {
         let (arrival, arrivals) = tokio::sync::mpsc::unbounded_channel();
         (self.fated(commit, Fate::IsHeldUp(arrival)).await, HeldUp { arrivals })
+    }
+
+    /// A handle whose questions are counted.
+    pub async fn counted(&self) -> (Store, Arc<AtomicU64>) {
+        let reads = Arc::new(AtomicU64::new(0));
+        let counted = Counted { backend: self.rig.open(&self.keys).await.unwrap(), reads: reads.clone() };
+        (Store::new(Arc::new(counted), self.keys.clone(), Ports::default()).await.unwrap(), reads)
     }
 
     /// The tenant is set up already, so that opening the handle commits nothing.

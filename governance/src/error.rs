@@ -91,6 +91,12 @@ impl Error {
         self
     }
 
+    /// The same error once more, for whoever else waited for the same. What caused it is with the first.
+    pub(crate) fn again(&self) -> Self {
+        let Inner { kind, code, message, details, .. } = &*self.0;
+        Self(Box::new(Inner { kind: *kind, code, message: message.clone(), details: details.clone(), source: None }))
+    }
+
     /// What the caller can do.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

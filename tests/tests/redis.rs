@@ -1,5 +1,10 @@
 //! What only a server can do to its clients.
 
+#[path = "redis/ended.rs"]
+mod ended;
+#[path = "redis/outage.rs"]
+mod outage;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

@@ -186,8 +186,12 @@ impl Scene {
         let revoked = told.iter().filter(|action| action.action == Action::Revoke).count();
         assert_eq!(revoked > 0, self.governance.revocations().revocation_of(&self.actor.id).await.unwrap().is_some(), "{violation}");
         let alerts = self.governance.alerts().list(100).await.unwrap();
-        let kind = if revoked > 0 { "agent_revoked" } else { "violation_detected" };
-        assert!(alerts.iter().any(|alert| alert.kind == kind && alert.data["agent_id"] == "alpha-1"), "{violation}: {alerts:?}");
+        let told = |kind| alerts.iter().find(move |alert| alert.kind == kind && alert.data["agent_id"] == "alpha-1");
+        let detected = told("violation_detected").unwrap_or_else(|| panic!("{violation}: {alerts:?}"));
+        let severity = violation.severity();
+        assert_eq!((&detected.data["violation"], &detected.data["severity"]), (&json!(violation), &json!(severity)), "{alerts:?}");
+        assert_eq!(detected.is_grave(), severity <= Severity::High, "{detected:?}");
+        assert_eq!(told("agent_revoked").is_some(), revoked > 0, "{violation}: {alerts:?}");
     }
 }
 

@@ -17,8 +17,7 @@ impl Desk {
         self.recorder.note(self.store(), Action::Violation, self.subject(), &broken)?;
         let engine = RevocationEngine::open(self.store()).recorded(&self.recorder);
         if engine.violation(&self.actor().id, violation, detail).await? == Response::Fault {
-            let limits = self.guard().policy().profile().governance.error_budget;
-            let count = self.budget().clone().with_fault_limits(limits).fault(&Fault::ProcedureViolation).await?;
+            let count = self.budget().fault(&Fault::ProcedureViolation).await?;
             if let FaultCount::Exceeded(_) = count {
                 tracing::warn!(agent = %self.actor().id, %violation, detail, "one violation too many: the agent is revoked");
             }

@@ -9,13 +9,13 @@ use super::GovernedModel;
 use super::phases::gate;
 use crate::coordination::{Blackboard, Consensus, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::limits::Limits;
-use crate::guard::policies::Policies;
+use crate::guard::limits::{Limits, WAITED};
+use crate::guard::policies::{Policies, PolicySource};
 use crate::guard::policy::Policy;
-use crate::guard::{ErrorBudget, Gate, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Role, Triggers};
+use crate::guard::{ErrorBudget, Gate, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Role, Triggers, Unit};
 use crate::llm::Model;
-use crate::store::{Actor, Store};
-use crate::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineId, Section, Tier};
+use crate::store::{Actor, Commit, Store, Write};
+use crate::vocabulary::{AgentId, AgentRole, AgentStatus, Keys, PipelineId, Section, Tier, ttl};
 
 /// What the name of an entry begins with that tells what an earlier try failed of.
 pub const FAILURE: &str = "failure-";
@@ -38,6 +38,8 @@ pub struct Desk {
     limits: Limits,
     pub(super) gate: Arc<Gate>,
     patience: Duration,
+    // It had ended, and is run once more.
+    pub(super) returns: bool,
 }
 
 impl Desk {
@@ -54,10 +56,10 @@ impl Desk {
         let asked = board.entry(Section::Problem, "objective").await?.ok_or_else(orphan)?;
         let mut failures = board.entries(Section::Problem).await?;
         failures.retain(|entry| entry.name.as_str().starts_with(FAILURE));
-        let budget = ErrorBudget::open(store, &actor).recorded(recorder);
         let role = state.field("role").parse()?;
         let tier = state.field("tier").parse()?;
         let policy = Policy::shipped(tier)?;
+        let budget = ErrorBudget::open(store, &actor).recorded(recorder).governed_by(&PolicySource::from(policy.clone()));
         let limits = Limits::open(store, &actor, recorder, policy.profile().governance.limits, &Triggers::default());
         Ok(Self {
             model: GovernedModel::new(store, &actor, role, &budget, recorder, model).limited(limits.clone()).seen_by(&gate),
@@ -70,6 +72,7 @@ impl Desk {
             limits,
             gate,
             patience: Triggers::default().without_progress,
+            returns: state.field("status").parse().is_ok_and(AgentStatus::is_final),
             role,
             tier,
             objective: with_failures(asked.content.as_str().unwrap_or_default(), &failures),
@@ -149,6 +152,7 @@ impl Desk {
     #[must_use]
     pub fn with_guard(mut self, change: impl FnOnce(Guard) -> Guard) -> Self {
         self.guard = change(self.guard);
+        self.budget = self.budget.governed_by(self.guard.source());
         self
     }
 
@@ -206,10 +210,11 @@ impl Desk {
         Heartbeat::start(&self.store, &self.actor, HEARTBEAT_INTERVAL).await
     }
 
-    /// Sets the agent's own state.
-    pub async fn set_status(&self, status: AgentStatus) -> Result<()> {
+    /// The agent has ended by itself. What was kept of it goes in a week.
+    pub(super) async fn complete(&self) -> Result<()> {
         let key = self.store.keys().agent_state(&self.actor.id);
-        self.store.apply(self.actor.commit().merge(key, [("status", status)])).await.map(drop)
+        let commit = self.actor.commit().merge(key, [("status", AgentStatus::Completed)]);
+        self.store.apply(kept(self.store.keys(), &self.actor.id, ttl::ENDED).into_iter().fold(commit, Commit::write)).await.map(drop)
     }
 
     /// Writes a new entry; one that is there already, from before a crash, stays.
@@ -229,6 +234,26 @@ impl Desk {
     pub(super) fn subject(&self) -> (Option<&AgentId>, Option<&PipelineId>) {
         (Some(&self.actor.id), Some(&self.pipeline))
     }
+}
+
+/// Has everything that is kept of an agent live for so long from now.
+///
+/// INVARIANT: not its epoch, nor the fence of its lock. A process that was frozen may write at any time, and what it carries must be known to be old: where the id
+/// were begun anew after both were forgotten, only the store's clock would tell the two apart. Nor the agents that it began, which may outlive it.
+pub(super) fn kept(keys: &Keys, id: &AgentId, ttl: Duration) -> Vec<Write> {
+    let own = [
+        keys.agent_state(id),
+        keys.agent_packet(id),
+        keys.agent_preflight(id),
+        keys.agent_limits(id),
+        keys.agent_errors(id),
+        keys.agent_outputs(id),
+        keys.agent_evidence(id),
+        keys.agent_handoff(id),
+        keys.agent_reservations(id),
+    ];
+    let spent = Unit::ALL.iter().map(|unit| unit.as_str()).chain([WAITED]).map(|unit| keys.agent_spend(id, unit));
+    own.into_iter().chain(spent).map(|key| Write::Expire { key, ttl }).collect()
 }
 
 /// The objective with what the last try came to grief over, if there was one.

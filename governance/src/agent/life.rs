@@ -18,7 +18,7 @@ use super::worker::Worker;
 use crate::coordination::{Delivery, Lease, MailboxOptions, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Fault, FaultCount, Heartbeat, approval, execution_lock};
-use crate::vocabulary::{AgentId, AgentPhase, AgentStatus, ttl};
+use crate::vocabulary::{AgentId, AgentPhase, ttl};
 
 /// The governor's name on every bus.
 pub const GOVERNOR: &str = "governor";
@@ -108,7 +108,7 @@ impl Life {
     pub async fn leave(&self, desk: &Desk) -> Result<()> {
         desk.clear().await?;
         desk.walk_out().await?;
-        desk.set_status(AgentStatus::Completed).await?;
+        desk.complete().await?;
         let Some(kept) = self.kept.lock().await.take() else { return Ok(()) };
         drop(kept.watcher);
         kept.heartbeat.stop().await?;
@@ -220,10 +220,17 @@ impl Lock {
         let taken = || Error::new(ErrorKind::Conflict, "already_running", format!("another process acts as `{id}`"));
         let lease = Arc::new(Mutex::new(execution_lock(desk.store(), desk.actor()).await?.ok_or_else(taken)?));
         let (kept, agent) = (lease.clone(), id.clone());
+        let (store, actor) = (desk.store().clone(), desk.actor().clone());
         let task = tokio::spawn(async move {
+            let clock = store.ports().clock.clone();
+            let mut said = clock.elapsed();
             loop {
                 tokio::time::sleep(ttl::LOCK / 3).await;
-                match kept.lock().await.renew().await {
+                let renewed = kept.lock().await.renew().await;
+                if clock.elapsed().saturating_sub(said) >= approval::SAID_AGAIN && approval::sit_down(&store, &actor).await.is_ok() {
+                    said = clock.elapsed();
+                }
+                match renewed {
                     Ok(true) => {}
                     Ok(false) => return tracing::warn!(%agent, "the execution lock was lost"),
                     Err(error) if error.kind() == ErrorKind::Revoked => return,

@@ -120,7 +120,7 @@ async fn run(governance: &Governance, pipeline: PipelineId, printer: &Printer) -
 
 async fn list(governance: &Governance, printer: &Printer) -> Result<()> {
     let mut any = limits(governance, &Scope::Tenant, printer).await?;
-    for (id, state) in super::pipelines(governance).await? {
+    for (id, state) in super::listed(governance, governance.store().keys().pipelines_open()).await? {
         if !super::under_way(&state) {
             continue;
         }
@@ -153,7 +153,7 @@ async fn show(governance: &Governance, agent: &Agent, printer: &Printer) -> Resu
     let budget = budget_of(governance, agent).await?;
     let found = governance.limits().usage(&[Scope::Agent(agent.id.clone())]).await?;
     let usages: Vec<_> = found.into_iter().map(|found| found.usage).collect();
-    let (faults, limits) = (budget.faults().await?, budget.fault_limits());
+    let (faults, limits) = (budget.faults().await?, governance.agent_record(&agent.id).await?.fault_limits);
     let object = json!({"agent_id": agent.id, "status": agent.status, "spend": usages, "faults": faults, "fault_limits": limits});
     printer.either(&object, || {
         let mut lines = vec![format!("{BOLD}{}{BOLD:#}  {DIM}{} {} {}{DIM:#}", agent.id, agent.role, agent.tier, agent.status)];

@@ -48,7 +48,8 @@ use clap::Parser;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
-use crate::vocabulary::{PipelineId, PipelineStatus, TaskId};
+use crate::guard::runs;
+use crate::vocabulary::{Key, PipelineId, PipelineStatus, TaskId};
 use args::{Args, Command};
 use printer::Printer;
 
@@ -164,14 +165,12 @@ fn passing(config: Config) -> Config {
 
 /// The runs of the tenant, oldest first, with their states.
 async fn pipelines(governance: &Governance) -> Result<Vec<(PipelineId, crate::store::Fields)>> {
-    let store = governance.store();
-    let mut pipelines = Vec::new();
-    for id in store.set(store.keys().pipelines()).await? {
-        let id = PipelineId::new(id)?;
-        if let Some(state) = store.state(store.keys().pipeline(&id)).await? {
-            pipelines.push((id, state));
-        }
-    }
+    listed(governance, governance.store().keys().pipelines()).await
+}
+
+/// The runs of a list, oldest first, with their states.
+async fn listed(governance: &Governance, list: Key) -> Result<Vec<(PipelineId, crate::store::Fields)>> {
+    let mut pipelines = runs(governance.store(), list).await?;
     pipelines.sort_by_key(|(id, state)| (state.field("created_at").parse::<u64>().unwrap_or(0), id.clone()));
     Ok(pipelines)
 }
@@ -200,7 +199,8 @@ async fn followed(governance: &Governance, named: Option<String>, printer: &Prin
     }
     let mut told = false;
     loop {
-        if let Some((id, _)) = pipelines(governance).await?.into_iter().rev().find(|(_, state)| under_way(state)) {
+        let open = listed(governance, governance.store().keys().pipelines_open()).await?;
+        if let Some((id, _)) = open.into_iter().rev().find(|(_, state)| under_way(state)) {
             return Ok(id.task());
         }
         if !std::mem::replace(&mut told, true) {

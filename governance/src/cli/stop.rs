@@ -13,6 +13,9 @@ use crate::governance::Governance;
 use crate::store::Store;
 use crate::vocabulary::{AgentId, PipelineId, PipelineStatus, RevocationType};
 
+/// How many of the runs that stay stopped are named.
+const NAMED: usize = 5;
+
 pub async fn revoke(config: Config, args: Revoke, printer: &Printer) -> Result<ExitCode> {
     let agent = AgentId::new(&args.what)?;
     let governance = super::existing(config).await?;
@@ -119,8 +122,12 @@ async fn lift(governance: &Governance, reason: &str, printer: &Printer) -> Resul
         &json!({"lifted": lifted.stop.is_some(), "receipt": lifted.receipt, "stop": lifted.stop, "stays_stopped": lifted.stays_stopped}),
         || {
             let Some(stop) = &lifted.stop else { return format!("{GOOD}nothing to lift{GOOD:#}: no stop is in force") };
-            let stays: Vec<_> =
-                lifted.stays_stopped.iter().map(|id| format!("\n  {id} stays stopped: `governance pipeline continue {id}`")).collect();
+            let line = |id| format!("\n  {id} stays stopped: `governance pipeline continue {id}`");
+            let mut stays: Vec<_> = lifted.stays_stopped.iter().take(NAMED).map(line).collect();
+            let more = lifted.stays_stopped.len().saturating_sub(NAMED);
+            if more > 0 {
+                stays.push(format!("\n  and {more} more: `governance pipeline list`"));
+            }
             format!(
                 "{GOOD}lifted{GOOD:#} the stop \"{}\": new runs may begin; what was stopped stays stopped{}",
                 super::printer::short(&stop.reason, 200),

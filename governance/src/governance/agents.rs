@@ -51,6 +51,14 @@ impl Governance {
         Ok(id)
     }
 
+    /// Ends a pipeline whose agents have all ended: it is COMPLETED, and nobody joins it any more. One that has ended so already stays so.
+    ///
+    /// Refused where an agent of it still lives (`agents_live`), where it is a run, which ends by itself (`owned`), and where it has ended otherwise
+    /// (`already_ended`).
+    pub async fn end(&self, pipeline: &PipelineId) -> Result<()> {
+        self.admissions().end_pipeline(pipeline).await
+    }
+
     /// Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
     ///
     /// `profile` is its name, and the shipped profile of its tier says what it may do; or it is a profile's file (it holds a `/`, or ends with `.json`,
@@ -66,9 +74,12 @@ impl Governance {
         let role = joining.role.map_or_else(|| profile.parse().map_err(roleless), Ok)?;
         let root = joining.root.map(Root::open).transpose()?;
         let store = self.store();
-        if store.state(store.keys().pipeline(pipeline)).await?.is_none() {
+        let Some(run) = store.state(store.keys().pipeline(pipeline)).await? else {
             let message = format!("there is no pipeline `{pipeline}`: begin one, or see `governance pipeline list`");
             return Err(Error::new(ErrorKind::NotFound, "no_such_pipeline", message));
+        };
+        if let Some(status) = run.field("status").parse().ok().filter(|status: &PipelineStatus| status.is_final()) {
+            return Err(Error::new(ErrorKind::Conflict, "already_ended", format!("`{pipeline}` has ended as {status}: begin another")));
         }
         let epoch = store.keys().pipeline_epoch(pipeline);
         let above = store.admission().await?.and(epoch.clone(), store.number(epoch).await?);
@@ -82,7 +93,7 @@ impl Governance {
             found => found?,
         };
         self.policies().may_join(&name, tier).await?;
-        let actor = self.admissions().admit(&above, pipeline, &id, Role { role, tier }).await?;
+        let actor = self.admissions().run_here().admit(&above, pipeline, &id, Role { role, tier }).await?;
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
         instruct_by(policy.as_ref(), store, self.recorder(), &governor, &id, &Instructions::default()).await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::lookout::runtime;
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use crate::coordination::Charge;
@@ -15,8 +16,10 @@ use crate::vocabulary::{AgentId, AgentPhase, AgentRole, AgentStatus, ApprovalId,
 /// Begins pipelines and agents.
 #[derive(Debug, Clone)]
 pub struct Admissions {
-    store: Store,
-    recorder: Recorder,
+    pub(super) store: Store,
+    pub(super) recorder: Recorder,
+    /// What runs the agents that are begun.
+    runtime: String,
 }
 
 /// What an agent is begun as.
@@ -43,7 +46,7 @@ pub struct Agent {
     pub phase: AgentPhase,
     /// Its state.
     pub status: AgentStatus,
-    /// What runs it: `built-in`, or the name of its process's runtime, as `python` or `process`.
+    /// What runs it: `built-in`, or the name of its process's runtime, as `python`, `rust` or `process`.
     pub runtime: String,
     /// How often its process was started again after it died.
     pub restarts: u64,
@@ -67,7 +70,14 @@ impl Admissions {
     /// Admissions to a store, recorded.
     #[must_use]
     pub fn new(store: &Store, recorder: &Recorder) -> Self {
-        Self { store: store.clone(), recorder: recorder.clone() }
+        Self { store: store.clone(), recorder: recorder.clone(), runtime: "built-in".to_owned() }
+    }
+
+    /// The same, for agents that this process runs as what it is written in.
+    #[must_use]
+    pub fn run_here(mut self) -> Self {
+        self.runtime = runtime().to_owned();
+        self
     }
 
     /// Begins a pipeline under a fresh id. Answers that, and what its agents are admitted under.
@@ -96,7 +106,8 @@ impl Admissions {
                 keys.pipeline(id),
                 [("status", PipelineStatus::Spawn.to_string()), ("objective", objective.to_owned()), ("created_at", now.0.to_string())],
             )
-            .write(Write::Join { set: keys.pipelines(), member: id.to_string() });
+            .write(Write::Join { set: keys.pipelines(), member: id.to_string() })
+            .write(Write::Join { set: keys.pipelines_open(), member: id.to_string() });
         let payload = serde_json::json!({"pipeline": id, "objective_bytes": objective.len()});
         let subject = (None, Some(id));
         self.recorder
@@ -133,7 +144,7 @@ impl Admissions {
                     ("role", role.role.to_string()),
                     ("tier", role.tier.to_string()),
                     ("pipeline_id", pipeline.to_string()),
-                    ("runtime", "built-in".to_owned()),
+                    ("runtime", self.runtime.clone()),
                     ("profile", id.profile(Some(pipeline)).to_string()),
                     ("since", self.store.ports().clock.now().0.to_string()),
                 ],

@@ -45,7 +45,7 @@ impl Alert {
     #[must_use]
     pub fn told(&self) -> String {
         let said = |name: &str| self.data[name].as_str().unwrap_or_default();
-        let whom = [said("agent_id"), said("pipeline_id")].into_iter().find(|id| !id.is_empty()).unwrap_or_default();
+        let whom = [said("agent_id"), said("pipeline_id"), said("profile")].into_iter().find(|id| !id.is_empty()).unwrap_or_default();
         let what = [said("violation"), said("status")].into_iter().find(|what| !what.is_empty());
         let why = ["reason", "detail", "what", "message"].into_iter().map(said).find(|why| !why.is_empty());
         let parts: Vec<_> = [Some(whom).filter(|whom| !whom.is_empty()), what, why].into_iter().flatten().collect();
@@ -151,6 +151,8 @@ mod tests {
             r#"{"type":"violation_detected","at":7,"data":{"agent_id":"a-1","violation":"lock_lost","severity":"HIGH","detail":"x"}}"#,
         );
         assert_eq!((violation.told().as_str(), violation.is_grave()), ("a-1: lock_lost: x", true));
+        let fall = text(r#"{"type":"profile_demoted","at":7,"data":{"profile":"deployer","status":"not_eligible","reason":"x"}}"#);
+        assert_eq!(fall.told(), "deployer: not_eligible: x");
         assert_eq!(text(r#"{"type":"stop_lifted","at":7,"data":{}}"#).told(), "{}");
         assert_eq!((text("not json").kind.as_str(), text("not json").told().as_str()), ("unknown", "\"not json\""));
     }

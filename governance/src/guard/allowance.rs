@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use super::budget::{ErrorBudget, Spend, Unit};
 use super::reservation::Reservation;
+use super::turns::Turns;
 use crate::error::Result;
 use crate::ledger::{Action, OutcomeResult, Segment};
 
@@ -27,7 +27,7 @@ pub struct Allowance {
     unit: Unit,
     piece: u64,
     ttl: Duration,
-    held: Mutex<Option<Held>>,
+    held: Turns<Option<Held>>,
 }
 
 struct Held {
@@ -50,7 +50,7 @@ pub(super) fn drawn(payload: &str, reservation: &str) -> Option<u64> {
 
 impl Allowance {
     pub(super) fn new(budget: ErrorBudget, unit: Unit, piece: u64, ttl: Duration) -> Self {
-        Self { budget, unit, piece: piece.max(1), ttl, held: Mutex::new(None) }
+        Self { budget, unit, piece: piece.max(1), ttl, held: Turns::default() }
     }
 
     /// Draws an amount: once this says so it may be spent, and is, whatever happens to this process.
@@ -58,13 +58,18 @@ impl Allowance {
     /// Without a ledger every draw is a round trip, because nothing would prove what was started.
     pub async fn draw(&self, amount: u64) -> Result<Spend> {
         let Some(segment) = self.budget.recorder.segment()? else { return self.budget.spend(self.unit, amount).await };
-        let mut held = self.held.lock().await;
+        let mut held = self.held.next().await?;
+        let drawn = self.drawn(&mut held, &segment, amount).await;
+        held.ended(drawn)
+    }
+
+    async fn drawn(&self, held: &mut Option<Held>, segment: &Arc<Segment>, amount: u64) -> Result<Spend> {
         // INVARIANT: a share is drawn and settled only by the process that reserved it: a fork leaves it to its parent.
         if held.as_ref().is_some_and(|share| share.segment.id() != segment.id()) {
             *held = None;
         }
         loop {
-            if let Some(share) = &mut *held {
+            if let Some(share) = held {
                 if share.reservation.amount - share.used >= amount && self.start(share, amount)? {
                     return Ok(Spend::Admitted { low: share.reservation.low });
                 }
@@ -89,7 +94,7 @@ impl Allowance {
     /// Draws an amount from the share that is held, without waiting. False where that share does not hold it any more, or is being replaced: ask
     /// [`draw`](Self::draw) then.
     pub fn try_draw(&self, amount: u64) -> Result<bool> {
-        let Ok(mut held) = self.held.try_lock() else { return Ok(false) };
+        let Some(mut held) = self.held.try_next() else { return Ok(false) };
         let Some(share) = held.as_mut().filter(|share| share.reservation.amount - share.used >= amount) else { return Ok(false) };
         if self.budget.recorder.segment_id()?.as_ref() != Some(share.segment.id()) {
             return Ok(false);
@@ -100,14 +105,14 @@ impl Allowance {
     /// How much of the share that is held is left, as far as this process knows. Without waiting; 0 while it is being replaced.
     #[must_use]
     pub fn left(&self) -> u64 {
-        let Ok(held) = self.held.try_lock() else { return 0 };
+        let Some(held) = self.held.try_next() else { return 0 };
         let now = self.budget.store.ports().clock.elapsed();
         held.as_ref().filter(|share| now < share.reservation.until).map_or(0, |share| share.reservation.amount - share.used)
     }
 
     /// Gives the rest back.
     pub async fn close(&self) -> Result<()> {
-        let Some(share) = self.held.lock().await.take() else { return Ok(()) };
+        let Some(share) = self.held.turn().await.take() else { return Ok(()) };
         if self.budget.recorder.segment_id()?.as_ref() == Some(share.segment.id()) {
             self.budget.settle(&share.reservation, share.used).await?;
         }

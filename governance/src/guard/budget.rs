@@ -10,6 +10,8 @@ use serde_json::json;
 
 use super::allowance::Allowance;
 use super::faults::{Exceeded, Fault, FaultCount, Faults};
+use super::limits::{Scope, ScopeLimits};
+use super::policies::PolicySource;
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use super::triggers::Observation;
@@ -45,7 +47,15 @@ pub struct ErrorBudget {
     pub(super) store: Store,
     pub(super) actor: Actor,
     pub(super) recorder: Recorder,
-    faults: FaultLimits,
+    faults: Source,
+}
+
+/// Where the limits on faults are said.
+#[derive(Debug, Clone)]
+enum Source {
+    Fixed(FaultLimits),
+    /// In the profile that is in force.
+    Profile(PolicySource),
 }
 
 /// What became of an attempt to spend.
@@ -110,7 +120,7 @@ impl ErrorBudget {
     /// The budget of an agent, without a ledger.
     #[must_use]
     pub fn open(store: &Store, actor: &Actor) -> Self {
-        Self { store: store.clone(), actor: actor.clone(), recorder: Recorder::default(), faults: FaultLimits::default() }
+        Self { store: store.clone(), actor: actor.clone(), recorder: Recorder::default(), faults: Source::Fixed(FaultLimits::default()) }
     }
 
     /// The same, recorded: a crashed holder's unstarted share comes back.
@@ -123,7 +133,14 @@ impl ErrorBudget {
     /// The same, with other limits on faults.
     #[must_use]
     pub fn with_fault_limits(mut self, limits: FaultLimits) -> Self {
-        self.faults = limits;
+        self.faults = Source::Fixed(limits);
+        self
+    }
+
+    /// The same, with the limits on faults that a profile sets, also when another one comes into force.
+    #[must_use]
+    pub(crate) fn governed_by(mut self, policy: &PolicySource) -> Self {
+        self.faults = Source::Profile(policy.clone());
         self
     }
 
@@ -142,9 +159,10 @@ impl ErrorBudget {
 
     /// What is used of a unit; none if nothing was ever granted.
     pub async fn usage(&self, unit: Unit) -> Result<Option<Usage>> {
-        let Some((_, Limit { limit, closed })) = self.store.json(self.limit_cell(unit)).await? else { return Ok(None) };
-        let used = self.store.number(self.counter(unit)).await?;
-        Ok(Some(Usage { unit, limit, used, closed }))
+        // What comes back by itself stands in no one counter.
+        let scopes = [Scope::Agent(self.actor.id.clone())];
+        let usages = ScopeLimits::new(&self.store, &self.recorder).usage(&scopes).await?;
+        Ok(usages.into_iter().map(|found| found.usage).find(|usage| usage.unit == unit))
     }
 
     /// What is left of a unit; 0 if nothing was ever granted.
@@ -177,7 +195,7 @@ impl ErrorBudget {
         let key = self.store.keys().agent_errors(&self.actor.id);
         loop {
             let (version, faults): (u64, Faults) = self.store.json(key.clone()).await?.unwrap_or_default();
-            let (faults, count) = faults.and(fault, &self.faults);
+            let (faults, count) = faults.and(fault, &self.fault_limits());
             // INVARIANT: an agent that is revoked already makes no more faults: its admission is part of both commits.
             let counted = |commit: Commit, faults: &Faults| {
                 let commit = Commit { admission: self.actor.admission.clone(), ..commit };
@@ -205,10 +223,8 @@ impl ErrorBudget {
         let violation = ViolationType::ErrorBudgetExceeded;
         let extent = Observation::Violation(violation).extent();
         let reason = format!("error budget exceeded: {}", serde_json::to_string(why).unwrap_or_default());
-        let data = json!({"agent_id": agent.id, "violation": violation, "severity": violation.severity(), "detail": reason});
-        let commit = counted(
-            engine.revocation(&agent, RevocationType::ErrorBudget, extent, &reason)?.write(engine.alert("violation_detected", &data)?),
-        )?;
+        let told = engine.detected(&agent.id, violation, &reason)?;
+        let commit = counted(engine.revocation(&agent, RevocationType::ErrorBudget, extent, &reason)?.write(told))?;
         let payload = json!({"type": RevocationType::ErrorBudget, "reason": reason, "extent": extent});
         let subject = (Some(&agent.id), agent.pipeline.as_ref());
         engine.carry_out(Action::Revoke, subject, &payload, commit).await?;
@@ -225,7 +241,10 @@ impl ErrorBudget {
     /// The limits on faults.
     #[must_use]
     pub fn fault_limits(&self) -> FaultLimits {
-        self.faults
+        match &self.faults {
+            Source::Fixed(limits) => *limits,
+            Source::Profile(policy) => policy.now().profile().governance.error_budget,
+        }
     }
 
     pub(super) async fn limit(&self, unit: Unit) -> Result<(u64, Limit)> {

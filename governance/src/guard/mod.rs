@@ -50,8 +50,10 @@ mod recorder;
 mod remedies;
 mod reservation;
 mod revocation;
+mod runs;
 mod standing;
 mod triggers;
+mod turns;
 
 pub use admission::{Admissions, Agent, Role};
 pub(crate) use alerts::alert;
@@ -79,5 +81,8 @@ pub use recorder::{Recorded, Recorder};
 pub(crate) use remedies::{remedies, ways_on};
 pub use reservation::{Reservation, Settled};
 pub use revocation::{Lifted, Receipt, Revocation, RevocationEngine, Stop};
+pub(crate) use runs::listed;
+#[cfg(feature = "cli")]
+pub(crate) use runs::runs;
 pub use standing::Standing;
 pub use triggers::{Observation, Response, Triggers};

@@ -68,11 +68,6 @@ impl Underway {
         gate.progress().begins(within);
         Self(gate.clone())
     }
-
-    /// It may take so long.
-    pub fn lasts(&self, within: Duration) {
-        self.0.progress().lasts(within);
-    }
 }
 
 impl Drop for Underway {

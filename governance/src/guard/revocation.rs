@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 use super::admission::{Admissions, Agent};
 use super::alerts::alert;
 use super::recorder::Recorder;
+use super::runs::{orchestrated, runs};
 use super::triggers::{Observation, Response, Triggers};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::Action;
-use crate::store::{Actor, Commit, Query, Store, Write, to_json};
+use crate::store::{Actor, Commit, Fields, Query, Store, Write, to_json};
 use crate::vocabulary::{
     AgentId, AgentPhase, AgentStatus, Extent, Handoff, HandoffId, Key, Millis, PipelineId, PipelineStatus, RevocationType, ViolationType,
 };
@@ -75,7 +76,8 @@ pub struct Lifted {
     pub receipt: Receipt,
     /// The stop that was in force; none if none was.
     pub stop: Option<Stop>,
-    /// The runs that it does not bring back: each must be continued by itself.
+    /// The runs that it does not bring back: those that it ended in the middle of their work, and those that were stopped by themselves. Each must be
+    /// continued by itself. A pipeline whose agents join by themselves is none of them: others may join it.
     pub stays_stopped: Vec<PipelineId>,
 }
 
@@ -112,27 +114,43 @@ impl RevocationEngine {
     /// Revokes an agent and every agent that it began. Once this returns no write that they were admitted to lands. The first revocation
     /// stands: revoking again changes nothing and answers where things are now.
     pub async fn revoke(&self, agent: &AgentId, kind: RevocationType, reason: &str) -> Result<Receipt> {
-        self.end_admission(agent, kind, Extent::Full, reason).await
+        self.end_admission(agent, kind, Extent::Full, reason, None).await
     }
 
     /// Revokes an agent's token only, with those of the agents that it began: their admissions end, and nothing else is taken from them. See
     /// [`Extent::Token`].
     pub async fn revoke_token(&self, agent: &AgentId, kind: RevocationType, reason: &str) -> Result<Receipt> {
-        self.end_admission(agent, kind, Extent::Token, reason).await
+        self.end_admission(agent, kind, Extent::Token, reason, None).await
     }
 
-    async fn end_admission(&self, agent: &AgentId, kind: RevocationType, extent: Extent, reason: &str) -> Result<Receipt> {
+    /// Ends an admission, and tells of the violation that it ends for.
+    async fn end_admission(
+        &self,
+        agent: &AgentId,
+        kind: RevocationType,
+        extent: Extent,
+        reason: &str,
+        mut violation: Option<Write>,
+    ) -> Result<Receipt> {
         let keys = self.store.keys();
         let known = self.known(agent).await?;
         let mut receipt = None;
         if self.revocation_of(agent).await?.is_none() {
-            let commit = self.revocation(&known, kind, extent, reason)?;
+            let mut commit = self.revocation(&known, kind, extent, reason)?;
+            commit.writes.extend(violation.clone());
             let payload = json!({"type": kind, "reason": reason, "extent": extent});
             match self.carry_out(Action::Revoke, (Some(agent), known.pipeline.as_ref()), &payload, commit).await {
                 // Somebody else was first.
                 Err(error) if error.code() == "version_conflict" => {}
-                other => receipt = Some(other?),
+                other => {
+                    receipt = Some(other?);
+                    violation = None;
+                }
             }
+        }
+        // What an agent does that is revoked already is told all the same.
+        if let Some(violation) = violation {
+            self.store.apply(Commit::default().write(violation)).await?;
         }
         self.with_descendants(agent, kind, extent, reason).await?;
         match receipt {
@@ -173,23 +191,30 @@ impl RevocationEngine {
                 .write(self.broadcast("stop_lifted", &data)?);
             match self.carry_out(Action::Lift, (None, None), &data, commit).await {
                 Err(error) if error.code() == "version_conflict" => {}
-                other => return Ok(Lifted { receipt: other?, stop: Some(stop), stays_stopped: self.stopped_pipelines().await? }),
+                other => {
+                    let (receipt, stays_stopped) = (other?, self.stays_stopped(Some(&stop)).await?);
+                    return Ok(Lifted { receipt, stop: Some(stop), stays_stopped });
+                }
             }
         }
-        Ok(Lifted { receipt: self.standing(keys.epoch()).await?, stop: None, stays_stopped: self.stopped_pipelines().await? })
+        Ok(Lifted { receipt: self.standing(keys.epoch()).await?, stop: None, stays_stopped: self.stays_stopped(None).await? })
     }
 
-    /// The pipelines that are stopped, or that a stop ended in the middle of their work.
-    async fn stopped_pipelines(&self) -> Result<Vec<PipelineId>> {
-        let mut stopped = Vec::new();
-        for id in self.store.set(self.store.keys().pipelines()).await? {
-            let id = PipelineId::new(id)?;
-            let state = self.store.state(self.store.keys().pipeline(&id)).await?.unwrap_or_default();
-            let status = state.field("status").parse::<PipelineStatus>();
-            if status.is_ok_and(|status| status == PipelineStatus::Stopped || !status.is_final()) {
-                stopped.push(id);
-            }
+    /// The runs that were stopped, and those that a stop ended in the middle of their work.
+    async fn stays_stopped(&self, stop: Option<&Stop>) -> Result<Vec<PipelineId>> {
+        let keys = self.store.keys();
+        let mut stopped = runs(&self.store, keys.pipelines_stopped()).await?;
+        if let Some(stop) = stop {
+            // What waits for its user was not at work, and goes on as it would have.
+            let at_work =
+                |state: &Fields| state.field("awaiting_user") != "true" && state.field("status") != PipelineStatus::Report.as_str();
+            let begun = |state: &Fields| Millis(state.field("created_at").parse().unwrap_or(0));
+            let open = runs(&self.store, keys.pipelines_open()).await?;
+            stopped.extend(open.into_iter().filter(|(_, state)| at_work(state) && begun(state) <= stop.at));
         }
+        let mut stopped: Vec<_> = orchestrated(&self.store, stopped).await?.into_iter().map(|(id, _)| id).collect();
+        stopped.sort_unstable();
+        stopped.dedup();
         Ok(stopped)
     }
 
@@ -213,11 +238,11 @@ impl RevocationEngine {
     pub async fn violation(&self, agent: &AgentId, violation: ViolationType, detail: &str) -> Result<Response> {
         let seen = Observation::Violation(violation);
         let response = self.triggers.respond(seen);
-        let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": detail});
+        let told = self.detected(agent, violation, detail)?;
         if response == Response::Alert || response == Response::Fault {
-            self.store.apply(Commit::default().write(self.alert("violation_detected", &data)?)).await?;
+            self.store.apply(Commit::default().write(told.clone())).await?;
         }
-        self.act(agent, (seen, response), &format!("{violation}: {detail}")).await
+        self.act(agent, (seen, response), &format!("{violation}: {detail}"), Some(told)).await
     }
 
     /// Counts an error in the agent's last minute, and does what that leads to.
@@ -225,7 +250,7 @@ impl RevocationEngine {
         let errors = self.count(agent, "errors").await?;
         let seen = Observation::Errors(errors);
         let response = self.triggers.respond(seen);
-        self.act(agent, (seen, response), &format!("{errors} errors within a minute, the last: {message}")).await
+        self.act(agent, (seen, response), &format!("{errors} errors within a minute, the last: {message}"), None).await
     }
 
     /// Counts an API call in the agent's last minute, and does what that leads to.
@@ -235,7 +260,9 @@ impl RevocationEngine {
         let held_back = over && self.count(agent, "held_back").await? > self.triggers.api_calls_per_minute / 10;
         let seen = Observation::ApiCalls { calls, held_back };
         let response = self.triggers.respond(seen);
-        self.act(agent, (seen, response), &format!("{calls} API calls within a minute")).await
+        let reason = format!("{calls} API calls within a minute");
+        let told = self.detected(agent, ViolationType::ResourceAbuse, &reason)?;
+        self.act(agent, (seen, response), &reason, Some(told)).await
     }
 
     /// Counts a call that came although the agent had made `limit` in its minute, and does what that leads to.
@@ -251,14 +278,16 @@ impl RevocationEngine {
             let data = json!({"agent_id": agent, "calls_per_minute": limit});
             self.store.apply(Commit::default().write(self.alert("rate_limited", &data)?)).await?;
         }
-        self.act(agent, (seen, response), &format!("{calls} API calls within a minute")).await
+        let reason = format!("{calls} API calls within a minute");
+        let told = self.detected(agent, ViolationType::ResourceAbuse, &reason)?;
+        self.act(agent, (seen, response), &reason, Some(told)).await
     }
 
     /// Acts on an agent that has made no progress for so long.
     pub async fn idle(&self, agent: &AgentId, span: std::time::Duration) -> Result<Response> {
         let seen = Observation::Idle(span);
         let response = self.triggers.respond(seen);
-        self.act(agent, (seen, response), &format!("no progress for {} s", span.as_secs())).await
+        self.act(agent, (seen, response), &format!("no progress for {} s", span.as_secs()), None).await
     }
 
     /// Revokes an agent whose sign of life has lapsed, if it is still missing and `by` still keeps house.
@@ -269,9 +298,8 @@ impl RevocationEngine {
             return Err(Error::internal(format!("`{violation}` lapses nothing")));
         };
         let reason = format!("{violation}: no sign of life at `{sign}` in time");
-        let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": reason});
         // INVARIANT: an agent that gave its sign of life after all, at any moment before this commit, is not revoked.
-        let commit = self.revocation(&known, kind, seen.extent(), &reason)?.absent(sign).write(self.alert("violation_detected", &data)?);
+        let commit = self.revocation(&known, kind, seen.extent(), &reason)?.absent(sign).write(self.detected(agent, violation, &reason)?);
         let commit = Commit { admission: by.admission.clone(), ..commit };
         let payload = json!({"type": kind, "reason": reason, "extent": seen.extent()});
         let subject = (Some(agent), known.pipeline.as_ref());
@@ -377,9 +405,15 @@ impl RevocationEngine {
         Ok(Write::Signal { channel: self.store.keys().ws_broadcast(), payload })
     }
 
-    async fn act(&self, agent: &AgentId, (seen, response): (Observation, Response), reason: &str) -> Result<Response> {
+    /// The alert that tells of a violation, with how grave it is.
+    pub(super) fn detected(&self, agent: &AgentId, violation: ViolationType, detail: &str) -> Result<Write> {
+        let data = json!({"agent_id": agent, "violation": violation, "severity": violation.severity(), "detail": detail});
+        self.alert("violation_detected", &data)
+    }
+
+    async fn act(&self, agent: &AgentId, (seen, response): (Observation, Response), reason: &str, told: Option<Write>) -> Result<Response> {
         if let Response::Revoke { kind, diagnose } = response {
-            self.end_admission(agent, kind, seen.extent(), reason).await?;
+            self.end_admission(agent, kind, seen.extent(), reason, told).await?;
             if diagnose {
                 self.diagnose(agent).await?;
             }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::body::Body;
 use super::database::{self, sqlite_trouble};
@@ -17,6 +17,9 @@ use crate::vocabulary::{AgentId, SegmentId, Token};
 
 /// What stands for a payload that was dropped: JSON for "nothing".
 const DROPPED: &[u8] = b"null";
+
+/// Actions that the record has an index for, because there are few of them among many others.
+const INDEXED: [Action; 6] = [Action::Retention, Action::Metric, Action::Violation, Action::Promotion, Action::Approval, Action::Approver];
 
 /// How many entries there seem to be.
 pub(super) fn count(home: &Home) -> Result<u64> {
@@ -70,7 +73,7 @@ pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, E
     let sql = |e| sqlite_trouble(&home.database(), e);
     connection.execute_batch("BEGIN").map_err(sql)?;
     let mut entries: Vec<_> =
-        rows(&connection, "FROM runs JOIN agent_actions ON seq BETWEEN first AND last WHERE runs.segment = ?", segment.as_str())
+        rows(&connection, "FROM runs JOIN agent_actions ON seq BETWEEN first AND last WHERE runs.segment = ?", &[segment.as_str()])
             .map_err(sql)?
             .into_iter()
             .map(|row| row.read().map(|(_, number, entry)| (number, entry)))
@@ -99,10 +102,9 @@ pub(super) fn entries_about(home: &Home, actions: &[Action], of: Option<&AgentId
     let connection = database::reader(&home.database(), false)?;
     let sql = |e| sqlite_trouble(&home.database(), e);
     connection.execute_batch("BEGIN").map_err(sql)?;
-    let names = serde_json::Value::from(actions.iter().map(|action| action.as_str()).collect::<Vec<_>>()).to_string();
     let told = match of {
-        None => rows(&connection, "FROM agent_actions WHERE action IN (SELECT value FROM json_each(?))", &names),
-        Some(agent) => rows(&connection, "FROM agent_actions WHERE agent_id = ?", agent.as_str()),
+        None => rows(&connection, &about(actions), &[]),
+        Some(agent) => rows(&connection, "FROM agent_actions WHERE agent_id = ?", &[agent.as_str()]),
     };
     let wanted = |entry: &Entry| actions.contains(&entry.action) && of.is_none_or(|agent| entry.agent.as_ref() == Some(agent));
     let mut entries = Vec::new();
@@ -120,6 +122,17 @@ pub(super) fn entries_about(home: &Home, actions: &[Action], of: Option<&AgentId
         entries.extend(waiting.map(|(number, entry)| (Token::of_intent(&id, number), entry)));
     }
     Ok(entries)
+}
+
+/// The rows about these actions. An index of one action is used only where that action is written out, alone.
+fn about(actions: &[Action]) -> String {
+    let (indexed, others): (Vec<Action>, Vec<Action>) = actions.iter().copied().partition(|action| INDEXED.contains(action));
+    let mut asked: Vec<_> = indexed.iter().map(|action| format!("SELECT seq FROM agent_actions WHERE action = '{action}'")).collect();
+    if !others.is_empty() {
+        let names: Vec<_> = others.iter().map(|action| format!("'{action}'")).collect();
+        asked.push(format!("SELECT seq FROM agent_actions WHERE action IN ({})", names.join(", ")));
+    }
+    format!("FROM agent_actions WHERE seq IN ({})", asked.join(" UNION ALL "))
 }
 
 /// A row of the record, read but not understood.
@@ -149,12 +162,12 @@ impl Raw {
 }
 
 /// Rows of the record, in order.
-fn rows(connection: &Connection, from: &str, parameter: &str) -> rusqlite::Result<Vec<Raw>> {
+fn rows(connection: &Connection, from: &str, parameters: &[&str]) -> rusqlite::Result<Vec<Raw>> {
     let sql = format!(
         "SELECT agent_actions.segment, agent_actions.number, at, kind, action, agent_id, pipeline_id, intent, result, payload {from} ORDER BY seq"
     );
     let mut statement = connection.prepare(&sql)?;
-    let read = statement.query_map([parameter], |row| {
+    let read = statement.query_map(params_from_iter(parameters), |row| {
         let mut texts = [const { None }; 7];
         for (text, column) in texts.iter_mut().zip(3..) {
             *text = row.get_ref(column)?.as_bytes_or_null()?.map(<[u8]>::to_vec);
@@ -196,4 +209,23 @@ fn files(home: &Home) -> Result<Vec<(PathBuf, std::result::Result<SegmentId, Str
         (path, id)
     };
     Ok(paths.into_iter().map(named).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_again_and_again_is_found_without_reading_the_whole_record() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("migrations/0001_ledger.sql")).unwrap();
+        for actions in
+            [&[Action::Approver, Action::Approval] as &[_], &[Action::Approver], &[Action::Promotion, Action::Violation], &INDEXED]
+        {
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN SELECT at {} ORDER BY seq", about(actions))).unwrap();
+            let steps: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            let whole: Vec<_> = steps.iter().filter(|step| step.starts_with("SCAN") && !step.contains(" INDEX agent_actions_")).collect();
+            assert!(whole.is_empty() && steps.iter().any(|step| step.contains(" INDEX agent_actions_")), "{steps:?}");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use crate::agent::{GOVERNOR, Report, Said};
 use crate::coordination::{Blackboard, BusMessage, Consensus, Lease, MailboxOptions, MessageBus};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Scope, ScopeLimits};
-use crate::guard::{Held, Lookout};
+use crate::guard::{Held, Lookout, listed};
 use crate::store::{Actor, Signals};
 use crate::vocabulary::{AgentId, ApprovalId, Extent, PipelineId, PipelineStatus, Section};
 
@@ -112,7 +112,8 @@ impl Driver {
         match Self::first_seat(&parts, &pipeline, &governor, objective, options).await {
             Err(error) => {
                 let failed = [("status", PipelineStatus::Failed.to_string()), ("reason", error.to_string())];
-                let told = governor.commit().merge(parts.store.keys().pipeline(&pipeline), failed);
+                let mut told = governor.commit().merge(parts.store.keys().pipeline(&pipeline), failed);
+                told.writes.extend(listed(parts.store.keys(), &pipeline, PipelineStatus::Failed));
                 // Refused where it was stopped meanwhile, which then is its state.
                 drop(parts.store.within(LAST_WORDS).commit(told).await);
                 Err(error)

@@ -17,7 +17,7 @@ use crate::agent::{FAILURE, Instruction, Instructions, Promotions, Said, instruc
 use crate::coordination::{DecisionRule, Opening, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Scope, ScopeLimits, Standstill};
-use crate::guard::{Role, Unit, free_execution_lock};
+use crate::guard::{Role, Unit, free_execution_lock, listed};
 use crate::ledger::Action;
 use crate::store::{Actor, Commit, from_json, to_json};
 use crate::vocabulary::{AgentId, AgentRole, AgentStatus, PipelineStatus, ProposalId, RevocationType, Section};
@@ -73,7 +73,9 @@ impl Driver {
         self.parts
             .recorder
             .record(store, Action::Phase, subject, &payload, async |token| {
-                store.apply(fenced.token(token).merge(key.clone(), fields)).await.map(drop)
+                let mut commit = fenced.token(token).merge(key.clone(), fields);
+                commit.writes.extend(listed(store.keys(), &self.pipeline, status));
+                store.apply(commit).await.map(drop)
             })
             .await?;
         let (pipeline_id, reason) = (self.pipeline.clone(), self.run.reason.clone());

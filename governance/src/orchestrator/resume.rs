@@ -30,6 +30,12 @@ impl Driver {
             Error::new(ErrorKind::NotFound, "no_such_pipeline", message)
         };
         let state = store.state(store.keys().pipeline(pipeline)).await?.ok_or_else(unknown)?;
+        if state.field("status") != PipelineStatus::Spawn.as_str() && store.number(store.keys().pipeline_owner_fence(pipeline)).await? == 0
+        {
+            let message =
+                format!("`{pipeline}` is no run: its agents join by themselves, and whoever began it ends it; nothing is carried out here");
+            return Err(Error::new(ErrorKind::Conflict, "not_a_run", message));
+        }
         admissible(pipeline, &state, wish)?;
         if let Some(stop) = parts.revocations().stop_in_force().await? {
             let message = format!("everything was stopped ({}): lift it with `governance stop --lift --reason …`, then go on", stop.reason);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::patience::patiently;
 use super::{
-    Accepted, Actor, Admission, Answer, Backend, Cell, Commit, DEADLINE, Description, Fields, Memory, Outcome, Page, Query, Refused,
-    Signals, Versioned, Watch, Witness, from_json,
+    Accepted, Actor, Admission, Answer, Backend, Cell, Commit, DEADLINE, Description, Fields, MAX_OPERATIONS, Memory, Outcome, Page, Query,
+    Refused, Signals, Versioned, Watch, Witness, from_json,
 };
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, LedgerId, Millis, Ports, Token};
@@ -152,6 +152,15 @@ impl Store {
     /// Answers questions, in order.
     pub async fn read(&self, queries: &[Query]) -> Result<Vec<Answer>> {
         patiently!(self, self.inner.backend.read(queries))
+    }
+
+    /// The same of any number, asked in pieces: what changes between two of them is seen by the later one only.
+    pub(crate) async fn read_all(&self, queries: &[Query]) -> Result<Vec<Answer>> {
+        let mut answers = Vec::with_capacity(queries.len());
+        for piece in queries.chunks(MAX_OPERATIONS) {
+            answers.extend(self.read(piece).await?);
+        }
+        Ok(answers)
     }
 
     /// A record or a field.

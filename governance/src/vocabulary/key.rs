@@ -315,6 +315,10 @@ keys! {
     pipeline_errors(id: PipelineId) -> List "pipeline:{}:errors";
     /// The pipelines of the tenant.
     pipelines() -> Set "pipelines";
+    /// Those that have not ended.
+    pipelines_open() -> Set "pipelines:open";
+    /// Those that were stopped, and may be taken up again.
+    pipelines_stopped() -> Set "pipelines:stopped";
     /// A section of a blackboard.
     blackboard(task: TaskId, section: Section) -> Table "blackboard:{}:{}";
     /// A blackboard's events.
@@ -391,6 +395,10 @@ pub mod ttl {
     pub const LOCK: Duration = Duration::from_secs(300);
     /// A heartbeat: three times 30 s.
     pub const HEARTBEAT: Duration = Duration::from_secs(90);
+    /// What is kept of an agent that ended by itself: as long as an approval may be waited for.
+    pub const ENDED: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+    /// The same of one that lives again.
+    pub const LIVES: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
     /// A pipeline's token.
     pub const TOKEN: Duration = Duration::from_secs(2 * 60 * 60);
     /// For how long at most a call to the store is repeated, whatever its deadline. ADR 7.

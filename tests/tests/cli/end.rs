@@ -1,6 +1,8 @@
 //! `pipeline stop` and `pipeline revoke`.
 
-use governance::vocabulary::PipelineStatus;
+use governance::store::Commit;
+use governance::vocabulary::{PipelineId, PipelineStatus};
+use governance::{Governance, Joining};
 use governance_tests::program::User;
 
 use super::{CACHE, DISPUTED, NOBODY, agents, begun, redis, run, settled, under_way};
@@ -131,4 +133,37 @@ fn what_is_not_there_is_neither_stopped_nor_revoked() {
     nothing.does(&["pipeline", "stop", NOBODY]).explains("governance run");
     assert!(!nothing.home().exists(), "who stops nothing makes nothing");
     begun().does(&["pipeline", "revoke", NOBODY]).explains("pipeline list");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_whose_agents_join_by_themselves_is_ended_by_whoever_began_it_and_never_continued() {
+    let user = User::default();
+    let governance = Governance::open(user.config()).await.unwrap();
+    let pipeline = governance.begin("Design a caching strategy").await.unwrap();
+    let (user, id) = (std::sync::Arc::new(user), pipeline.to_string());
+    let asked = user.clone();
+    tokio::task::spawn_blocking(move || {
+        asked.does(&["pipeline", "continue", &id]).explains("its agents join by themselves");
+        asked.does(&["pipeline", "give-up", &id]).explains("its agents join by themselves");
+    })
+    .await
+    .unwrap();
+    governance.end(&pipeline).await.unwrap();
+    let late = governance.agent("alpha", &pipeline, Joining::default()).await.unwrap_err();
+    assert_eq!(late.code(), "already_ended");
+    // Of many runs that stay stopped people are shown the first.
+    for number in 0..8 {
+        let run = PipelineId::new(format!("run-{number}")).unwrap();
+        governance.admissions().begin_pipeline(&run, "try it").await.unwrap();
+        let owned = Commit::default().raise(governance.store().keys().pipeline_owner_fence(&run));
+        governance.store().apply(owned).await.unwrap();
+    }
+    governance.revocations().stop_all("a drill").await.unwrap();
+    let told = tokio::task::spawn_blocking(move || {
+        assert_eq!(user.objects(&["pipeline", "list"]).iter().filter(|run| run["status"] == "COMPLETED").count(), 1);
+        user.does(&["stop", "--lift", "--reason", "it is over"])
+    });
+    let told = told.await.unwrap();
+    assert_eq!((told.out.matches("stays stopped: ").count(), told.out.contains("and 3 more")), (5, true), "{told:?}");
+    governance.close().await.unwrap();
 }

@@ -615,6 +615,12 @@ fn what_nobody_could_read_is_not_asked_and_an_agent_cannot_flood_the_queue(on: B
         scene.approve(&id).await;
         scene.call(&scene.guard, &json!({"n": 0})).await.unwrap();
         scene.asked(&json!({"n": 16})).await;
+        assert_eq!(scene.call(&scene.guard, &json!({"n": 17})).await.unwrap_err().code(), "too_many_approvals");
+        // And so does one that was denied, which stays denied: nobody has to decide it any more.
+        let id = scene.asked(&json!({"n": 1})).await;
+        scene.say(&scene.ann, &id, ApprovalVerdict::Deny).await.unwrap();
+        scene.asked(&json!({"n": 17})).await;
+        assert_eq!(scene.call(&scene.guard, &json!({"n": 1})).await.unwrap_err().code(), "approval_denied");
     });
 }
 

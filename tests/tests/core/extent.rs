@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use governance::guard::{Admissions, Heartbeat, Recorder, Role, execution_lock};
-use governance::store::{Actor, Store};
+use governance::store::{Actor, Commit, Store};
 use governance::vocabulary::{AgentId, AgentRole, Extent, PipelineId, RevocationType, Section, Tier};
 use governance::{Blackboard, ErrorKind, RevocationEngine};
 use governance_tests::world::{Backend, World};
@@ -146,11 +146,20 @@ fn two_administrators_at_once_leave_one_truth(on: Backend) {
 
 fn lifting_says_what_stays_stopped(on: Backend) {
     on.story(async |world| {
-        world.pipeline(&pipe()).await;
-        let engine = RevocationEngine::open(&world.store().await);
+        let (store, engine) = (world.store().await, RevocationEngine::open(&world.store().await));
+        let run = |name| PipelineId::new(name).unwrap();
+        // Runs that an orchestrator carries out, of which one waits for its user, and a pipeline whose agents join by themselves.
+        for id in [pipe(), run("stopped"), run("waits"), run("joined")] {
+            world.pipeline(&id).await;
+            if id != run("joined") {
+                store.apply(Commit::default().raise(store.keys().pipeline_owner_fence(&id))).await.unwrap();
+            }
+        }
+        store.apply(Commit::default().merge(store.keys().pipeline(&run("waits")), [("awaiting_user", "true")])).await.unwrap();
+        engine.stop_pipeline(&run("stopped"), "a stop of its own").await.unwrap();
         engine.stop_all("a drill").await.unwrap();
         let lifted = engine.lift_because("it is over").await.unwrap();
-        assert_eq!((lifted.stop.unwrap().reason.as_str(), lifted.stays_stopped), ("a drill", vec![pipe()]));
+        assert_eq!((lifted.stop.unwrap().reason.as_str(), lifted.stays_stopped), ("a drill", vec![pipe(), run("stopped")]));
         let again = engine.lift_because("it is over").await.unwrap();
         assert!(again.stop.is_none(), "nothing was left to lift");
     });

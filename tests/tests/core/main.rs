@@ -22,5 +22,6 @@ mod plans;
 mod policies;
 mod promotions;
 mod revocation;
+mod runs;
 mod sealed;
 mod stillness;

@@ -220,7 +220,9 @@ fn of_two_who_enter_with_one_approval_exactly_one_uses_it(on: Backend) {
 fn who_waits_for_its_plan_is_waiting_and_its_time_stands_still(on: Backend) {
     on.story(async |world| {
         let scene = Scene::new(world, Some(1)).await;
-        scene.desk.set_status(AgentStatus::Running).await.unwrap();
+        let state = scene.desk.store().keys().agent_state(&scene.actor.id);
+        let running = [("status", AgentStatus::Running.to_string())];
+        scene.desk.store().apply(scene.desk.actor().commit().merge(state, running)).await.unwrap();
         scene.desk.output(json!({"steps": ["read"]})).await.unwrap();
         let store = scene.desk.store().clone();
         let person = async {

@@ -1,12 +1,14 @@
 //! `governance agents list` and `show`: the register, on real runs and real agents.
 
+use governance::Joining;
 use governance::agent::{AgentFilter, AgentHealth};
-use governance::guard::Fault;
+use governance::guard::limits::Scope;
+use governance::guard::{Fault, FaultCount, Unit};
 use governance::vocabulary::{AgentRole, AgentStatus, Tier};
 use governance_tests::program::User;
 use governance_tests::world::until;
 
-use super::{join, open};
+use super::{call, join, open};
 
 #[test]
 fn a_run_leaves_its_agents_in_the_register_with_what_they_put_out_and_showed() {
@@ -69,5 +71,34 @@ async fn health_follows_an_agents_signs_of_life() {
     beta.leave().await.unwrap();
     let ended = only(AgentFilter { health: Some(AgentHealth::Ended), ..AgentFilter::default() }).await;
     assert_eq!(ended, [beta.desk().actor().id.clone()]);
+    governance.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_register_says_what_holds_for_an_agent_and_what_runs_it() {
+    let user = User::default();
+    let (governance, pipeline) = open(&user).await;
+    let file = user.path("patient.yaml");
+    let profile = "agent_id: patient\nagent_version: \"1.0\"\ntier: T1\nconstraints: {allowed_actions: [web.search]}\n\
+                   governance: {error_budget: {max_total_errors: 100, max_same_error_repeats: 90, max_procedure_violations: 50}}\n";
+    std::fs::write(&file, profile).unwrap();
+    let joining = Joining { role: Some(AgentRole::Alpha), ..Joining::default() };
+    let agent = governance.agent(file.to_str().unwrap(), &pipeline, joining).await.unwrap();
+    let (id, budget) = (agent.desk().actor().id.clone(), agent.desk().budget());
+    let error = Fault::Error { kind: "busy".into(), message: "try again".into() };
+    for _ in 0..4 {
+        assert_eq!(budget.fault(&error).await.unwrap(), FaultCount::Counted, "its profile is patient");
+    }
+    let scope = Scope::Agent(id.clone());
+    governance.limits().set(&governance.actor("operator").await.unwrap(), &scope, Unit::CallsPerMinute, 5).await.unwrap();
+    call(&agent, "web.search", None).await.unwrap();
+    let usage = budget.usage(Unit::CallsPerMinute).await.unwrap().unwrap();
+    assert!(usage.limit == 5 && usage.used > 0, "{usage:?}");
+    let detail = governance.agent_record(&id).await.unwrap();
+    assert!(detail.spend.contains(&usage), "{detail:?}");
+    assert_eq!((detail.fault_limits.max_total_errors, detail.faults.total_errors), (100, 4));
+    assert_eq!((detail.record.health, detail.record.runtime.as_str()), (AgentHealth::Healthy, "rust"));
+    let shown = tokio::task::spawn_blocking(move || user.object(&["budget", "show", "--agent", id.as_str()])).await.unwrap();
+    assert_eq!(shown["fault_limits"]["max_same_error_repeats"], 90, "{shown}");
     governance.close().await.unwrap();
 }

@@ -7,14 +7,15 @@ use serde_json::json;
 
 pub use health::{AgentHealth, Vitals, health};
 
+use super::desk::kept;
 use super::{Desk, PreflightReport, evidence, output, packet};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::limits::Standstill;
-use crate::guard::{Beat, ErrorBudget, Faults, Revocation, Unit, Usage};
-use crate::store::{Actor, Admission, Answer, Query, Store, from_json};
+use crate::guard::limits::{Scope, ScopeLimits, Standstill};
+use crate::guard::{Beat, Faults, Recorder, Revocation, Usage};
+use crate::store::{Answer, Commit, MAX_OPERATIONS, Query, Store, Write, from_json};
 use crate::vocabulary::{
-    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Millis,
-    PipelineId, PipelineStatus, Tier,
+    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Key, Millis,
+    PipelineId, PipelineStatus, Tier, ttl,
 };
 
 /// An agent as the register has it.
@@ -124,11 +125,16 @@ impl Registry {
 
     /// The agents that a filter takes, oldest first.
     pub async fn agents(&self, filter: &AgentFilter) -> Result<Vec<AgentRecord>> {
-        let mut records = Vec::new();
+        let (mut records, mut forgotten) = (Vec::new(), Vec::new());
         let set = filter.pipeline.as_ref().map_or_else(|| self.store.keys().agents(), |id| self.store.keys().pipeline_agents(id));
-        for id in self.store.set(set).await? {
-            records.extend(self.read(&AgentId::new(id)?).await?.map(|(record, _)| record).filter(|record| filter.takes(record)));
+        for id in self.store.set(set.clone()).await? {
+            let id = AgentId::new(id)?;
+            match self.read(&id).await? {
+                Some((record, _)) => records.extend(Some(record).filter(|record| filter.takes(record))),
+                None => forgotten.push(id),
+            }
         }
+        self.forget(&set, &forgotten).await;
         records.sort_by(|a, b| (a.since, &a.id).cmp(&(b.since, &b.id)));
         Ok(records)
     }
@@ -138,12 +144,8 @@ impl Registry {
         let missing =
             || Error::new(ErrorKind::NotFound, "no_such_agent", format!("there is no agent `{id}`: see `governance agents list`"));
         let (record, facts) = self.read(id).await?.ok_or_else(missing)?;
-        let owner = Actor { id: id.clone(), pipeline: record.pipeline.clone(), admission: Admission::default() };
-        let budget = ErrorBudget::open(&self.store, &owner);
-        let mut spend = Vec::new();
-        for unit in Unit::ALL {
-            spend.extend(budget.usage(*unit).await?);
-        }
+        let spend = ScopeLimits::new(&self.store, &Recorder::default()).usage(&[Scope::Agent(id.clone())]).await?;
+        let spend = spend.into_iter().map(|found| found.usage).collect();
         let outputs = output::outputs(&self.store, id).await?;
         let evidence = evidence::package(&self.store, id).await?;
         let told = [outputs.last().map(|output| output.created_at), evidence.as_ref().map(|package| package.created_at), facts.phase_at];
@@ -160,6 +162,19 @@ impl Registry {
             evidence,
             record,
         })
+    }
+
+    /// Takes those off a list of whom nothing is kept any more. No more than tidying: a list that could not be shortened now is later.
+    async fn forget(&self, list: &Key, ids: &[AgentId]) {
+        for ids in ids.chunks(MAX_OPERATIONS / 2) {
+            let leave = |commit: Commit, id: &AgentId| {
+                let leaves = Write::Leave { set: list.clone(), member: id.to_string() };
+                commit.absent(self.store.keys().agent_state(id)).write(leaves)
+            };
+            if let Err(error) = self.store.apply(ids.iter().fold(Commit::default(), leave)).await {
+                tracing::debug!(%error, "a list of agents could not be shortened");
+            }
+        }
     }
 
     async fn read(&self, id: &AgentId) -> Result<Option<(AgentRecord, Facts)>> {
@@ -190,7 +205,8 @@ impl Registry {
         let facts = Facts {
             beat: beat.map(|value| from_json("a heartbeat", &value)).transpose()?,
             faults: errors.map(|value| from_json("an agent's faults", &value)).transpose()?.unwrap_or_default(),
-            limits: FaultLimits::default(),
+            // Said when it began to live, by its profile.
+            limits: serde_json::from_str(state.field("error_budget")).unwrap_or_default(),
             revocation: signal.map(|value| from_json("a revocation", &value)).transpose()?,
             phase_at: number("phase_at").map(Millis),
         };
@@ -244,6 +260,7 @@ impl Desk {
             ("profile_version", profile.agent_version.clone()),
             ("capabilities", json!(profile.capabilities).to_string()),
             ("reading", json!(profile.governance.reading_actions).to_string()),
+            ("error_budget", json!(profile.governance.error_budget).to_string()),
             ("pid", std::process::id().to_string()),
             ("host", host),
             // Whoever ran it before may have died while it waited for people.
@@ -251,6 +268,10 @@ impl Desk {
             Standstill::ends(),
         ];
         let key = self.store().keys().agent_state(&self.actor().id);
-        self.store().apply(self.actor().commit().merge(key, fields)).await.map(drop)
+        let mut commit = self.actor().commit().merge(key, fields);
+        if self.returns {
+            commit.writes.extend(kept(self.store().keys(), &self.actor().id, ttl::LIVES));
+        }
+        self.store().apply(commit).await.map(drop)
     }
 }

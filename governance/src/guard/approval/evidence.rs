@@ -1,6 +1,6 @@
 //! What the ledger knows of approvals: who may give them, what was denied, what was used. A store that lost or was robbed of it changes nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ impl Evidence {
     /// Reads it, also what is not in the record yet.
     pub async fn of(ledger: &Ledger, tenant: &str) -> Result<Self> {
         let entries = ledger.entries_about(&[Action::Approver, Action::Approval]).await?;
-        let failed: Vec<&Token> = entries
+        let failed: HashSet<&Token> = entries
             .iter()
             .filter(|(_, entry)| entry.result == Some(OutcomeResult::Error))
             .filter_map(|(_, entry)| entry.intent.as_ref())

@@ -29,7 +29,7 @@ mod waiting;
 
 pub use asked::{ApprovalKind, ApprovalRequest, Asked, MAX_ARGUMENTS, MAX_WITHIN};
 pub use key::{ApproverKey, KeyFile};
-pub(crate) use process::{MARK, sit_down};
+pub(crate) use process::{MARK, SAID_AGAIN, sit_down};
 pub use process::{governed_by, refuse_agents};
 pub use queue::Approvals;
 pub(crate) use queue::{refusal, told};

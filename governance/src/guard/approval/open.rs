@@ -35,7 +35,7 @@ impl Approvals {
         loop {
             let table = self.store.table(keys.agent_approvals(&actor.id)).await?;
             let now = self.store.now().await?;
-            let (mut version, mut open, mut over) = (0, 0, Vec::new());
+            let (mut version, mut open, mut over) = (0, Vec::new(), Vec::new());
             for (name, value) in &table {
                 let found: Open = from_json("a request for approval", &value.value)?;
                 if *name == field {
@@ -46,11 +46,11 @@ impl Approvals {
                 } else if found.deadline <= now || self.store.cell(keys.approval_use(&found.id)).await?.is_some() {
                     over.push(name.clone());
                 } else {
-                    open += 1;
+                    open.push(found.id);
                 }
             }
-            if open >= MOST_OPEN {
-                let message = format!("`{}` has {open} requests for approval open: wait until they are decided", actor.id);
+            if open.len() >= MOST_OPEN && self.waiting(&open).await? >= MOST_OPEN {
+                let message = format!("`{}` has {MOST_OPEN} requests for approval open: wait until they are decided", actor.id);
                 return Err(Error::new(ErrorKind::Exhausted, "too_many_approvals", message));
             }
             let request = ApprovalRequest {
@@ -97,6 +97,17 @@ impl Approvals {
         self.ask(actor, &Asked::plan(plan, rules)).await
     }
 
+    /// How many of these wait for people. What was denied is kept until its deadline, but nobody has to decide it any more.
+    async fn waiting(&self, ids: &[ApprovalId]) -> Result<usize> {
+        let evidence = self.evidence().await?;
+        let mut waiting = 0;
+        for id in ids {
+            let found = self.look_with(id, &evidence).await?;
+            waiting += usize::from(found.is_some_and(|found| found.approval.state == ApprovalState::Pending));
+        }
+        Ok(waiting)
+    }
+
     /// A request that was made for the same, if it still speaks for or against it.
     async fn still(&self, id: &ApprovalId) -> Result<Option<Approval>> {
         let found = match self.approval(id).await {
@@ -129,7 +140,7 @@ impl Approvals {
             .write(self.broadcast(kind, &data)?);
         // Where an agent asks, its process is known from then on; a part of the system that asks is none.
         let agent = keys.agent_of_epoch(actor.admission.0.last().map(|(key, _)| key));
-        Ok(agent.and_then(|_| seat(keys, actor)).into_iter().fold(commit, Commit::write))
+        Ok(agent.and_then(|_| seat(keys, actor, request.asked_at)).into_iter().fold(commit, Commit::write))
     }
 }
 

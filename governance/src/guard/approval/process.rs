@@ -4,17 +4,22 @@
 //! and session; and a mark that a supervisor puts on each agent's process, which the kernel hands down to everything that it starts, whatever
 //! that does to its environment, its session or its parent. What an agent can still do is said in docs/approvals.md.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::alerts::alert;
 use crate::store::{Actor, Cell, Commit, Store, Versioned, Write, to_json};
-use crate::vocabulary::{AgentId, Keys};
+use crate::vocabulary::{AgentId, Keys, Millis, ttl};
 
 /// The hard limit of a resource that kernels no longer count (`RLIMIT_LOCKS`): where it is no higher than this, a supervisor has set it, or whoever
 /// it started lowered it further. Only the administrator can raise it again; and nobody else has a reason to set it this low.
 pub(crate) const MARK: u64 = 1;
+
+/// How often a process says that agents sit in it.
+pub(crate) const SAID_AGAIN: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the store holds of a process.
 #[derive(Serialize, Deserialize)]
@@ -22,6 +27,9 @@ struct Seat {
     agent: AgentId,
     /// When it was started, as the kernel counts: its number may be another's later.
     started: u64,
+    /// When it said so last.
+    #[serde(default)]
+    at: Millis,
 }
 
 /// A process: its number, and when it was started.
@@ -32,21 +40,36 @@ struct Process {
 }
 
 /// What says that this process is an agent's. Nothing where the machine cannot be told from others.
-pub(super) fn seat(keys: &Keys, actor: &Actor) -> Option<Write> {
+pub(super) fn seat(keys: &Keys, actor: &Actor, at: Millis) -> Option<Write> {
     let cell = Cell::field(keys.agent_processes(), format!("{}.{}", machine()?, std::process::id()));
-    let seat = Seat { agent: actor.id.clone(), started: look(std::process::id())?.started };
+    let seat = Seat { agent: actor.id.clone(), started: look(std::process::id())?.started, at };
     Some(Write::Put { cell, value: to_json(&seat).ok()?, ttl: None, event: None })
 }
 
-/// Says that an agent lives in this process, for as long as the process does: who left may not approve either.
+/// Says that an agent lives in this process, for as long as the process does: who left may not approve either. To be said again each
+/// [`SAID_AGAIN`].
+///
+/// Whether a process of another machine lives cannot be seen from here, and a machine that was started anew says nothing of those before: such a one is forgotten a week
+/// after its last word.
 pub(crate) async fn sit_down(store: &Store, actor: &Actor) -> Result<()> {
-    let keys = store.keys();
-    let Some(seat) = seat(keys, actor) else { return Ok(()) };
-    let here = std::process::id();
-    let gone = seats(store).await?.into_iter().filter(|(process, _)| process.pid != here && !is_alive(*process));
-    let machine = machine().unwrap_or_default();
-    let forget = gone.take(64).map(|(process, _)| Write::Delete(Cell::field(keys.agent_processes(), format!("{machine}.{}", process.pid))));
+    let (keys, now) = (store.keys(), store.now().await?);
+    let Some(seat) = seat(keys, actor, now) else { return Ok(()) };
+    let (here, machine) = (std::process::id(), machine().unwrap_or_default());
+    let gone = |(name, value): &(String, Versioned)| {
+        let Ok(seat) = serde_json::from_slice::<Seat>(&value.value) else { return false };
+        match number(name, &machine) {
+            Some(pid) => pid != here && !is_alive(Process { pid, started: seat.started }),
+            None => seat.at.after(ttl::ENDED) < now,
+        }
+    };
+    let table = store.table(keys.agent_processes()).await?;
+    let forget = table.into_iter().filter(gone).take(64).map(|(name, _)| Write::Delete(Cell::field(keys.agent_processes(), name)));
     store.apply(forget.fold(Commit::by(&actor.admission).write(seat), Commit::write)).await.map(drop)
+}
+
+/// The number of a process of this machine, by the name of its field.
+fn number(name: &str, machine: &str) -> Option<u32> {
+    name.strip_prefix(machine)?.strip_prefix('.')?.parse().ok()
 }
 
 /// Which agent this process belongs to, in words; none if it belongs to none that is known.
@@ -74,7 +97,7 @@ pub async fn refuse_agents(store: &Store) -> Result<()> {
 async fn seats(store: &Store) -> Result<Vec<(Process, AgentId)>> {
     let Some(machine) = machine() else { return Ok(Vec::new()) };
     let read = |(name, value): (String, Versioned)| {
-        let pid = name.strip_prefix(&machine)?.strip_prefix('.')?.parse().ok()?;
+        let pid = number(&name, &machine)?;
         let seat: Seat = serde_json::from_slice(&value.value).ok()?;
         Some((Process { pid, started: seat.started }, seat.agent))
     };
@@ -186,7 +209,7 @@ mod tests {
         let parent = look(std::process::id()).unwrap().parent;
         let put = async |pid: u32, started: u64| {
             let cell = Cell::field(keys.agent_processes(), format!("{}.{pid}", machine().unwrap()));
-            let seat = Seat { agent: AgentId::new("alpha-1").unwrap(), started };
+            let seat = Seat { agent: AgentId::new("alpha-1").unwrap(), started, at: store.now().await.unwrap() };
             store.apply(Commit::default().put(cell, to_json(&seat).unwrap())).await.unwrap();
         };
         let started = look(parent).unwrap().started;
@@ -200,6 +223,17 @@ mod tests {
         sit_down(&store, &actor).await.unwrap();
         let names: Vec<_> = seats(&store).await.unwrap().into_iter().map(|(process, agent)| (process.pid, agent.to_string())).collect();
         assert_eq!(names, [(std::process::id(), "beta-1".to_owned())]);
+        // Of another machine it forgets who has said nothing for longer than anything is kept, and nobody else.
+        let now = store.now().await.unwrap();
+        for (name, age) in [("elsewhere.7", ttl::ENDED + Duration::from_secs(60)), ("elsewhere.8", ttl::ENDED / 2)] {
+            let at = Millis(now.0 - crate::vocabulary::millis(age));
+            let seat = Seat { agent: AgentId::new("alpha-1").unwrap(), started, at };
+            store.apply(Commit::default().put(Cell::field(keys.agent_processes(), name), to_json(&seat).unwrap())).await.unwrap();
+        }
+        sit_down(&store, &actor).await.unwrap();
+        let table = store.table(keys.agent_processes()).await.unwrap();
+        let elsewhere: Vec<_> = table.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("elsewhere")).collect();
+        assert_eq!(elsewhere, ["elsewhere.8"]);
         assert!(governed_by(&store).await.unwrap().unwrap().contains("beta-1"));
     }
 }

@@ -169,7 +169,7 @@ impl Approvals {
         self.look_with(id, &evidence).await?.ok_or_else(missing)
     }
 
-    async fn evidence(&self) -> Result<Evidence> {
+    pub(super) async fn evidence(&self) -> Result<Evidence> {
         Evidence::of(self.ledger()?, self.store.keys().prefix()).await
     }
 

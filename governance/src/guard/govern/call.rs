@@ -34,7 +34,7 @@ pub struct Call {
     recorded: Open,
     entered: Entered,
     // Dropped with the call, however it ends.
-    underway: Option<Underway>,
+    _underway: Option<Underway>,
     // Last: what is dropped before it is over by the time that the process says so.
     running: Running,
 }
@@ -70,16 +70,7 @@ impl Call {
         let running = Running(guard.own.live.running());
         let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
         let underway = guard.own.gate.as_ref().map(|gate| gate.under_way(within));
-        Self { guard, action: action.into(), granted, within, recorded, entered, underway, running }
-    }
-
-    /// The same, with other time.
-    pub fn within(mut self, span: Duration) -> Self {
-        self.within = span;
-        if let Some(underway) = &self.underway {
-            underway.lasts(span);
-        }
-        self
+        Self { guard, action: action.into(), granted, within, recorded, entered, _underway: underway, running }
     }
 
     /// That its tool runs, for who leaves it behind.

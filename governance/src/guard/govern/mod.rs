@@ -231,6 +231,11 @@ impl Guard {
         self.own.root.as_ref()
     }
 
+    /// Where its policy is from.
+    pub(crate) fn source(&self) -> &PolicySource {
+        &self.own.policy
+    }
+
     /// What it decides by now.
     #[must_use]
     pub fn policy(&self) -> Policy {
@@ -363,8 +368,7 @@ impl Guard {
 
 impl Own {
     fn budget(&self) -> ErrorBudget {
-        let limits = self.policy.now().profile().governance.error_budget;
-        ErrorBudget::open(&self.store, &self.actor).recorded(&self.recorder).with_fault_limits(limits)
+        ErrorBudget::open(&self.store, &self.actor).recorded(&self.recorder).governed_by(&self.policy)
     }
 }
 

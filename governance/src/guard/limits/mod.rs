@@ -31,6 +31,7 @@ use serde_json::json;
 use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use super::triggers::Triggers;
+use super::turns::Turns;
 use tokio::runtime::Handle;
 
 use crate::error::{Error, Result};
@@ -43,7 +44,7 @@ pub use self::set::{ScopeLimits, ScopeUsage};
 pub use self::taken::Taken;
 pub(crate) use self::taken::{LAPSED, LAPSES};
 pub use self::terms::{Asked, Refusal};
-pub(crate) use self::waiting::Standstill;
+pub(crate) use self::waiting::{Standstill, WAITED};
 
 use self::share::{Share, Shares};
 
@@ -68,7 +69,7 @@ struct Inner {
     usual: Option<u64>,
     held: Mutex<Shares>,
     // One draws for all: who waits for it finds the share that it brought.
-    drawing: tokio::sync::Mutex<()>,
+    drawing: Turns<()>,
     // Where what nobody waits for is done.
     runtime: Option<Handle>,
 }
@@ -89,7 +90,7 @@ impl Limits {
                 own: Arc::new(Mutex::new(own)),
                 usual,
                 held: Mutex::default(),
-                drawing: tokio::sync::Mutex::default(),
+                drawing: Turns::default(),
                 runtime: Handle::try_current().ok(),
             }),
         }
@@ -102,7 +103,7 @@ impl Limits {
         let Inner { store, actor, recorder, engine, scopes, own, runtime, .. } = &*self.inner;
         let (store, actor, recorder, engine) = (store.clone(), actor.clone(), recorder.clone(), engine.clone());
         let (scopes, own, runtime) = (scopes.clone(), own.clone(), runtime.clone());
-        let (held, drawing) = (Mutex::default(), tokio::sync::Mutex::default());
+        let (held, drawing) = (Mutex::default(), Turns::default());
         Self { inner: Arc::new(Inner { store, actor, recorder, engine, scopes, own, usual: None, held, drawing, runtime }) }
     }
 
@@ -125,15 +126,20 @@ impl Limits {
         if let Some(taken) = self.try_take(asked)? {
             return Ok(taken);
         }
-        let _one = self.inner.drawing.lock().await;
+        let turn = self.inner.drawing.next().await?;
         if let Some(taken) = self.try_take(asked)? {
             return Ok(taken);
         }
         let inner = &self.inner;
-        inner.settle_ended().await?;
-        let appetite = inner.shares().appetite();
-        match inner.draw(&asked, lasting, appetite).await? {
-            Ok(share) => Ok(Taken::new(inner, inner.shares().begin(share))),
+        let drawn = async {
+            inner.settle_ended().await?;
+            let appetite = inner.shares().appetite();
+            inner.draw(&asked, lasting, appetite).await
+        };
+        let drawn = drawn.await.map(|drawn| drawn.map(|share| Taken::new(inner, inner.shares().begin(share))));
+        // What refuses one may let another go on, and each refusal is recorded.
+        match turn.ended(drawn)? {
+            Ok(taken) => Ok(taken),
             Err(refusal) => Err(inner.refuse(refusal).await),
         }
     }

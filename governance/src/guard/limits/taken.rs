@@ -60,7 +60,7 @@ impl Taken {
         let over = inner.shares().mark(&self.id, spent, failed);
         if let (true, Some(runtime)) = (over, inner.runtime.clone()) {
             runtime.spawn(async move {
-                let _one = inner.drawing.lock().await;
+                let _turn = inner.drawing.turn().await;
                 if let Err(error) = inner.settle_ended().await {
                     tracing::debug!(%error, "what a call held could not be given back: it comes back when its time is over");
                 }

@@ -5,7 +5,7 @@ use crate::store::{Fields, Write};
 use crate::vocabulary::{Keys, Millis, millis};
 
 /// Milliseconds in which people were waited for.
-pub(super) const WAITED: &str = "waited";
+pub(crate) const WAITED: &str = "waited";
 /// The field of an agent's or a pipeline's state that says since when it waits.
 const SINCE: &str = "waits_since";
 

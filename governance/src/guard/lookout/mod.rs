@@ -18,9 +18,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+pub(super) use self::process::runtime;
 pub use self::process::{Act, Process, Unfinished, name_runtime};
 pub(crate) use self::watched::{Held, Watched, Work};
 use self::watcher::Watcher;
+use super::turns::Turns;
 use crate::error::Result;
 use crate::store::{Actor, Store};
 use crate::vocabulary::SegmentId;
@@ -33,7 +35,7 @@ pub(crate) struct Lookout {
     name: std::sync::OnceLock<SegmentId>,
     // Somebody came, went, or finished.
     bell: Arc<Notify>,
-    watching: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    watching: Turns<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Lookout {
@@ -46,11 +48,13 @@ impl Lookout {
             all.push(Arc::downgrade(&watched));
         }
         let held = Held::new(watched);
-        let mut watching = lookout.watching.lock().await;
+        let mut watching = lookout.watching.next().await?;
         // One that belonged to a runtime that has ended is begun anew.
         if watching.as_ref().is_none_or(tokio::task::JoinHandle::is_finished) {
-            let watcher = Watcher::begin(store, &lookout).await?;
-            *watching = Some(tokio::spawn(watcher.watch()));
+            match Watcher::begin(store, &lookout).await {
+                Ok(watcher) => *watching = Some(tokio::spawn(watcher.watch())),
+                Err(error) => return watching.ended(Err(error)),
+            }
         } else {
             lookout.bell.notify_one();
         }
@@ -61,7 +65,7 @@ impl Lookout {
     pub async fn settle(store: &Store) {
         let lookout: Arc<Self> = store.beside();
         while lookout.everybody().iter().all(|watched| watched.is_let_go()) {
-            let gone = lookout.watching.lock().await.as_ref().is_none_or(tokio::task::JoinHandle::is_finished);
+            let gone = lookout.watching.turn().await.as_ref().is_none_or(tokio::task::JoinHandle::is_finished);
             if gone {
                 return;
             }

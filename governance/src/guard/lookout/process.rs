@@ -18,6 +18,11 @@ pub fn name_runtime(name: &str) {
     let _ = RUNTIME.set(name.chars().filter(|c| !c.is_control()).take(40).collect());
 }
 
+/// What this process is written in.
+pub(in crate::guard) fn runtime() -> &'static str {
+    RUNTIME.get().map_or("rust", String::as_str)
+}
+
 /// A process that works for agents, as it stands in `processes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
@@ -82,7 +87,7 @@ impl Process {
             id,
             pid,
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            runtime: RUNTIME.get().cloned().unwrap_or_else(|| "rust".to_owned()),
+            runtime: runtime().to_owned(),
             place: place(),
             started: stat(pid).map_or(0, |(_, started)| started),
             since: Millis(0),

@@ -96,7 +96,7 @@ impl Watcher {
     async fn leave(&mut self) -> bool {
         // Whoever comes waits here, and finds this task ended or going on.
         let lookout = self.lookout.clone();
-        let Ok(mut watching) = lookout.watching.try_lock() else { return false };
+        let Some(mut watching) = lookout.watching.try_next() else { return false };
         if !self.is_alone() {
             return false;
         }

@@ -12,6 +12,7 @@ use super::source::{Followed, PolicySource};
 use super::version::{PolicyVersion, law};
 use crate::error::{Error, Result};
 use crate::guard::policy::Policy;
+use crate::guard::turns::Turns;
 use crate::store::{Refused, Store, from_json};
 use crate::vocabulary::{AgentId, Tier};
 
@@ -27,7 +28,7 @@ pub(super) struct Book {
     epoch: AtomicU64,
     /// When the last question was sent that was answered, in nanoseconds of the suspend-aware clock, plus one; 0 for never.
     looked: AtomicU64,
-    looking: tokio::sync::Mutex<HashMap<AgentId, Page>>,
+    looking: Turns<HashMap<AgentId, Page>>,
     sources: Mutex<Vec<Weak<Followed>>>,
     follower: OnceLock<AbortHandle>,
     pub(super) every: OnceLock<Duration>,
@@ -45,7 +46,7 @@ impl Book {
             store: store.clone(),
             epoch: AtomicU64::new(0),
             looked: AtomicU64::new(0),
-            looking: tokio::sync::Mutex::default(),
+            looking: Turns::default(),
             sources: Mutex::default(),
             follower: OnceLock::new(),
             every: OnceLock::new(),
@@ -57,12 +58,13 @@ impl Book {
         if self.is_fresh(believed) {
             return Ok(());
         }
-        let mut pages = self.looking.lock().await;
+        let mut pages = self.looking.next().await?;
         // Whoever was first has asked for all; with nothing believed, only an answer to a question of this very call counts.
         if !believed.is_zero() && self.is_fresh(believed) {
             return Ok(());
         }
-        self.ask(&mut pages).await
+        let asked = self.ask(&mut pages).await;
+        pages.ended(asked)
     }
 
     pub fn is_fresh(&self, believed: Duration) -> bool {
@@ -72,8 +74,9 @@ impl Book {
 
     /// Asks now.
     pub async fn look(&self) -> Result<()> {
-        let mut pages = self.looking.lock().await;
-        self.ask(&mut pages).await
+        let mut pages = self.looking.next().await?;
+        let asked = self.ask(&mut pages).await;
+        pages.ended(asked)
     }
 
     async fn ask(&self, pages: &mut HashMap<AgentId, Page>) -> Result<()> {
@@ -106,8 +109,10 @@ impl Book {
 
     /// What is in force for an agent, kept up to date.
     pub async fn source(self: &Arc<Self>, name: AgentId, tier: Tier, shipped: Policy) -> Result<PolicySource> {
-        let mut pages = self.looking.lock().await;
-        self.ask(&mut pages).await?;
+        let mut pages = self.looking.next().await?;
+        if let Err(error) = self.ask(&mut pages).await {
+            return pages.ended(Err(error));
+        }
         let now = ArcSwap::from_pointee(of(&pages, &name, tier, &shipped));
         let followed = Arc::new(Followed { name, tier, shipped, now, book: self.clone() });
         self.sources().push(Arc::downgrade(&followed));
