@@ -30,6 +30,7 @@ export const Governance = concept('Governance', {
   },
   methods: {
     begin: ['objective'],
+    end: ['pipeline'],
     instruct: ['agent'],
     health: [],
     agents: [],

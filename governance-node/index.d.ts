@@ -58,6 +58,11 @@ export class Governance implements AsyncDisposable {
   /** Begins a pipeline whose agents join by themselves. Answers its id. Denied while a stop is in force. */
   begin(objective: string): Promise<string>
   /**
+   * Ends a pipeline of agents that joined by themselves: it is `COMPLETED`, and nobody joins it any more. A `ConflictError` while agents of it live
+   * (`agents_live`), or where a run owns it (`owned`) or it has ended otherwise (`already_ended`).
+   */
+  end(pipeline: string): Promise<void>
+  /**
    * Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`. `profile` is its name, and the shipped profile of its tier
    * says what it may do; or it is a profile's file, which says that, its name and its tier. `root` is the folder that its tools' paths are below.
    */

@@ -83,6 +83,12 @@ impl Governance {
     }
 
     #[napi]
+    pub async fn end(&self, text: String) -> Result<String> {
+        given!(text => pipeline: String);
+        self.house.answer(async { self.core.end(&pipeline.parse()?).await }).await
+    }
+
+    #[napi]
     pub async fn agent(&self, text: String) -> Result<Agent> {
         given!(text => profile: String, pipeline: String, role: Option<String>, tier: Option<String>, root: Option<PathBuf>);
         let (role, tier) = (role.map(|role| role.parse()).transpose()?, tier.map(|tier| tier.parse()).transpose()?);

@@ -72,6 +72,11 @@ impl Governance {
         self.0.call(py, move |governance| async move { governance.begin(&objective).await })
     }
 
+    /// Ends a pipeline of agents that joined by themselves.
+    fn end<'py>(&self, py: Python<'py>, pipeline: Named<PipelineId>) -> Answered<'py> {
+        self.0.call(py, move |governance| async move { governance.end(&pipeline.0).await })
+    }
+
     /// Joins a pipeline as a fresh instance of a profile: `alpha` becomes `alpha-7f3k2q`.
     #[pyo3(signature = (profile, pipeline, *, role=None, tier=None, root=None))]
     fn agent<'py>(

@@ -140,6 +140,12 @@ class Governance:
     async def begin(self, objective: str) -> str:
         """Begins a pipeline whose agents join by themselves, with `agent`. Answers its id. A `DeniedError` while a stop is in force."""
 
+    async def end(self, pipeline: str) -> None:
+        """Ends a pipeline of agents that joined by themselves: it is `COMPLETED`, and nobody joins it any more.
+
+        A `ConflictError` while agents of it live (`agents_live`), or where a run owns it (`owned`) or it has ended otherwise (`already_ended`).
+        """
+
     def agent(
         self,
         profile: Union[str, os.PathLike[str]],

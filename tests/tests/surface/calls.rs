@@ -110,6 +110,7 @@ classes! {
             handle(Handle::ErrorBudget(of.0.budget(&owner), of.0.actor("operator").await?))
         },
         "begin" => value(of.0.begin(with.text("objective")).await?),
+        "end" => value(of.0.end(&with.named("pipeline")?).await?),
         "agent" => {
             let joining = Joining { role: with.maybe_named("role")?, tier: with.maybe_named("tier")?, root: with.maybe("root") };
             handle(Handle::Agent(of.0.agent(with.text("profile"), &with.named("pipeline")?, joining).await?))
