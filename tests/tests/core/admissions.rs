@@ -227,8 +227,13 @@ fn a_violation_leads_to_what_its_severity_says(on: Backend) {
             let (_, agent) = world.agent(&admission, &pipe(), &format!("a{number}")).await;
             let alerts = store.list(store.keys().alerts_queue(), 1_000).await.unwrap().len();
             let response = engine.violation(&agent.id, *violation, "seen").await.unwrap();
-            assert_eq!(writes(&world, &agent).await, !matches!(response, Response::Revoke { .. }), "{violation}");
-            assert_eq!(store.list(store.keys().alerts_queue(), 1_000).await.unwrap().len(), alerts + 1, "{violation} alerts once");
+            let revoked = matches!(response, Response::Revoke { .. });
+            assert_eq!(writes(&world, &agent).await, !revoked, "{violation}");
+            let told = store.list(store.keys().alerts_queue(), 1_000).await.unwrap();
+            // Of the violation, and of what it led to.
+            assert_eq!(told.len(), alerts + 1 + usize::from(revoked), "{violation} alerts once");
+            let of = |kind: &str| told.iter().filter(|alert| String::from_utf8_lossy(alert).contains(kind)).count();
+            assert_eq!(of("violation_detected"), number + 1, "{violation}");
         }
     });
 }

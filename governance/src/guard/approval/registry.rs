@@ -84,6 +84,7 @@ impl Approvers {
     pub(super) fn told(entries: &[(Token, Entry)], ledger: &LedgerId, tenant: &str) -> Self {
         let ends: HashMap<&Token, &Entry> = entries.iter().filter_map(|(_, entry)| Some((entry.intent.as_ref()?, entry))).collect();
         let mut register = Self::default();
+        let mut early = Vec::new();
         for (token, entry) in entries.iter().filter(|(_, entry)| entry.action == Action::Approver && entry.kind == EntryKind::Intent) {
             let Ok(signed) = serde_json::from_str::<Signed<Registration>>(&entry.payload) else { continue };
             let end = ends.get(token).and_then(|end| end.result);
@@ -93,10 +94,24 @@ impl Approvers {
                 RegistryChange::Remove => end != Some(OutcomeResult::Error),
             };
             if done && signed.said.ledger == *ledger && signed.said.tenant == tenant {
-                let _ = register.apply(&signed);
+                register.take(signed, &mut early);
             }
         }
         register
+    }
+
+    /// Takes what was rightly signed. Entries of several processes reach the record in no order between them: one whose signer comes later in it counts
+    /// from when that one is registered.
+    fn take(&mut self, signed: Signed<Registration>, early: &mut Vec<Signed<Registration>>) {
+        match self.apply(&signed) {
+            Ok(()) => {
+                while let Some(now) = early.iter().position(|later| self.apply(later).is_ok()) {
+                    early.remove(now);
+                }
+            }
+            Err(unknown) if unknown.code() == "unregistered_approver" => early.push(signed),
+            Err(_) => {}
+        }
     }
 
     /// Changes it, if that was rightly signed.
@@ -166,5 +181,38 @@ impl Approvers {
     #[must_use]
     pub fn is_new(&self) -> bool {
         self.spent.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::approval::ApproverKey;
+    use crate::vocabulary::{SegmentId, System};
+
+    #[test]
+    fn who_is_registered_by_somebody_that_comes_later_in_the_record_is_registered() {
+        let key = |name: &str| ApproverKey::fresh(&ApproverName::new(name).unwrap(), &System);
+        let (ann, bob, eve, mallory) = (key("ann"), key("bob"), key("eve"), key("mallory"));
+        let ledger = LedgerId::new("ledger").unwrap();
+        let entries = |segment: &str, whose: &ApproverKey, by: &ApproverKey| {
+            let said = Registration {
+                change: RegistryChange::Add,
+                name: whose.name().clone(),
+                public: whose.public(),
+                administrator: false,
+                by: by.name().clone(),
+                ledger: ledger.clone(),
+                tenant: "main".to_owned(),
+                at: Millis(1),
+            };
+            let token = Token::of_intent(&SegmentId::new(segment).unwrap(), 1);
+            let intent = Entry::new(Millis(1), EntryKind::Intent, Action::Approver).payload(serde_json::to_string(&by.sign(said)).unwrap());
+            [(token.clone(), intent), (Token::fresh(&System), Entry::outcome(Millis(2), Action::Approver, token, OutcomeResult::Ok))]
+        };
+        // Of four processes: eve by bob, bob by ann, ann by herself; and one by nobody who is ever registered.
+        let record = [entries("d", &key("friend"), &mallory), entries("c", &eve, &bob), entries("b", &bob, &ann), entries("a", &ann, &ann)];
+        let register = Approvers::told(&record.concat(), &ledger, "main");
+        assert_eq!(register.all().iter().map(|approver| approver.name.as_str()).collect::<Vec<_>>(), ["ann", "bob", "eve"]);
     }
 }
