@@ -347,7 +347,11 @@ impl Driver {
             if let Some(stop) = self.parts.revocations().stop_in_force().await? {
                 return Ok(Some(format!("everything was stopped: {}", stop.reason)));
             }
-            let state = store.state(store.keys().pipeline(&self.pipeline)).await?.unwrap_or_default();
+            let Some(state) = store.state(store.keys().pipeline(&self.pipeline)).await? else {
+                // Nobody takes a run's state away: a store that has lost it says so where something is to be written.
+                store.apply(self.governor.commit().absent(store.keys().pipeline(&self.pipeline))).await?;
+                return Err(superseded(&self.pipeline));
+            };
             if state.field("status") != PipelineStatus::Stopped.as_str() {
                 return Err(superseded(&self.pipeline));
             }

@@ -29,6 +29,8 @@ pub(super) fn failed(path: &Path, error: rusqlite::Error) -> Error {
         None if matches!(error, rusqlite::Error::InvalidColumnType(..) | rusqlite::Error::FromSqlConversionFailure(..)) => {
             Error::corrupt("store_damaged", format!("`{file}` holds a row that was not written by this program: put a copy of it back"))
         }
+        // Opening it makes its tables: whoever misses one finds a file of which nothing is left.
+        _ if error.to_string().contains("no such table") => damaged(path),
         _ => Error::internal(format!("the store `{file}` failed: {error}")),
     };
     told.because(error)
