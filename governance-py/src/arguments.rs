@@ -5,11 +5,13 @@ use std::io::Write;
 use ::governance::Error;
 use ::governance::guard::Arguments;
 use pyo3::exceptions::PyTypeError;
+use pyo3::PyTypeInfo;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::error::raise;
-use crate::json;
+use crate::{gate, json};
 
 // As deep as serde_json reads.
 const MAX_DEPTH: usize = 128;
@@ -97,10 +99,11 @@ impl Unsaid {
         let told = format!(
             "the argument `{of}` cannot be recorded: {why}; bind it before the tool is governed, or give it as text, lists or dicts"
         );
-        if self.error.value(py).getattr("code").is_ok_and(|code| code.eq("not_json").unwrap_or(false)) {
-            raise(py, &Error::invalid("not_json", told))
-        } else {
-            self.error
+        let code = self.error.value(py).getattr("code").and_then(|code| code.extract::<String>()).unwrap_or_default();
+        match &*code {
+            "not_json" => raise(py, &Error::invalid("not_json", told)),
+            "unsteady_argument" => raise(py, &Error::invalid("unsteady_argument", told)),
+            _ => self.error,
         }
     }
 }
@@ -139,32 +142,39 @@ fn put(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Put {
     if value.is_none() {
         out.extend_from_slice(b"null");
     } else if let Ok(said) = value.cast::<PyString>() {
+        steady(said)?;
         text(&said.to_cow().map_err(|_| json::half(py))?, out);
     } else if let Ok(truth) = value.cast::<PyBool>() {
         out.extend_from_slice(if truth.is_true() { b"true" } else { b"false" });
-    } else if value.is_instance_of::<PyInt>() {
+    } else if let Ok(whole) = value.cast::<PyInt>() {
+        steady(whole)?;
         let _ = match value.extract::<i64>() {
             Ok(whole) => write!(out, "{whole}"),
             Err(_) => write!(out, "{}", value.extract::<u64>().map_err(|_| json::too_long(py))?),
         };
     } else if let Ok(number) = value.cast::<PyFloat>() {
+        steady(number)?;
         let number = number.value();
         if !number.is_finite() {
             return Err(json::refuse(py, "holds a number that JSON lacks").into());
         }
         let _ = serde_json::to_writer(out, &number);
     } else if let Ok(dict) = value.cast::<PyDict>() {
+        steady(dict)?;
         let field = |(key, value): (Bound<'_, PyAny>, _)| match key.cast::<PyString>() {
-            Ok(key) => Ok((json::text(key)?, Said::One(value))),
+            Ok(key) => steady(key).and_then(|()| Ok((json::text(key)?, Said::One(value)))),
             Err(_) => Err(json::refuse(py, "has a key that is not a text")),
         };
         let fields = dict.iter().map(field).collect::<PyResult<_>>()?;
         object(fields, out, depth)?;
     } else if let Ok(list) = value.cast::<PyList>() {
+        steady(list)?;
         items(list.iter(), out, depth)?;
     } else if let Ok(tuple) = value.cast::<PyTuple>() {
+        steady(tuple)?;
         items(tuple.iter(), out, depth)?;
     } else if let Ok(bytes) = value.cast::<PyBytes>() {
+        steady(bytes)?;
         // As hexadecimal text under a name of its own: bytes are no text, and two kinds of the same length differ.
         out.extend_from_slice(b"{\"bytes\":\"");
         for byte in bytes.as_bytes() {
@@ -172,13 +182,32 @@ fn put(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Put {
         }
         out.extend_from_slice(b"\"}");
     } else if let Some(path) = value.getattr_opt("__fspath__")? {
+        unless_wavering(value)?;
         put(&path.call0()?, out, depth)?;
     } else if let Some(plain) = json::plain(value)? {
+        unless_wavering(value)?;
         put(&plain, out, depth)?;
     } else {
         return Err(json::refuse(py, &format!("holds a `{}`, which JSON lacks", value.get_type().name()?)).into());
     }
     Ok(())
+}
+
+/// Refuses what may read differently when the tool reads it: then that is not what was decided on.
+pub fn steady<T: PyTypeInfo>(value: &Bound<'_, T>) -> PyResult<()> {
+    if value.as_any().is_exact_instance_of::<T>() { Ok(()) } else { unless_wavering(value.as_any()) }
+}
+
+fn unless_wavering(value: &Bound<'_, PyAny>) -> PyResult<()> {
+    static WAVERING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = value.py();
+    let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
+    let by = WAVERING.import(py, "governance._steady", "wavering")?.call1((value,))?;
+    if by.is_none() {
+        return Ok(());
+    }
+    let told = format!("can read differently each time, by `{by}` of its class `{}`", value.get_type().name()?);
+    Err(raise(py, &Error::invalid("unsteady_argument", format!("the value {told}"))))
 }
 
 fn items<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>, out: &mut Vec<u8>, depth: usize) -> Put {

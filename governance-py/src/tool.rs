@@ -11,10 +11,10 @@ use ::governance::vocabulary::ApprovalId;
 use ::governance::{Error, ErrorKind, Result};
 use pyo3::exceptions::{PyException, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::answer::Answer;
-use crate::arguments::Parameters;
+use crate::arguments::{Parameters, steady};
 use crate::error::raise;
 use crate::given::{Named, Span};
 use crate::hosted::{Hosted, Kept, Place};
@@ -47,7 +47,7 @@ impl Tool {
     #[allow(clippy::too_many_arguments, reason = "made in one place, by Python's own reading of a signature")]
     #[pyo3(signature = (
         action, positional, only_positional, skipped, named, rest, others, defaults, *,
-        target=None, target_from=None, path=None, path_from=None, timeout=None, waiting=None, approval=None, risks=None,
+        target=None, target_from=None, path=None, path_from=None, timeout=None, waiting=None, approval=None, risks=None, counting_failures=None,
     ))]
     fn new(
         action: String,
@@ -66,6 +66,7 @@ impl Tool {
         waiting: Option<Span>,
         approval: Option<Named<ApprovalId>>,
         risks: Option<Vec<String>>,
+        counting_failures: Option<bool>,
     ) -> PyResult<Self> {
         let py = defaults.py();
         let parameters = Parameters { positional, skipped, only_positional, named, rest, others };
@@ -83,7 +84,8 @@ impl Tool {
             }
         };
         let (target, path) = (source("target", target, target_from)?, source("path", path, path_from)?);
-        let terms = Terms { within: timeout.map(|span| span.0), waiting: waiting.map(|span| span.0), approval: approval.map(|id| id.0) };
+        let (within, waiting, approval) = (timeout.map(|span| span.0), waiting.map(|span| span.0), approval.map(|id| id.0));
+        let terms = Terms { within, waiting, approval, counting_failures };
         let risks = risks.unwrap_or_default();
         Ok(Self { action, target, path, parameters, terms, risks })
     }
@@ -143,6 +145,10 @@ impl Source {
             return Err(raise(py, &unclear(format!("the argument `{name}` says what is touched: it cannot be none"))));
         }
         let value = value.getattr_opt("__fspath__")?.map_or(Ok(value), |path| path.call0())?;
+        // A default is not among the arguments, where this is asked of all.
+        if let Ok(text) = value.cast::<PyString>() {
+            steady(text)?;
+        }
         value.extract().map(Some).map_err(|_| raise(py, &unclear(format!("the argument `{name}` says what is touched: it takes a text"))))
     }
 }
