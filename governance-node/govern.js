@@ -213,10 +213,7 @@ const plain = (tool, options, described, nativeOf) =>
     const native = nativeOf()
     const asked = touched(options, given)
     let begun = Call.now(native, described, asked)
-    if (begun === undefined) {
-      begun = await Call.begin(native, described, asked)
-      begun.same(asked, options, given)
-    }
+    if (begun === undefined) (begun = await Call.begin(native, described, asked)).same(asked, options, given)
     const stop = options.signalIn === undefined ? undefined : new AbortController()
     let [result, work] = [undefined, undefined]
     try {
@@ -244,10 +241,7 @@ const streamed = (tool, options, described, nativeOf) =>
     const native = nativeOf()
     const asked = touched(options, given)
     let begun = Call.now(native, described, asked)
-    if (begun === undefined) {
-      begun = await Call.begin(native, described, asked)
-      begun.same(asked, options, given)
-    }
+    if (begun === undefined) (begun = await Call.begin(native, described, asked)).same(asked, options, given)
     const stop = options.signalIn === undefined ? undefined : new AbortController()
     let [pieces, ended] = [undefined, false]
     try {

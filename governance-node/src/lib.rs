@@ -7,6 +7,7 @@ mod approval;
 mod blackboard;
 mod budget;
 mod bus;
+mod carrier;
 mod consensus;
 mod desk;
 mod error;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
 use crate::error::Result;
-use crate::json::{exact, given, read, span};
+use crate::json::{exact, given, is_canonical, read, span};
 
 /// The calls of an agent that are under way.
 #[derive(Default)]
@@ -120,8 +120,8 @@ impl Tool {
 }
 
 /// A call's arguments, which come as JSON of their own.
-fn arguments(text: &str) -> Result<Arguments> {
-    Ok(Arguments::of(&exact(read(text)?)?))
+fn arguments(text: String) -> Result<Arguments> {
+    if is_canonical(&text) { Ok(Arguments::canonical(text)) } else { Ok(Arguments::of(&exact(read(&text)?)?)) }
 }
 
 #[napi]
@@ -130,7 +130,7 @@ impl Agent {
     #[napi]
     pub fn try_begin(&self, tool: &Tool, given: String, target: Option<String>, path: Option<String>) -> Result<u32> {
         self.house.check()?;
-        let (risks, arguments) = (tool.risks(), arguments(&given)?);
+        let (risks, arguments) = (tool.risks(), arguments(given)?);
         let request = tool.request(target.as_deref(), path.as_deref(), &risks);
         match within_runtime_if_available(|| self.core.try_begin_call(&request, &arguments, &tool.terms))? {
             Some(call) => Ok(self.calls.add(call)),
@@ -142,7 +142,7 @@ impl Agent {
     #[napi]
     pub async fn begin(&self, terms: String, asked: String) -> Result<u32> {
         given!(asked => given: String, target: Option<String>, path: Option<String>);
-        let (tool, arguments) = (Tool::new(terms)?, arguments(&given)?);
+        let (tool, arguments) = (Tool::new(terms)?, arguments(given)?);
         let risks = tool.risks();
         let request = tool.request(target.as_deref(), path.as_deref(), &risks);
         let call = self.house.ask(self.core.begin_call(&request, &arguments, &tool.terms)).await?;

@@ -47,7 +47,8 @@ handle!(Set => "Limits");
 impl Answer for ScopeUsage {
     fn answer<'py>(self, py: Python<'py>, place: &Place) -> Answered<'py> {
         let Self { scope, usage } = self;
-        let used = [usage.unit.answer(py, place), usage.limit.answer(py, place), usage.used.answer(py, place), usage.closed.answer(py, place)];
+        let used =
+            [usage.unit.answer(py, place), usage.limit.answer(py, place), usage.used.answer(py, place), usage.closed.answer(py, place)];
         record(py, "ScopeUsage", [json::shaped(py, &scope)].into_iter().chain(used))
     }
 }
