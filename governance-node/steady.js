@@ -48,13 +48,14 @@ function whole(value, at, depth) {
     const { value: item, enumerable, get, set } = own[key]
     if (get !== undefined || set !== undefined) throw unsteady(at, `\`${String(key)}\` is an accessor`)
     if (typeof key === 'symbol' ? typeof item === 'function' : !enumerable && !(isList && key === 'length')) throw lost(at, `hides \`${String(key)}\``)
-    // What an object says of a name that it does not have.
+    // What is undefined in an object is not there, for JSON and for who reads it.
     if (typeof key === 'symbol' || (item === undefined && !isList)) continue
     one(item, at, depth)
   }
   if (isList) {
-    // A hole is nothing of its own.
-    if (Reflect.ownKeys(own).length < value.length + 1) throw lost(at, 'is a list with holes')
+    for (let place = 0; place < value.length; place += 1) {
+      if (own[place] === undefined) throw lost(at, 'is a list with holes')
+    }
     inherited(value, at, isPlainList)
     return
   }

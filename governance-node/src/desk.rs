@@ -7,17 +7,17 @@
 //!
 //! N-API's own promises wake the loop once each, through a queue made for each of them; however many calls end here at once, the loop wakes once.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use ::governance::Error as Core;
 use napi::Status;
 use napi::bindgen_prelude::{Either, Function, spawn, within_runtime_if_available};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
-use tokio::task::coop::unconstrained;
 
-use crate::carrier::{Answered, Carrier};
 use crate::error::{Error, Result};
 use crate::json::counts;
 
@@ -31,8 +31,6 @@ type Wake = ThreadsafeFunction<(), (), (), Status, false, true>;
 pub struct Desk {
     bell: Arc<Bell>,
     last: AtomicU64,
-    carrier: Arc<Carrier>,
-    is_carried: Once,
 }
 
 #[napi]
@@ -41,8 +39,7 @@ impl Desk {
     #[napi(constructor)]
     pub fn new(wake: Function<'_, (), ()>) -> napi::Result<Self> {
         let wake = wake.build_threadsafe_function().weak::<true>().build()?;
-        let bell = Arc::new(Bell { wake, answered: Mutex::default() });
-        Ok(Self { bell, last: AtomicU64::new(0), carrier: Arc::default(), is_carried: Once::new() })
+        Ok(Self { bell: Arc::new(Bell { wake, answered: Mutex::default() }), last: AtomicU64::new(0) })
     }
 
     /// What was answered: number, text, number, text… The number of a refusal is negative, its text is the machine's part.
@@ -58,30 +55,14 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
-    fn drop(&mut self) {
-        self.carrier.close();
-    }
-}
-
 impl Desk {
     /// Carries a call out. What can be answered at once is; only what has to wait moves to the runtime.
     pub fn carry(&self, work: impl Future<Output = Result<String>> + Send + 'static) -> Result<Told> {
-        let number = counts(self.last.fetch_add(1, Ordering::Relaxed) + 1)?;
-        self.is_carried.call_once(|| {
-            let bell = self.bell.clone();
-            let carrying = self.carrier.clone().carry(move |done| bell.ring(done));
-            // One task that goes on with many calls is held to no task's share.
-            spawn(unconstrained(carrying));
-        });
-        match within_runtime_if_available(|| self.carrier.begin(number, work)) {
-            Some(answer) => answer.map(Either::A),
-            None => Ok(Either::B(number)),
+        let mut work: Pin<Box<dyn Future<Output = Result<String>> + Send>> = Box::pin(work);
+        let looked = within_runtime_if_available(|| work.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+        if let Poll::Ready(answer) = looked {
+            return answer.map(Either::A);
         }
-    }
-
-    /// Carries out a call that may read much: never on the thread of JavaScript.
-    pub fn carry_apart(&self, work: impl Future<Output = Result<String>> + Send + 'static) -> Result<Told> {
         let number = counts(self.last.fetch_add(1, Ordering::Relaxed) + 1)?;
         let ringing = Ringing { bell: self.bell.clone(), number, outcome: None };
         spawn(async move {
@@ -89,6 +70,15 @@ impl Desk {
             ringing.outcome = Some(work.await);
         });
         Ok(Either::B(number))
+    }
+
+    /// Carries out a call that may read much: never on the thread of JavaScript.
+    pub fn carry_apart(&self, work: impl Future<Output = Result<String>> + Send + 'static) -> Result<Told> {
+        self.carry(async move {
+            // Not answered at once, so it moves to the runtime.
+            tokio::task::yield_now().await;
+            work.await
+        })
     }
 }
 
@@ -102,18 +92,6 @@ impl Bell {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(f64, Result<String>)>> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Says what was answered.
-    fn ring(&self, done: Vec<Answered>) {
-        let mut answered = self.lock();
-        let is_first = answered.is_empty();
-        answered.extend(done);
-        drop(answered);
-        if is_first {
-            // A thread that has ended collects nothing more.
-            let _ = self.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
-        }
-    }
 }
 
 /// Rings when a call is over, however it ended.
@@ -126,6 +104,13 @@ struct Ringing {
 impl Drop for Ringing {
     fn drop(&mut self) {
         let outcome = self.outcome.take().unwrap_or_else(|| Err(Error::from(Core::internal("a call did not end"))));
-        self.bell.ring(vec![(self.number, outcome)]);
+        let mut answered = self.bell.lock();
+        let is_first = answered.is_empty();
+        answered.push((self.number, outcome));
+        drop(answered);
+        if is_first {
+            // A thread that has ended collects nothing more.
+            let _ = self.bell.wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+        }
     }
 }

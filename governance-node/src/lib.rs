@@ -7,7 +7,6 @@ mod approval;
 mod blackboard;
 mod budget;
 mod bus;
-mod carrier;
 mod consensus;
 mod desk;
 mod error;

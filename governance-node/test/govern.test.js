@@ -63,7 +63,7 @@ story('a tool answers a promise, and each call is recorded', async ({ told }) =>
 story('arguments that cannot be said are refused', async () => {
   let ran = false
   const safe = govern(() => (ran = true), { action })
-  for (const odd of [() => {}, NaN, 2 ** 60, new Map(), Symbol('x'), 1n]) await assert.rejects(safe(odd), InvalidError)
+  for (const odd of [() => {}, NaN, 2 ** 60, new Map(), Symbol('x'), 1n, Array(2), { call: () => {} }, Object.defineProperty({}, 'x', { value: 1 })]) await assert.rejects(safe(odd), InvalidError)
   await assert.rejects(safe(undefined, 1), { code: 'not_json' })
   assert.equal(ran, false)
 })
