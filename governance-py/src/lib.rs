@@ -22,7 +22,6 @@ mod living;
 mod model;
 mod policies;
 mod preflight;
-mod process;
 mod program;
 mod promotions;
 mod register;

@@ -7,7 +7,7 @@ use ::governance::guard::path::Place as Found;
 use ::governance::guard::policy::Request;
 use ::governance::guard::{Arguments, Call as Begun, Running, Terms};
 use ::governance::vocabulary::ApprovalId;
-use ::governance::{Error, ErrorKind, Result};
+use ::governance::{Error, ErrorKind, Result, process};
 use pyo3::exceptions::{PyException, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -18,7 +18,6 @@ use crate::error::raise;
 use crate::given::{Named, Span};
 use crate::hosted::{Hosted, Kept, Place};
 use crate::living::Living;
-use crate::process;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
@@ -193,7 +192,7 @@ impl Living {
 /// A call that was begun. It belongs to the process that began it.
 #[pyclass(name = "_Call", module = "governance._governance", frozen)]
 pub struct Call {
-    process: process::Number,
+    process: u32,
     call: Mutex<Option<Begun>>,
     asked: Asked,
     // Outlives the call: the last handle on a store waits for its threads.
@@ -203,11 +202,11 @@ pub struct Call {
 
 impl Call {
     fn new(own: &Hosted<Living>, call: Begun, asked: Asked) -> Self {
-        Self { process: process::number(), call: Mutex::new(Some(call)), asked, _kept: own.kept(), place: own.place().clone() }
+        Self { process: process::id(), call: Mutex::new(Some(call)), asked, _kept: own.kept(), place: own.place().clone() }
     }
 
     fn slot(&self) -> Result<MutexGuard<'_, Option<Begun>>> {
-        if self.process != process::number() {
+        if self.process != process::id() {
             return Err(Error::invalid("forked", "this call was begun before a fork: its end is its parent's to tell"));
         }
         Ok(self.call.lock().unwrap_or_else(PoisonError::into_inner))
@@ -354,7 +353,7 @@ impl StillRunning {
 impl Drop for Call {
     fn drop(&mut self) {
         let call = self.call.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if self.process == process::number() {
+        if self.process == process::id() {
             let _entered = self.place.handle().enter();
             drop(call);
         } else {
