@@ -23,6 +23,7 @@ pub mod llm;
 mod machine;
 pub mod ops;
 pub mod orchestrator;
+pub mod process;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
