@@ -216,7 +216,10 @@ async fn work(agents: &[Agent]) -> governance::Result<()> {
                 for second in 0..SECONDS {
                     tokio::time::sleep_until(first + Duration::from_secs(1) * second).await;
                     let request = Request::new("read_file").on("localhost");
-                    let action = async |_| Ok(tokio::time::sleep(ACTION).await);
+                    let action = async |_| {
+                        tokio::time::sleep(ACTION).await;
+                        Ok(())
+                    };
                     if governed {
                         agent.govern(&request, &json!({"name": "notes", "second": second}), action).await?;
                     } else {

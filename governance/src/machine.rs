@@ -52,11 +52,13 @@ pub(crate) fn process(pid: u32) -> Option<Status> {
     Some(Status { started: 0, parent: if is_own { getppid().map_or(0, number) } else { 0 }, leaders, ended: false })
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
     use super::*;
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn a_leader_outside_of_a_container_is_nobody_here() {
         let line = |leaders: &str| format!("7 (a) b (c) S 1 {leaders} 0 -1 4194560 2 0 0 0 0 0 0 0 20 0 1 0 4711 0 0");
         let known = Status { started: 4711, parent: 1, leaders: [7, 3], ended: false };
@@ -67,6 +69,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
     fn this_process_is_there_and_another_is_not() {
         assert!(process(std::process::id()).is_some_and(|status| !status.ended && status.started > 0));
         assert_eq!(process(u32::MAX), None);

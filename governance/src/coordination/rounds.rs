@@ -8,6 +8,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -145,9 +146,12 @@ impl Clockwork {
         if matches!(*state, State::Over) {
             return;
         }
-        match entry.thing.clone().comes() {
-            Comes::Again(pause) => self.add(entry, pause),
-            Comes::Work(work) => {
+        let thing = entry.thing.clone();
+        // One that panics ends itself, and nobody else.
+        match catch_unwind(AssertUnwindSafe(|| thing.comes())) {
+            Err(_) => *state = State::Over,
+            Ok(Comes::Again(pause)) => self.add(entry, pause),
+            Ok(Comes::Work(work)) => {
                 let (of, clock) = (Arc::downgrade(entry), self.clone());
                 let works = tokio::spawn(async move {
                     let again = work.await;

@@ -89,6 +89,25 @@ async fn what_is_being_done_for_what_is_dropped_is_dropped_too() {
     assert_eq!(works.done.load(Relaxed), 0);
 }
 
+/// Comes once, and never again.
+struct Panics;
+
+impl Recurring for Panics {
+    fn comes(self: Arc<Self>) -> Comes {
+        panic!("as it is meant to")
+    }
+}
+
+#[tokio::test]
+async fn one_that_panics_ends_itself_and_nobody_else() {
+    let store = Store::memory().await.unwrap();
+    let (thing, counts) = (Arc::new(Panics), Counts::new(None));
+    let (first, second) = (Rounds::begin(&store, thing.clone(), SHORT), Rounds::begin(&store, counts.clone(), SHORT));
+    until(|| counts.came.load(Relaxed) > 5).await;
+    assert!(matches!(*lock(&first.0.state), State::Over));
+    drop((first, second));
+}
+
 #[test]
 fn what_was_begun_in_another_runtime_outlives_the_first_one() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
