@@ -146,6 +146,8 @@ export interface AgentRecord {
   health: AgentHealth
   /** Why it is not well, for people. */
   why?: string
+  /** The approval that it waits for, while it waits. */
+  waits_for?: string
 }
 
 /** Everything that is known of one agent. */

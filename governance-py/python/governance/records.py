@@ -716,6 +716,8 @@ class AgentRecord:
     """How it is."""
     why: Optional[str]
     """Why it is not well, for people."""
+    waits_for: Optional[str]
+    """The approval that it waits for, while it waits."""
 
 
 @dataclass(frozen=True)

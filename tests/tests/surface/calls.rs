@@ -35,7 +35,7 @@ pub enum Handle {
     Consensus(Consensus),
     Ledger(Ledger),
     Agent(Agent),
-    Step(Agent, Step),
+    Step(Agent, Box<Step>),
     Model(Agent),
 }
 
@@ -329,7 +329,7 @@ classes! {
         "vote" => value(of.0.desk().vote(&with.named("proposal")?, with.shaped("choice")).await?),
         "vote_best" => value(of.0.desk().vote_best(&with.named("proposal")?).await?),
         "next_step" => match of.0.next_step().await? {
-            Some(step) => handle(Handle::Step(of.0.clone(), step)),
+            Some(step) => handle(Handle::Step(of.0.clone(), Box::new(step))),
             None => value(()),
         },
         "next_event" => value(of.0.next_event().await),
@@ -401,7 +401,7 @@ impl Handle {
             Self::Consensus(of) => Consensus((of,), method, with).await,
             Self::Ledger(of) => Ledger((of,), method, with).await,
             Self::Agent(of) => Agent((of,), method, with).await,
-            Self::Step(of, step) => Step((of, step), method, with).await,
+            Self::Step(of, step) => Step((of, *step), method, with).await,
             Self::Model(of) => Model((of,), method, with).await,
         }
     }

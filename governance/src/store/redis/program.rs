@@ -52,7 +52,7 @@ impl Program {
         building.key(&keys.generation());
         let mut admission = String::with_capacity(16 * (1 + commit.admission.0.len()));
         let _ = write!(admission, "{}", commit.generation.min(EXACT));
-        for (key, epoch) in &commit.admission.0 {
+        for (key, epoch) in commit.admission.0.iter() {
             building.key(key);
             let _ = write!(admission, ",{}", (*epoch).min(EXACT));
         }
