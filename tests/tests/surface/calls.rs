@@ -401,7 +401,7 @@ impl Handle {
             Self::Consensus(of) => Consensus((of,), method, with).await,
             Self::Ledger(of) => Ledger((of,), method, with).await,
             Self::Agent(of) => Agent((of,), method, with).await,
-            Self::Step(of, step) => Step((of, *step), method, with).await,
+            Self::Step(of, step) => Step((of, step.as_mut()), method, with).await,
             Self::Model(of) => Model((of,), method, with).await,
         }
     }
