@@ -14,6 +14,15 @@ use crate::vocabulary::ViolationType;
 /// What SQLite keeps beside a file.
 const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
+/// How far what is done at a path reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To what is there.
+    Itself,
+    /// To everything below it too: who moves or removes a folder takes along what it holds.
+    Below,
+}
+
 /// Where the governance's own files lie. Their paths are followed anew with each question: somebody may have put a link there since.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Grounds {
@@ -39,14 +48,35 @@ impl Grounds {
     }
 
     /// A refusal, if a path that was asked for below a root leads there: by what it really is, or by its words where it leads to nothing that may be used.
-    /// An error where nobody can say where these files lie.
-    pub fn tampering(&self, root: &Root, asked: &str, place: Option<&Place>) -> Result<Option<PathRefused>> {
+    /// Where what is done reaches further, also if it leads to a folder above. An error where nobody can say where these files lie.
+    pub fn tampering(&self, root: &Root, asked: &str, place: Option<&Place>, reach: Reach) -> Result<Option<PathRefused>> {
         let leads = place.map_or_else(|| plain(&root.path().join(asked)), Place::path);
-        let refused = PathRefused {
-            why: "it leads to the governance's own files, which no agent may touch".to_owned(),
-            violation: ViolationType::GovernanceTampering,
-        };
-        Ok(self.hold(root.path(), &leads)?.then_some(refused))
+        let refused = |why: &str| Some(PathRefused { why: why.to_owned(), violation: ViolationType::GovernanceTampering });
+        if self.hold(root.path(), &leads)? {
+            return Ok(refused("it leads to the governance's own files, which no agent may touch"));
+        }
+        // Nothing lies below what is no folder, and what leads out of the root is refused for that.
+        let is_folder = place.is_some_and(Place::is_folder);
+        if is_folder && reach == Reach::Below && self.lie_below(&leads)? {
+            return Ok(refused("the governance's own files, which no agent may touch, lie below it"));
+        }
+        Ok(None)
+    }
+
+    /// Whether one of these files lies below a folder, or a link on the way to one.
+    fn lie_below(&self, folder: &Path) -> Result<bool> {
+        let own = self.databases.iter().chain(&self.configuration).chain(&self.home).chain(&self.policies);
+        for place in own {
+            if places(place)?.iter().any(|place| is_below(place, folder)) {
+                return Ok(true);
+            }
+        }
+        for policies in &self.policies {
+            if linked(&real(policies)?)?.iter().any(|file| is_below(file, folder)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn hold(&self, root: &Path, leads: &Path) -> Result<bool> {
@@ -97,6 +127,21 @@ fn linked(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// Where a path leads, and where each part of it lies that may be a link: who takes one of those away takes away what it leads to.
+fn places(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut places = vec![real(path)?];
+    for part in path.ancestors() {
+        if let (Some(folder), Some(name)) = (part.parent(), part.file_name()) {
+            places.push(real(folder)?.join(name));
+        }
+    }
+    Ok(places)
+}
+
+fn is_below(place: &Path, folder: &Path) -> bool {
+    place != folder && place.starts_with(folder)
 }
 
 /// Where a path really leads; what is not there yet would lie where its folder does.
