@@ -111,7 +111,9 @@ async fn no_tool_moves_or_removes_a_folder_that_the_governance_lies_in() {
             assert!(decision.is_allowed(), "{action} {path}: {}", decision.reason());
         }
     }
-    for (path, protected) in [("a/b/home", true), ("c/policies", true), ("free", false), ("free/below", false), ("real", false), ("a/new", false)] {
+    for (path, protected) in
+        [("a/b/home", true), ("c/policies", true), ("free", false), ("free/below", false), ("real", false), ("a/new", false)]
+    {
         for action in ["rename", "list_directory"] {
             let tampers = decide(action, path).await.violation() == Some(ViolationType::GovernanceTampering);
             assert_eq!(tampers, protected, "{action} {path}");
