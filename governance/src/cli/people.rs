@@ -104,6 +104,9 @@ mod tests {
     use crate::guard::approval::sit_down;
     use crate::store::Actor;
 
+    /// The words of a command, what the environment says, and whether it is open to an agent's process.
+    type Case = (&'static [&'static str], &'static [(&'static str, &'static str)], bool);
+
     /// Each command by its words, without aliases and what is hidden.
     fn commands(of: &clap::Command, words: &str, found: &mut Vec<String>) {
         for command in of.get_subcommands().filter(|command| !command.is_hide_set()) {
@@ -135,7 +138,7 @@ mod tests {
                 (plain(words), |name: &str| said.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned()));
             admit(&args.command, &args.flags(), config.clone(), env).await
         };
-        let cases: [(&[&str], &[(&str, &str)], bool); 7] = [
+        let cases: [Case; 7] = [
             (&["run", "x"], &[], true),
             (&["run", "x", "--policies", "mine"], &[], false),
             (&["run", "x"], &[(POLICIES, "mine")], false),
