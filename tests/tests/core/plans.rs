@@ -201,7 +201,7 @@ fn a_request_for_a_plan_that_changed_is_open_to_nobody_any_more(on: Backend) {
             let listed = scene.queue().await.list(100).await.unwrap();
             listed.into_iter().filter(|approval| !approval.is_over()).map(|approval| approval.request.id).collect::<Vec<_>>()
         };
-        assert_eq!(open().await, [pending.clone()]);
+        assert_eq!(open().await, std::slice::from_ref(&pending));
         // At once, and not when somebody is asked about the next one.
         scene.desk.output(json!({"steps": ["read", "delete"]})).await.unwrap();
         assert!(open().await.is_empty());
