@@ -17,6 +17,7 @@ mod governance;
 mod hosted;
 mod json;
 mod ledger;
+mod limits;
 mod living;
 mod model;
 mod policies;
@@ -58,6 +59,7 @@ fn _governance(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<approval::Approvals>()?;
     module.add_class::<policies::Policies>()?;
     module.add_class::<promotions::Promotions>()?;
+    module.add_class::<limits::Limits>()?;
     module.add_class::<consensus::Consensus>()?;
     module.add_class::<ledger::Ledger>()?;
     module.add_class::<ledger::Head>()?;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod event;
+mod fields;
 mod id;
 mod key;
 mod named;
