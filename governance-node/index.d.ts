@@ -214,7 +214,7 @@ export interface Evidence {
   bytes: number
 }
 
-/** Something to be shown: a text, or a file, of which a copy is kept. */
+/** Something to be shown: a text, or a file below the agent's root that its tools could touch, of which a copy is kept. */
 export type Exhibit = { name: string; kind: string } & ({ text: string } | { file: string })
 
 /** What a governor says beside what follows from an agent's tier. */
@@ -425,7 +425,7 @@ export interface Approval {
   hash: string
   /** The canonical arguments; null once they are gone. */
   arguments: string | null
-  state: 'pending' | 'approved' | 'denied' | 'expired' | 'void' | 'used'
+  state: 'pending' | 'approved' | 'denied' | 'superseded' | 'expired' | 'void' | 'used'
   approved: ApprovalGiven[]
   /** Who denied it first. */
   denied: ApprovalGiven | null
@@ -446,6 +446,10 @@ export interface ApprovalRequest {
   path: string | null
   /** SHA-256 of the canonical arguments. */
   arguments: string
+  /** What whoever wrapped the tool says of its risks; not there where it says none. */
+  risks?: string[]
+  /** Where in its life the agent was when it asked, if it said so. */
+  phase?: AgentPhase
   /** Why a person is asked. */
   reason: string
   /** The hash of the policy that wants it. */

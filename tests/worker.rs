@@ -318,7 +318,9 @@ async fn govern(task: &Task) {
         if let Some(presented) = said["presented"].as_str() {
             guard = guard.presenting(&presented.parse().unwrap());
         }
-        let done = guard.govern(&Request::new("terraform_apply").on("prod-db"), &said["arguments"], async |_| Ok(())).await;
+        let risks: Vec<&str> = said["risks"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str).collect();
+        let request = Request::new("terraform_apply").on("prod-db").risking(&risks);
+        let done = guard.govern(&request, &said["arguments"], async |_| Ok(())).await;
         match done {
             Ok(()) => tell!("{}", serde_json::json!({"ran": said["arguments"]})),
             Err(error) => tell!("{}", serde_json::json!({"refused": error.code(), "details": error.details()})),

@@ -57,13 +57,15 @@ test("an agent's own process does not approve", { timeout: 60_000 }, async () =>
   const { key, governance } = await withAnn(join(folder, 'refused'))
   const agent = await governance.agent('builder', await governance.begin('ship it'), { role: 'alpha', tier: 'T2' })
   const ran = []
-  const apply = agent.govern((n) => ran.push(n), { action: 'terraform_apply', target: 'prod-web' })
+  const [action, target, risks] = ['terraform_apply', 'prod-web', ['irreversible']]
+  const apply = agent.govern((n) => ran.push(n), { action, target, risks })
   const refused = await apply(1).catch((error) => error)
   const [waiting] = await governance.approvals.list(5)
   assert.deepEqual([refused.code, refused.details.approval.id], ['approval_required', waiting.request.id])
+  assert.deepEqual(waiting.request.risks, risks)
   await assert.rejects(governance.approvals.decide(waiting.request.id, waiting.hash, 'approve', key), { code: 'governed_process' })
   // An approval is of one call, to the last byte.
-  const other = agent.govern((n) => ran.push(n), { action: 'terraform_apply', target: 'prod-web', approval: waiting.request.id })
+  const other = agent.govern((n) => ran.push(n), { action, target, risks, approval: waiting.request.id })
   await assert.rejects(other(2), { code: 'approval_bypass' })
   assert.deepEqual(ran, [])
   await governance.close()

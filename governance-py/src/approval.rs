@@ -84,7 +84,7 @@ handle!(Queue => "Approvals");
 records! {
     Approval => "Approval" { request, hash, arguments, state, approved, denied, used, uncounted }
     ApprovalRequest => "ApprovalRequest" {
-        id, kind, agent, pipeline, action, target, path, arguments, reason, policy, quorum, administrator, asked_at, deadline
+        id, kind, agent, pipeline, action, target, path, arguments, risks, phase, reason, policy, quorum, administrator, asked_at, deadline
     }
     Given => "ApprovalGiven" { approver, administrator, at, note }
     Used => "ApprovalUse" { token, at }

@@ -52,15 +52,16 @@ def test_an_agents_own_process_does_not_approve(home: Path, tmp_path: Path, cli:
     with Governance.open(home=home) as gov, gov.agent("builder", gov.begin("ship it"), role="alpha", tier="T2") as builder:
         ran = []
         with pytest.raises(governance.DeniedError) as refused:
-            builder.govern(lambda: ran.append(1), action="terraform_apply", target="prod-web")()
+            builder.govern(lambda: ran.append(1), action="terraform_apply", target="prod-web", risks=["irreversible"])()
         assert refused.value.code == "approval_required"
         (waiting,) = gov.approvals.list(5)
         assert refused.value.details["approval"]["id"] == waiting.request.id
+        assert waiting.request.risks == ["irreversible"]
         with pytest.raises(governance.DeniedError) as denied:
             gov.approvals.decide(waiting.request.id, waiting.hash, "approve", key)
         assert denied.value.code == "governed_process"
         # An approval is of one call, to the last byte.
-        other = builder.govern(ran.append, action="terraform_apply", target="prod-web", approval=waiting.request.id)
+        other = builder.govern(ran.append, action="terraform_apply", target="prod-web", risks=["irreversible"], approval=waiting.request.id)
         with pytest.raises(governance.DeniedError) as bypassed:
             other(2)
         assert bypassed.value.code == "approval_bypass" and ran == []

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::reading;
 use crate::error::{Error, Result};
 use crate::guard::policies::REFRESH;
 use crate::ledger::Durability;
@@ -25,6 +26,8 @@ pub use shown::{Setting, Source};
 pub const DEFAULT_HOME: &str = ".governance";
 /// The longest that one call of the model may be given.
 const MAX_CALL: Duration = Duration::from_secs(60 * 60);
+/// The largest `config.toml`, in bytes.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Everything that opening [`Governance`](crate::Governance) needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -209,12 +212,12 @@ impl Config {
 impl File {
     fn read(home: &std::path::Path) -> Result<Self> {
         let path = home.join("config.toml");
-        let text = match std::fs::read_to_string(&path) {
+        let text = match reading::read_text(&path, MAX_FILE) {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
                 return Ok(Self::default());
             }
-            Err(error) => return Err(Error::invalid("config_unreadable", format!("`{}` cannot be read", path.display())).because(error)),
+            Err(error) => return Err(Error::invalid("config_unreadable", format!("`{}` cannot be read: {error}", path.display()))),
         };
         toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());

@@ -1,4 +1,6 @@
-//! What a file lies on, and which process has files open.
+//! What a file lies on, how it is read, and which process has files open.
+
+pub(crate) mod reading;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +28,20 @@ impl Opened {
             Error::invalid("forked", message).with("parent", (held >> 32).to_string())
         })
     }
+}
+
+/// Waits until this process has closed every SQLite file, but no longer: whoever closes one last puts its log into it, and a process that ends before leaves
+/// that to the next. Whether it has.
+#[cfg(feature = "cli")]
+pub(crate) fn all_closed(within: std::time::Duration) -> bool {
+    const LOOK: std::time::Duration = std::time::Duration::from_millis(1);
+    for _ in 0..within.as_millis() {
+        if OPENED.load(Ordering::Relaxed) & COUNT == 0 {
+            return true;
+        }
+        std::thread::sleep(LOOK);
+    }
+    false
 }
 
 const COUNT: u64 = u32::MAX as u64;

@@ -91,7 +91,8 @@ fn a_person_approves_and_only_that_call_runs(user: User) {
     let user = with_ann(user);
     let mut agent = Agent::of(&user);
     let arguments = json!({"plan": "a.tfplan", "note": "\u{1b}[2K\u{202e}evil\u{200b}"});
-    agent.tell(&json!({"arguments": arguments, "waiting_ms": 50_000}));
+    let risks = json!(["irreversible", "\u{1b}[2Kharmless"]);
+    agent.tell(&json!({"arguments": arguments, "risks": risks, "waiting_ms": 50_000}));
     let id = loop {
         if let Some(found) = user.objects(&["approvals", "list"]).pop() {
             break found["request"]["id"].as_str().unwrap().to_owned();
@@ -100,8 +101,13 @@ fn a_person_approves_and_only_that_call_runs(user: User) {
     let shown = user.does(&["approvals", "show", &id]);
     assert!(shown.out.contains(r#""note": "\u{1b}[2K\u{202e}evil\u{200b}""#), "{shown:?}");
     assert!(!shown.out.contains('\u{1b}') && !shown.out.contains('\u{202e}'), "{shown:?}");
+    let listed = user.does(&["approvals", "list"]);
+    for printed in [&shown, &listed] {
+        assert!(printed.out.contains(r"irreversible, \u{1b}[2Kharmless"), "{printed:?}");
+    }
     let told = user.object(&["approvals", "show", &id]);
     assert_eq!((&told["arguments"], &told["approval"]["state"]), (&arguments, &"pending".into()));
+    assert_eq!(told["approval"]["request"]["risks"], risks);
     let hash = told["approval"]["hash"].as_str().unwrap().to_owned();
     // Nobody said yes on a terminal; the wrong passphrase; another hash than the one that was shown.
     user.does(&ann("approve", &id)).explains("--yes");
@@ -117,7 +123,7 @@ fn a_person_approves_and_only_that_call_runs(user: User) {
         (&told["state"], &told["approved"][0]["approver"], &told["approved"][0]["note"]),
         (&"used".into(), &"ann".into(), &"as agreed".into())
     );
-    assert_eq!(agent.does(&json!({"arguments": arguments, "presented": id}))["refused"], "approval_used");
+    assert_eq!(agent.does(&json!({"arguments": arguments, "risks": risks, "presented": id}))["refused"], "approval_used");
     // Denied, it is refused; an agent that presents an approval for one byte more is revoked.
     let denied = agent.asks(&json!({"n": 1}));
     assert_eq!(user.object(&[&ann("deny", &denied)[..], &["--yes"]].concat())["state"], "denied");
@@ -256,19 +262,34 @@ fn what_only_people_do_is_refused_to_an_agent_s_process_and_stopping_is_not() {
         &["approvals", "deny", &id, "--yes", "--key", "ann.key", "--passphrase-file", "pass"],
         &["approvers", "add", "mallory", "--key", "m.key", "--no-passphrase"],
         &["approvers", "remove", "ann", "--key", "ann.key", "--passphrase-file", "pass"],
+        &["ledger", "retain", "--older-than", "1s", "--yes"],
+        &["store", "recover"],
+        &["run", "Let me", "--policies", "."],
+        &["pipeline", "continue"],
+        &["pipeline", "fallback", "pipeline-x", "escalate_tier"],
+        &["pipeline", "give-up", "pipeline-x"],
     ] {
         let answer = tries(&[refused, &["--json"]].concat());
         assert_eq!(answer.last_object()["error"]["code"], "governed_process", "{refused:?}: {answer:?}");
     }
     // It may look, and it may end what there is.
-    for open in [&["agents", "list"][..], &["agents", "promotion"], &["budget", "list"], &["approvals", "show", &id], &["policy", "list"]] {
+    for open in [
+        &["agents", "list"][..],
+        &["agents", "promotion"],
+        &["budget", "list"],
+        &["approvals", "show", &id],
+        &["policy", "list"],
+        &["ledger", "verify"],
+        &["store", "check"],
+        &["pipeline", "list"],
+    ] {
         assert_eq!(tries(open).code, Some(0), "{open:?}");
     }
     assert_eq!(tries(&["stop", "--all", "--no-wait", "--reason", "enough"]).code, Some(0));
     let refused = tries(&["stop", "--lift", "--reason", "let me go on"]);
     refused.explains("no agent approves");
     let alerts = user.objects(&["alerts", "--type", "refused_to_agent"]);
-    assert_eq!(alerts.len(), 14, "each of them is an alert: {alerts:?}");
+    assert_eq!(alerts.len(), 20, "each of them is an alert: {alerts:?}");
     user.object(&["stop", "--lift", "--reason", "the drill is over"]);
     assert_eq!(user.objects(&["agents", "promotion"])[0]["standing"]["tier"], "T1");
 }

@@ -1,6 +1,9 @@
 //! Whatever is wrong, the program says so in one line that tells what to do, exits with 1, and loses nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+#[path = "bad_input/pipes.rs"]
+mod pipes;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};

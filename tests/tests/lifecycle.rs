@@ -1,6 +1,8 @@
 //! An agent's life in its phases: what it is told, what it looks at first, what it puts out and shows, and what it costs to leave something out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
+#[path = "lifecycle/evidence.rs"]
+mod evidence;
 #[path = "lifecycle/plans.rs"]
 mod plans;
 #[path = "lifecycle/promotion.rs"]
@@ -307,9 +309,12 @@ async fn a_packet_says_what_the_agents_own_profile_says(user: &User) {
 
 async fn evidence_is_bound_to_outputs_never_overwritten_and_handed_over(user: &User) {
     let (governance, pipeline) = open(user).await;
-    let alpha = join(&governance, "alpha", &pipeline, Tier::T0).await;
-    let log = user.path("run.log");
+    let (root, log) = (user.path("work"), user.path("work/logs/run.log"));
+    std::fs::create_dir_all(log.parent().unwrap()).unwrap();
     std::fs::write(&log, "all green").unwrap();
+    let joining = Joining { tier: Some(Tier::T0), root: Some(root.clone()), ..Joining::default() };
+    let alpha = governance.agent("alpha", &pipeline, joining).await.unwrap();
+    let log = log.canonicalize().unwrap();
     let exhibits = [Exhibit::file("log", "log", &log), Exhibit::inline("diff", "diff", "+ ttl: 60")];
     assert_eq!(alpha.package(&exhibits).await.unwrap_err().code(), "phase_order", "evidence comes after VERIFY");
     for phase in [AgentPhase::Plan, AgentPhase::Execute, AgentPhase::Verify] {
@@ -329,8 +334,8 @@ async fn evidence_is_bound_to_outputs_never_overwritten_and_handed_over(user: &U
     for (wrong, code) in [
         (Exhibit::inline("../../escape", "log", "x"), "invalid_id"),
         (Exhibit::inline("big", "log", "x".repeat(20_000)), "evidence_too_large"),
-        (Exhibit::file("gone", "log", user.path("gone")), "evidence_unreadable"),
-        (Exhibit::file("folder", "log", user.home()), "evidence_too_large"),
+        (Exhibit::file("gone", "log", "logs/gone"), "evidence_unreadable"),
+        (Exhibit::file("folder", "log", "logs"), "evidence_unreadable"),
         (Exhibit { file: None, text: None, ..Exhibit::inline("none", "log", "") }, "wrong_evidence"),
     ] {
         assert_eq!(alpha.package(&[wrong]).await.unwrap_err().code(), code);

@@ -139,6 +139,24 @@ fn a_process_takes_what_it_started_with_it() {
     assert!(is_gone(noted(&user, "child")));
 }
 
+/// In a session of its own, and by a parent that is gone: neither its group nor its ancestors tell whose it is.
+#[test]
+fn what_an_agent_started_does_not_outlive_it_in_a_session_of_its_own() {
+    let user = User::default();
+    let away = "setsid sh -c 'trap \"\" TERM; echo $$ >away; exec sleep 1000' </dev/null >/dev/null 2>&1 &";
+    let orphan = "(setsid sh -c 'sh -c \"echo \\$\\$ >orphan; exec sleep 1000\" &' </dev/null >/dev/null 2>&1 &)";
+    let waits = "while [ ! -s away ] || [ ! -s orphan ]; do sleep 0.02; done";
+    let program = alpha(&shell(&user, "parent", &format!("{away}\n{orphan}\n{waits}\nexec $AGENT")));
+    let mut bystander = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let outcome = user.object(&["run", CACHE, "--agent", &program]);
+    assert_eq!(outcome["status"], "COMPLETED");
+    let (away, orphan) = (noted(&user, "away"), noted(&user, "orphan"));
+    until("they are gone", || (is_gone(away) && is_gone(orphan)).then_some(()));
+    assert!(bystander.try_wait().unwrap().is_none(), "nobody else is ended");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
 #[test]
 fn an_interrupted_run_ends_the_most_stubborn_process_and_a_second_interrupt_at_once() {
     for twice in [false, true] {

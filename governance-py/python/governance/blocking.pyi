@@ -742,7 +742,8 @@ class Agent:
     def package(self, exhibits: Sequence[_Json]) -> EvidencePackage:
         """Bundles evidence for what it put out, and enters PACKAGE from VERIFY. Each exhibit is `{name, kind, text}` or `{name, kind, file}`.
 
-        What was shown stays as it is. A `DeniedError` before VERIFY.
+        A file is one that its tools could touch: below its root, at a path that its profile allows. What was shown stays as it is. A `DeniedError` before
+        VERIFY, and for any other file.
         """
 
     def analyse(self) -> Analysis:

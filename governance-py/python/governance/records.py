@@ -406,6 +406,10 @@ class ApprovalRequest:
     """Where."""
     arguments: str
     """SHA-256 of the canonical arguments."""
+    risks: list[str]
+    """What whoever wrapped the tool says of its risks."""
+    phase: Optional[AgentPhase]
+    """Where in its life the agent was when it asked, if it said so."""
     reason: str
     """Why a person is asked."""
     policy: Optional[str]
@@ -464,7 +468,7 @@ class Approval:
     """Its hash, which is signed."""
     arguments: Optional[str]
     """The canonical arguments; none once they are gone."""
-    state: Literal["pending", "approved", "denied", "expired", "void", "used"]
+    state: Literal["pending", "approved", "denied", "superseded", "expired", "void", "used"]
     """Where it stands."""
     approved: list[ApprovalGiven]
     """Who approved."""

@@ -1,7 +1,7 @@
 //! The usual checks of a preflight, and those that one may add: a sandbox, an inventory, what the work depends on, a command.
 
 use std::ffi::OsString;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Desk;
 use super::preflight::{Check, Found};
+use crate::disk::reading;
 use crate::guard::Unit;
 use crate::guard::policy::Request;
 
@@ -158,11 +159,7 @@ fn writable(folder: &Path) -> Found {
 
 fn named_in(file: &Path, targets: &[String]) -> Found {
     let shown = file.display();
-    let found = file.metadata().map_err(|error| format!("`{shown}` is not there: {error}"))?;
-    if !found.is_file() || found.size() > MAX_INVENTORY {
-        return Err(format!("`{shown}` is not a file of at most {MAX_INVENTORY} bytes"));
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
+    let text = reading::read_text(file, MAX_INVENTORY).map_err(|error| format!("`{shown}` cannot be read: {error}"))?;
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let names: std::collections::HashSet<_> = text.split(|c| !is_part(c)).collect();
     match targets.iter().find(|target| !names.contains(target.as_str())) {

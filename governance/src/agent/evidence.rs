@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::Desk;
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::path::Place;
 use crate::ledger::Action;
 use crate::store::{Store, to_json};
-use crate::vocabulary::{AgentId, AgentPhase, EntryName, Evidence, EvidencePackage};
+use crate::vocabulary::{AgentId, AgentPhase, EntryName, Evidence, EvidencePackage, Token};
 
 /// The folder in the home directory that evidence is kept in, a folder an agent.
 pub const EVIDENCE: &str = "evidence";
@@ -37,7 +38,7 @@ pub struct Exhibit {
     /// The content, where it is a text.
     #[serde(default)]
     pub text: Option<String>,
-    /// The file, where it is one.
+    /// The file, where it is one: relative to the agent's root, or absolute and below it.
     #[serde(default)]
     pub file: Option<PathBuf>,
 }
@@ -48,7 +49,7 @@ impl Exhibit {
         Self { name: name.into(), kind: kind.into(), text: Some(text.into()), file: None }
     }
 
-    /// A file, of which a copy is kept.
+    /// A file, of which a copy is kept: relative to the agent's root, or absolute and below it.
     pub fn file(name: impl Into<String>, kind: impl Into<String>, file: impl Into<PathBuf>) -> Self {
         Self { name: name.into(), kind: kind.into(), text: None, file: Some(file.into()) }
     }
@@ -62,6 +63,9 @@ pub async fn package(store: &Store, agent: &AgentId) -> Result<Option<EvidencePa
 impl Desk {
     /// Bundles evidence for what was put out so far, and enters PACKAGE if the agent is just before it. May be called again, to add more: what was
     /// shown stays as it is (`evidence_exists` for the same name with another content).
+    ///
+    /// A file is shown where the agent's tools could touch it: below its root, at a path that its profile allows, and none of the governance's own. To show
+    /// another is refused (`not_allowed`, `no_root`), with what it leads to for a tool.
     pub async fn package(&self, exhibits: &[Exhibit]) -> Result<EvidencePackage> {
         let phase = self.phase().await?;
         if phase == AgentPhase::Verify {
@@ -151,8 +155,10 @@ impl Desk {
             (None, Some(file)) => {
                 let none = || Error::invalid("no_evidence_folder", "an agent without a ledger has no folder for evidence: show a text");
                 let home = self.recorder.ledger().ok_or_else(none)?.home().to_owned();
-                let (file, agent, of) = (file.clone(), self.actor().id.clone(), name.clone());
-                let kept = tokio::task::spawn_blocking(move || keep(&home, &agent, &of, &file)).await;
+                let unnamed = || Error::invalid("evidence_unreadable", format!("the file of `{name}` has a name that is not text"));
+                let place = self.guard().to_be_shown(file.to_str().ok_or_else(unnamed)?).await?;
+                let (agent, of, passing) = (self.actor().id.clone(), name.clone(), Token::fresh(&*self.store().ports().chance));
+                let kept = tokio::task::spawn_blocking(move || keep(&home, &agent, &of, &place, &passing)).await;
                 let (reference, content_hash, bytes) = kept.map_err(|e| Error::internal("evidence was not kept").because(e))??;
                 Ok(Evidence { name, kind, content_hash, reference, text: None, bytes, created_at })
             }
@@ -166,19 +172,20 @@ fn reference(agent: &AgentId, shown: &Evidence) -> String {
     if shown.reference == INLINE { format!("agent:{agent}:evidence#{}", shown.name) } else { shown.reference.clone() }
 }
 
-/// Copies a file to the agent's folder: whole or not at all, and never over another.
-fn keep(home: &Path, agent: &AgentId, name: &str, file: &Path) -> Result<(String, String, u64)> {
-    let trouble =
-        |error: io::Error| Error::invalid("evidence_unreadable", format!("`{}` cannot be kept as evidence", file.display())).because(error);
-    let mut given = File::open(file).map_err(trouble)?;
-    let about = given.metadata().map_err(trouble)?;
-    if !about.is_file() || about.len() > MAX_FILE {
-        let message = format!("`{}` is not a file of at most {MAX_FILE} bytes", file.display());
-        return Err(Error::invalid("evidence_too_large", message));
+/// Copies a file to the agent's folder: whole or not at all, and never over another. What it is called meanwhile is nobody else's.
+fn keep(home: &Path, agent: &AgentId, name: &str, place: &Place, passing: &Token) -> Result<(String, String, u64)> {
+    let shown = place.relative().escape_debug();
+    let unreadable = |why: String| Error::invalid("evidence_unreadable", format!("`{shown}` cannot be kept as evidence: {why}"));
+    let trouble = |error: io::Error| unreadable(error.to_string()).because(error);
+    let unread = |error: Error| unreadable(error.to_string()).because(error);
+    let mut given = place.read().map_err(unread)?;
+    let bytes = given.metadata().map_err(trouble)?.len();
+    if bytes > MAX_FILE {
+        return Err(Error::invalid("evidence_too_large", format!("`{shown}` has {bytes} bytes: a file has at most {MAX_FILE}")));
     }
     let folder = home.join(EVIDENCE).join(agent.as_str());
     DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(trouble)?;
-    let passing = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let passing = folder.join(format!(".{name}.{passing}.tmp"));
     let copied = copy(&mut given, &passing).and_then(|(hash, bytes)| {
         let place = folder.join(name);
         // A hard link fails where something is there already, and is there whole or not at all.
@@ -197,7 +204,7 @@ fn keep(home: &Path, agent: &AgentId, name: &str, file: &Path) -> Result<(String
 }
 
 fn copy(from: &mut File, to: &Path) -> io::Result<(String, u64)> {
-    let mut made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o400).open(to)?;
+    let mut made = OpenOptions::new().write(true).create_new(true).mode(0o400).open(to)?;
     let (mut digest, mut bytes, mut piece) = (Sha256::new(), 0_u64, vec![0; 1 << 16]);
     loop {
         let read = from.read(&mut piece)?;
@@ -228,4 +235,41 @@ fn hex(digest: &[u8]) -> String {
 fn exists(name: &str) -> Error {
     let message = format!("evidence `{name}` was shown with another content: what was shown stays, choose another name");
     Error::new(ErrorKind::Conflict, "evidence_exists", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::path::Root;
+    use crate::vocabulary::System;
+
+    #[test]
+    fn who_shows_two_files_by_one_name_at_once_keeps_one_of_them_whole() {
+        let (home, work) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = Root::open(work.path()).unwrap();
+        let agent = AgentId::new("alpha-1").unwrap();
+        let show = |number: u8| {
+            let place = root.resolve(&format!("{number}.log")).unwrap().unwrap();
+            keep(home.path(), &agent, "log", &place, &Token::fresh(&System))
+        };
+        for number in 0..8 {
+            fs::write(work.path().join(format!("{number}.log")), vec![number; 1 << 20]).unwrap();
+        }
+        let shown: Vec<_> = std::thread::scope(|scope| {
+            let callers: Vec<_> = (0..8).map(|number| scope.spawn(move || show(number))).collect();
+            callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+        });
+        let mut kept = File::open(home.path().join("evidence/alpha-1/log")).unwrap();
+        let (hash, bytes) = hash_of(&mut kept).unwrap();
+        let (taken, refused): (Vec<_>, Vec<_>) = shown.into_iter().partition(Result::is_ok);
+        assert_eq!(taken.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [("evidence/alpha-1/log".to_owned(), hash, bytes)]);
+        assert!(refused.iter().all(|refused| refused.as_ref().unwrap_err().code() == "evidence_exists"), "{refused:?}");
+        assert_eq!(fs::read_dir(home.path().join("evidence/alpha-1")).unwrap().count(), 1, "nothing else is left");
+        // What is in the way of the copy is not written through.
+        let (passing, other) = (Token::fresh(&System), work.path().join("other"));
+        std::os::unix::fs::symlink(&other, home.path().join(format!("evidence/alpha-1/.new.{passing}.tmp"))).unwrap();
+        let place = root.resolve("0.log").unwrap().unwrap();
+        assert_eq!(keep(home.path(), &agent, "new", &place, &passing).unwrap_err().code(), "evidence_unreadable");
+        assert!(!other.exists());
+    }
 }

@@ -26,6 +26,12 @@ impl Desk {
             })
             .await?;
         self.gate.progress().made();
+        if output.phase == AgentPhase::Plan && self.wants_its_plan_approved() && self.recorder.ledger().is_some() {
+            // Whoever was asked about another plan is told now; if not, then when somebody is asked about this one.
+            if let Err(error) = self.guard().approvals().supersede_plans(self.actor(), &output.content).await {
+                tracing::warn!(agent = %self.actor().id, %error, "requests for its earlier plans still stand open");
+            }
+        }
         Ok(output)
     }
 

@@ -62,7 +62,8 @@ impl Desk {
                 Error::new(ErrorKind::Denied, "plan_missing", message)
             };
             let plan = self.plan().await?.ok_or_else(unplanned)?;
-            let asked = Asked { policy: Some(policy.hash().to_owned()), ..Asked::plan(plan.content, profile.governance.approval) };
+            let asked = Asked::plan(plan.content, profile.governance.approval);
+            let asked = Asked { policy: Some(policy.hash().to_owned()), phase: self.gate.phase(), ..asked };
             let mut approval = approvals.ask(self.actor(), &asked).await?;
             let left = until.saturating_sub(clock.elapsed());
             if approval.state == ApprovalState::Pending && !left.is_zero() {

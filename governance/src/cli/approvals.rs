@@ -103,11 +103,12 @@ fn line(approval: &Approval) -> String {
     let request = &approval.request;
     let on = request.target.as_ref().map_or(String::new(), |target| format!(" on {}", shown(target)));
     let at = request.path.as_ref().map_or(String::new(), |path| format!(" at {}", shown(path)));
+    let risks = if request.risks.is_empty() { String::new() } else { format!(", {WARN}{}{WARN:#}", risks(&request.risks)) };
     let (has, needs) = (approval.approved.len(), request.quorum);
     let (id, kind, action) = (&request.id, request.kind, shown(&request.action));
     let until = moment(request.deadline);
     format!(
-        "{BOLD}{id}{BOLD:#}  {}  {kind} {action}{on}{at}, by {}  {DIM}{has} of {needs}{}, until {until}{DIM:#}",
+        "{BOLD}{id}{BOLD:#}  {}  {kind} {action}{on}{at}{risks}, by {}  {DIM}{has} of {needs}{}, until {until}{DIM:#}",
         state(approval),
         request.agent,
         lacking(approval)
@@ -119,7 +120,7 @@ fn state(approval: &Approval) -> String {
     match state {
         ApprovalState::Pending => format!("{WARN}{state}{WARN:#}"),
         ApprovalState::Approved | ApprovalState::Used => format!("{GOOD}{state}{GOOD:#}"),
-        ApprovalState::Denied | ApprovalState::Expired | ApprovalState::Void => format!("{BAD}{state}{BAD:#}"),
+        ApprovalState::Denied | ApprovalState::Superseded | ApprovalState::Expired | ApprovalState::Void => format!("{BAD}{state}{BAD:#}"),
     }
 }
 
@@ -142,6 +143,8 @@ fn show(approval: &Approval, printer: &Printer) -> Result<()> {
         ("action", shown(&request.action)),
         ("target", request.target.as_deref().map_or_else(none, shown)),
         ("path", request.path.as_deref().map_or_else(none, shown)),
+        ("risks", if request.risks.is_empty() { none() } else { format!("{WARN}{}{WARN:#}", risks(&request.risks)) }),
+        ("phase", request.phase.map_or_else(none, |phase| phase.to_string())),
         ("because", shown(&request.reason)),
         ("until", format!("{} UTC", moment(request.deadline))),
         ("approved", format!("{} of {}{}", approval.approved.len(), request.quorum, lacking(approval))),
@@ -172,6 +175,10 @@ fn show(approval: &Approval, printer: &Printer) -> Result<()> {
     approval.uncounted.iter().try_for_each(|uncounted| {
         printer.line(format!("{:>9}  {WARN}does not count{WARN:#}: said to be by {}; {}", "", uncounted.approver, uncounted.why))
     })
+}
+
+fn risks(risks: &[String]) -> String {
+    risks.iter().map(|risk| shown(risk)).collect::<Vec<_>>().join(", ")
 }
 
 /// Whom the people who have approved do not include.

@@ -7,12 +7,15 @@ use zeroize::Zeroizing;
 
 use super::args::WithKey;
 use super::printer::Printer;
+use crate::disk::reading;
 use crate::error::{Error, Result};
 use crate::guard::approval::{ApproverKey, KeyFile};
 use crate::vocabulary::{ApproverName, System};
 
 /// The longest passphrase that is read.
 const MAX_PASSPHRASE: usize = 4096;
+/// The largest file that is looked into for one.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Where a key is: as named, or as the environment says, or in the user's configuration.
 pub fn file(named: Option<&Path>, home: &Path) -> Result<KeyFile> {
@@ -69,8 +72,8 @@ fn fresh_passphrase(file: Option<&Path>) -> Result<Zeroizing<String>> {
 /// A passphrase: from a file, from the environment, or asked for without showing it.
 fn passphrase(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<String>> {
     if let Some(file) = file {
-        let unreadable = |e: std::io::Error| Error::invalid("no_passphrase", format!("`{}` cannot be read", file.display())).because(e);
-        let text = Zeroizing::new(std::fs::read_to_string(file).map_err(unreadable)?);
+        let unreadable = |e: std::io::Error| Error::invalid("no_passphrase", format!("`{}` cannot be read: {e}", file.display()));
+        let text = Zeroizing::new(reading::read_given(file, MAX_FILE).map_err(unreadable)?);
         return Ok(Zeroizing::new(text.trim_end_matches(['\n', '\r']).chars().take(MAX_PASSPHRASE).collect()));
     }
     if let Some(set) = std::env::var("GOVERNANCE_APPROVER_PASSPHRASE").ok().filter(|set| !set.is_empty()) {

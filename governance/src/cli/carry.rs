@@ -11,6 +11,7 @@ use super::crew::runtimes;
 use super::printer::{BOLD, CLOSED, DIM, GOOD, Printer, WARN, short};
 use super::progress::Progress;
 use crate::config::Config;
+use crate::disk::reading;
 use crate::error::{Error, Result};
 use crate::governance::Governance;
 use crate::llm::{MAX_SCRIPT, ScriptText};
@@ -130,9 +131,9 @@ async fn stop_on_signal(interrupt: &CancellationToken, printer: &Printer) {
 
 fn script(path: &Path) -> Result<ScriptText> {
     let name = path.display().to_string();
-    let unreadable = |error| Error::invalid("script_unreadable", format!("the script `{name}` cannot be read")).because(error);
+    let unreadable = |error: std::io::Error| Error::invalid("script_unreadable", format!("the script `{name}` cannot be read: {error}"));
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let file = reading::open_given(path).map_err(unreadable)?;
     file.take(MAX_SCRIPT as u64 + 1).read_to_string(&mut text).map_err(unreadable)?;
     Ok(ScriptText { name, text })
 }

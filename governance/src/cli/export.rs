@@ -12,6 +12,7 @@ use serde_json::json;
 use super::args::{Export, Format};
 use super::printer::{BAD, GOOD, Printer, written};
 use crate::config::Config;
+use crate::disk::reading;
 use crate::error::{Error, Result};
 use crate::ledger::{AgentAction, ExportEnd, ExportLine, Head, verify_export};
 use crate::vocabulary::PipelineId;
@@ -67,8 +68,8 @@ pub async fn export(config: Config, args: Export, printer: &Printer) -> Result<E
 
 /// Checks an exported file. Opens neither ledger nor store.
 pub fn verify(config: &Config, path: &Path, head: Option<&Head>, printer: &Printer) -> Result<ExitCode> {
-    let unreadable = |error| Error::invalid("file_unreadable", format!("`{}` cannot be read", path.display())).because(error);
-    let file = File::open(path).map_err(unreadable)?;
+    let unreadable = |error: std::io::Error| Error::invalid("file_unreadable", format!("`{}` cannot be read: {error}", path.display()));
+    let file = reading::open_given(path).map_err(unreadable)?;
     let report = verify_export(BufReader::with_capacity(1 << 16, file), &config.home, head)?;
     let intact = report.first.is_none();
     printer.either(&json!({"intact": intact, "report": report}), || {

@@ -1,5 +1,6 @@
 //! `governance ledger`.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,12 +9,15 @@ use serde_json::json;
 use super::args::Ledger;
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, clock, short};
 use crate::config::Config;
+use crate::disk::reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{EMPTY, Filter, Head};
 use crate::vocabulary::{AgentId, DEFAULT_LEDGER_PATH, PipelineId};
 
 /// How long to wait for the entries of processes that died: their lease must lapse first.
 pub const CATCH_UP: Duration = Duration::from_secs(4);
+/// The largest file of heads that is read.
+const MAX_HEADS: u64 = 64 << 20;
 
 pub async fn ledger(config: Config, command: Ledger, printer: &Printer) -> Result<ExitCode> {
     match command {
@@ -92,8 +96,8 @@ fn outside_head(given: &str) -> Result<Head> {
     if given.trim_start().starts_with('{') {
         return Head::parse(given);
     }
-    let text = std::fs::read_to_string(given)
-        .map_err(|e| Error::invalid("head_unreadable", format!("the head `{given}` cannot be read")).because(e))?;
+    let text = reading::read_given(Path::new(given), MAX_HEADS)
+        .map_err(|e| Error::invalid("head_unreadable", format!("the head `{given}` cannot be read: {e}")))?;
     // A file of heads, one a line: the newest counts.
     let newest = text.lines().rev().find(|line| !line.trim().is_empty());
     Head::parse(newest.unwrap_or_default())

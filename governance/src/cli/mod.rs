@@ -57,6 +57,9 @@ use printer::Printer;
 /// SIGXFSZ, the same number on every Unix that matters here.
 const FILE_TOO_LARGE: i32 = 25;
 
+/// How long what goes on in the background may take to let go of the files.
+const CLOSED_WITHIN: std::time::Duration = std::time::Duration::from_secs(1);
+
 // Where this program is, if whoever started it says so.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
@@ -98,8 +101,11 @@ pub fn run(words: Vec<OsString>, program: Option<PathBuf>) -> ExitCode {
         Err(error) => return printer.fail(&Error::internal("the runtime cannot be started").because(error)),
     };
     let done = catch_unwind(AssertUnwindSafe(|| runtime.block_on(command(args, &printer))));
-    // What still waits for a terminal or a child must not hold the program, nor a program that a defect ends.
+    // What still waits for a terminal or a child must not hold the program for long, nor a program that a defect ends.
     runtime.shutdown_background();
+    if done.is_ok() && !crate::disk::all_closed(CLOSED_WITHIN) {
+        tracing::debug!("a file is still open: its log stays beside it, and whoever opens it next takes it in");
+    }
     match done.unwrap_or_else(|defect| resume_unwind(defect)) {
         Ok(code) => code,
         // Whoever reads our output has read enough.
@@ -120,8 +126,9 @@ async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
         Command::Config { command } => return config::config(&args.flags(), command, printer),
         _ => {}
     }
-    let config = Config::load(args.flags(), |name| std::env::var(name).ok())?;
-    people::admit(&args.command, &config).await?;
+    let env = |name: &str| std::env::var(name).ok();
+    let config = Config::load(args.flags(), env)?;
+    let config = people::admit(&args.command, &args.flags(), config, env).await?;
     match args.command {
         Command::Run(run) => run::run(config, run, printer).await,
         Command::Pipeline { command } => pipeline::pipeline(config, command, printer).await,

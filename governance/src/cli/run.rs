@@ -7,6 +7,7 @@ use super::args::Run;
 use super::carry::{Work, carry_out};
 use super::printer::Printer;
 use crate::config::Config;
+use crate::disk::reading;
 use crate::error::{Error, Result};
 use crate::orchestrator::MAX_OBJECTIVE;
 
@@ -16,8 +17,9 @@ pub async fn run(config: Config, args: Run, printer: &Printer) -> Result<ExitCod
 }
 
 fn objective(args: &Run) -> Result<String> {
-    let unreadable =
-        |what: &str, error| Error::invalid("objective_unreadable", format!("the objective cannot be read from {what}")).because(error);
+    let unreadable = |what: &str, error: std::io::Error| {
+        Error::invalid("objective_unreadable", format!("the objective cannot be read from {what}: {error}"))
+    };
     let read = |what: &str, source: &mut dyn Read| {
         let mut bytes = Vec::new();
         // One byte more than is allowed tells a large one from one too large, without reading all of it.
@@ -34,7 +36,7 @@ fn objective(args: &Run) -> Result<String> {
         (Some(objective), _) => Ok(objective.clone()),
         (None, Some(path)) => {
             let name = format!("`{}`", path.display());
-            read(&name, &mut std::fs::File::open(path).map_err(|e| unreadable(&name, e))?)
+            read(&name, &mut reading::open_given(path).map_err(|e| unreadable(&name, e))?)
         }
         (None, None) => Err(Error::invalid("empty_objective", "the objective is empty: say what is to be decided")),
     }

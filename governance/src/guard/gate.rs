@@ -32,6 +32,16 @@ pub fn changes_something(profile: &AgentProfile, action: &str) -> bool {
     !READING_ACTIONS.contains(&action) && !profile.governance.reading_actions.iter().any(|reading| reading == action)
 }
 
+/// Actions whose path is the folder that they run in. What they do there is theirs, and no rule about paths sees it.
+pub const RUNNING_ACTIONS: [&str; 4] = ["execute_command", "ansible_run", "terraform_apply", "docker_run"];
+
+/// Whether an action at a folder may change, move or remove everything below it, as far as a profile knows: every one that is known neither to read nor to
+/// run there.
+#[must_use]
+pub(super) fn touches_below(profile: &AgentProfile, action: &str) -> bool {
+    changes_something(profile, action) && !RUNNING_ACTIONS.contains(&action)
+}
+
 /// Where an agent is in its life, as its guard has to know it. Looked at in each call, without a round trip.
 #[derive(Debug, Default)]
 pub struct Gate {

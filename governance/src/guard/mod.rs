@@ -67,7 +67,7 @@ pub use diagnosis::{AgentDiagnosis, DIAGNOSTIC};
 pub use ending::RevokedPipeline;
 pub(crate) use fallout::failed_within_a_minute;
 pub use faults::{Exceeded, Fault, FaultCount, Faults, fingerprint};
-pub use gate::{Gate, READING_ACTIONS, changes_something};
+pub use gate::{Gate, READING_ACTIONS, RUNNING_ACTIONS, changes_something};
 pub use govern::{
     Arguments, Asked, BELIEVED, BoxError, Call, GovernLayer, GovernService, Governed, Granted, Guard, Running, TOOL_TIME, Terms,
 };

@@ -1,11 +1,12 @@
 //! Where the parts of a ledger lie in its home.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::Head;
 use super::segment::trouble;
+use crate::disk::reading;
 use crate::error::Result;
 use crate::vocabulary::DEFAULT_LEDGER_PATH;
 
@@ -64,7 +65,7 @@ impl Home {
     /// The heads beside the database, with their line numbers; an unreadable line has none.
     pub fn kept_heads(&self) -> Result<Vec<(usize, Option<Head>)>> {
         let path = self.heads_file();
-        let bytes = match fs::read(&path) {
+        let bytes = match reading::read_file(&path, u64::MAX) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(e) => return Err(trouble(&path, &e)),

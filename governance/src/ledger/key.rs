@@ -1,6 +1,6 @@
 //! The key that signs heads, and the public keys that check them. Agents never hold the first.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind as Io, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::hex;
 use super::segment::trouble;
+use crate::disk::reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::Chance;
 
@@ -17,6 +18,8 @@ use crate::vocabulary::Chance;
 pub const KEY_FILE: &str = "ledger.key";
 /// The file of the public keys, one a line: the present one last.
 pub const PUBLIC_FILE: &str = "ledger.pub";
+/// The largest file of keys that is read.
+const MAX_FILE: u64 = 1 << 20;
 
 /// Signs heads. Its `Debug` shows the public part only.
 pub struct SigningKey {
@@ -70,7 +73,7 @@ impl PublicKeys {
     /// Those in a directory.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(PUBLIC_FILE);
-        let text = match fs::read_to_string(&path) {
+        let text = match reading::read_text(&path, MAX_FILE) {
             Ok(text) => text,
             Err(e) if e.kind() == Io::NotFound => String::new(),
             Err(e) => return Err(trouble(&path, &e)),
@@ -128,7 +131,7 @@ fn make(path: &Path, chance: &dyn Chance) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<SigningKey> {
-    let mut file = File::open(path).map_err(|e| trouble(path, &e))?;
+    let file = reading::open_file(path).map_err(|e| trouble(path, &e))?;
     let mode = file.metadata().map_err(|e| trouble(path, &e))?.permissions().mode();
     let shown = path.display();
     if mode & 0o077 != 0 {
@@ -136,7 +139,7 @@ fn read(path: &Path) -> Result<SigningKey> {
         return Err(Error::new(ErrorKind::Denied, "key_exposed", message));
     }
     let mut text = String::with_capacity(128);
-    file.read_to_string(&mut text).map_err(|e| trouble(path, &e))?;
+    file.take(MAX_FILE).read_to_string(&mut text).map_err(|e| trouble(path, &e))?;
     let seed = hex::decode::<32>(text.trim());
     wipe(&mut text.into_bytes());
     let Some(mut seed) = seed else {
@@ -149,8 +152,11 @@ fn read(path: &Path) -> Result<SigningKey> {
 
 fn publish(path: &Path, key: &SigningKey) -> Result<()> {
     let line = hex::encode(key.secret.verifying_key().as_bytes());
-    if fs::read_to_string(path).is_ok_and(|text| text.lines().any(|known| known == line)) {
-        return Ok(());
+    match reading::read_text(path, MAX_FILE) {
+        Ok(text) if text.lines().any(|known| known == line) => return Ok(()),
+        // It could not be added to either.
+        Err(error) if error.kind() == Io::InvalidInput => return Err(trouble(path, &error)),
+        _ => {}
     }
     let append = |path: &PathBuf| {
         let mut file = OpenOptions::new().append(true).create(true).open(path)?;

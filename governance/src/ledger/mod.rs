@@ -97,6 +97,7 @@ use crate::vocabulary::{AgentId, LedgerId, Millis, Ports, SegmentId, Token};
 use database::{Database, blocking, sqlx_trouble};
 use home::Home;
 use sequencer::Sequencer;
+use waiting::Wanted;
 use witness::StoreWitness;
 
 /// A handle on a ledger. Cheap to clone; several processes may have the same one open.
@@ -224,13 +225,18 @@ impl Ledger {
     /// Every entry about these actions, with its token, in the record or not yet, whoever wrote it. Fails where any of it cannot be read.
     pub async fn entries_about(&self, actions: &[Action]) -> Result<Vec<(Token, Entry)>> {
         let (home, actions) = (self.inner.home.clone(), actions.to_vec());
-        blocking(move || waiting::entries_about(&home, &actions, None)).await
+        blocking(move || waiting::entries_about(&home, Wanted { by_all: &actions, by_one: None })).await
     }
 
     /// The same of one agent. A payload that retention dropped reads as `null`.
     pub async fn entries_by(&self, agent: &AgentId, actions: &[Action]) -> Result<Vec<(Token, Entry)>> {
-        let (home, actions, agent) = (self.inner.home.clone(), actions.to_vec(), agent.clone());
-        blocking(move || waiting::entries_about(&home, &actions, Some(&agent))).await
+        self.entries_by_and_about(agent, actions, &[]).await
+    }
+
+    /// The same of one agent, and every entry about other actions, whoever wrote it.
+    pub async fn entries_by_and_about(&self, agent: &AgentId, own: &[Action], by_all: &[Action]) -> Result<Vec<(Token, Entry)>> {
+        let (home, own, by_all, agent) = (self.inner.home.clone(), own.to_vec(), by_all.to_vec(), agent.clone());
+        blocking(move || waiting::entries_about(&home, Wanted { by_all: &by_all, by_one: Some((&agent, &own)) })).await
     }
 
     /// The last signed head, if anything is in the record.

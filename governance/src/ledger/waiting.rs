@@ -87,8 +87,22 @@ pub(super) fn entries_of(home: &Home, segment: &SegmentId) -> Result<Vec<(u64, E
     Ok(entries)
 }
 
-/// Every entry about these actions; of one agent, where one is named.
-pub(super) fn entries_about(home: &Home, actions: &[Action], of: Option<&AgentId>) -> Result<Vec<(Token, Entry)>> {
+/// What is looked for: entries about these actions, whoever did them, and about others of one agent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Wanted<'a> {
+    pub by_all: &'a [Action],
+    pub by_one: Option<(&'a AgentId, &'a [Action])>,
+}
+
+impl Wanted<'_> {
+    fn takes(&self, entry: &Entry) -> bool {
+        let by_one = self.by_one.is_some_and(|(agent, actions)| actions.contains(&entry.action) && entry.agent.as_ref() == Some(agent));
+        by_one || self.by_all.contains(&entry.action)
+    }
+}
+
+/// Every entry that is wanted, in the record or not yet.
+pub(super) fn entries_about(home: &Home, wanted: Wanted<'_>) -> Result<Vec<(Token, Entry)>> {
     // Opened first: what is put away meanwhile can still be read.
     let mut open = Vec::new();
     for (path, id) in files(home)? {
@@ -102,37 +116,39 @@ pub(super) fn entries_about(home: &Home, actions: &[Action], of: Option<&AgentId
     let connection = database::reader(&home.database(), false)?;
     let sql = |e| sqlite_trouble(&home.database(), e);
     connection.execute_batch("BEGIN").map_err(sql)?;
-    let told = match of {
-        None => rows(&connection, &about(actions), &[]),
-        Some(agent) => rows(&connection, "FROM agent_actions WHERE agent_id = ?", &[agent.as_str()]),
-    };
-    let wanted = |entry: &Entry| actions.contains(&entry.action) && of.is_none_or(|agent| entry.agent.as_ref() == Some(agent));
+    let of: Vec<_> = wanted.by_one.iter().map(|(agent, _)| agent.as_str()).collect();
     let mut entries = Vec::new();
-    for row in told.map_err(sql)? {
+    for row in rows(&connection, &about(wanted), &of).map_err(sql)? {
         let (segment, number, entry) = row.read()?;
-        if !wanted(&entry) {
-            continue;
-        }
         entries.push((Token::of_intent(&segment, number), entry));
     }
     for (path, id, file) in open {
         let Some(position) = place(&connection, &id).map_err(sql)? else { continue };
         let waiting = segment::entries_after(&file, &path, &id, position)?;
-        let waiting = waiting.into_iter().filter(|(_, entry)| wanted(entry));
+        let waiting = waiting.into_iter().filter(|(_, entry)| wanted.takes(entry));
         entries.extend(waiting.map(|(number, entry)| (Token::of_intent(&id, number), entry)));
     }
     Ok(entries)
 }
 
-/// The rows about these actions. An index of one action is used only where that action is written out, alone.
-fn about(actions: &[Action]) -> String {
-    let (indexed, others): (Vec<Action>, Vec<Action>) = actions.iter().copied().partition(|action| INDEXED.contains(action));
-    let mut asked: Vec<_> = indexed.iter().map(|action| format!("SELECT seq FROM agent_actions WHERE action = '{action}'")).collect();
-    if !others.is_empty() {
-        let names: Vec<_> = others.iter().map(|action| format!("'{action}'")).collect();
-        asked.push(format!("SELECT seq FROM agent_actions WHERE action IN ({})", names.join(", ")));
+/// The rows that are wanted, the agent's id being the only parameter.
+fn about(wanted: Wanted<'_>) -> String {
+    let mut asked = places(wanted.by_all, "");
+    if let Some((_, actions)) = wanted.by_one {
+        asked.extend(places(actions, " AND agent_id = ?1"));
     }
     format!("FROM agent_actions WHERE seq IN ({})", asked.join(" UNION ALL "))
+}
+
+/// Where entries about these actions are. An index of one action is used only where that action is written out, alone.
+fn places(actions: &[Action], and: &str) -> Vec<String> {
+    let (indexed, others): (Vec<Action>, Vec<Action>) = actions.iter().copied().partition(|action| INDEXED.contains(action));
+    let mut asked: Vec<_> = indexed.iter().map(|action| format!("SELECT seq FROM agent_actions WHERE action = '{action}'{and}")).collect();
+    if !others.is_empty() {
+        let names: Vec<_> = others.iter().map(|action| format!("'{action}'")).collect();
+        asked.push(format!("SELECT seq FROM agent_actions WHERE action IN ({}){and}", names.join(", ")));
+    }
+    asked
 }
 
 /// A row of the record, read but not understood.
@@ -219,11 +235,20 @@ mod tests {
     fn what_is_asked_for_again_and_again_is_found_without_reading_the_whole_record() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("migrations/0001_ledger.sql")).unwrap();
-        for actions in
+        let agent = AgentId::new("alpha-1").unwrap();
+        let plan = |wanted: Wanted<'_>| -> Vec<String> {
+            let of: Vec<_> = wanted.by_one.iter().map(|(agent, _)| agent.as_str()).collect();
+            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN SELECT at {} ORDER BY seq", about(wanted))).unwrap();
+            plan.query_map(params_from_iter(of), |row| row.get(3)).unwrap().map(Result::unwrap).collect()
+        };
+        // What rests on an approval: who may give one, and what is known of the agent's own requests, however many there are of others.
+        let own = plan(Wanted { by_all: &[Action::Approver], by_one: Some((&agent, &[Action::Approval])) });
+        assert!(own.iter().any(|step| step.contains("SEARCH") && step.contains("agent_actions_approval (agent_id=?)")), "{own:?}");
+        let done = plan(Wanted { by_one: Some((&agent, &[Action::ToolCall, Action::Violation])), ..Wanted::default() });
+        for by_all in
             [&[Action::Approver, Action::Approval] as &[_], &[Action::Approver], &[Action::Promotion, Action::Violation], &INDEXED]
         {
-            let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN SELECT at {} ORDER BY seq", about(actions))).unwrap();
-            let steps: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+            let steps = [plan(Wanted { by_all, by_one: None }), own.clone(), done.clone()].concat();
             let whole: Vec<_> = steps.iter().filter(|step| step.starts_with("SCAN") && !step.contains(" INDEX agent_actions_")).collect();
             assert!(whole.is_empty() && steps.iter().any(|step| step.contains(" INDEX agent_actions_")), "{steps:?}");
         }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::disk::reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::orchestrator::RunOutcome;
 use crate::vocabulary::{Chance, Checkpoint, Millis};
@@ -81,7 +82,7 @@ impl Checkpoints {
     pub fn load(&self, id: &str) -> Result<Checkpoint> {
         let path = self.path(id)?;
         let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(MAX_CHECKPOINT + 1).read_to_end(&mut text));
+        let read = reading::open_file(&path).and_then(|file| file.take(MAX_CHECKPOINT + 1).read_to_end(&mut text));
         match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let message = format!("there is no checkpoint `{id}` in `{}`: see `governance checkpoint list`", self.0.display());

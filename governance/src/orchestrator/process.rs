@@ -8,6 +8,7 @@
 //!     └─ its end:  told to go ▶ input closed, SIGTERM ▶ 3 s ▶ SIGKILL to the group     died ▶ started again, if it may be
 //! ```
 
+mod astray;
 mod group;
 mod keeper;
 mod limits;
@@ -51,11 +52,12 @@ impl Seat {
     }
 }
 
-/// Starts a program as the leader of a group of its own. Killed when dropped.
-fn start(program: &Program, model: &ModelSettings, group: &Group) -> Result<Child> {
+/// Starts a program as the leader of a group of its own, with a mark of its own. Killed when dropped.
+fn start(program: &Program, model: &ModelSettings, group: &Group, mark: &str) -> Result<Child> {
     let shown = program.command.display();
     let mut command = Command::new(&program.command);
     command.args(&program.arguments).env_clear().envs(program.environment(model, |name| std::env::var_os(name)));
+    command.env(astray::MARK, mark);
     if let Some(directory) = &program.directory {
         if !directory.is_dir() {
             let message = format!("`{shown}` could not be started: its directory `{}` is not there", directory.display());
@@ -65,7 +67,7 @@ fn start(program: &Program, model: &ModelSettings, group: &Group) -> Result<Chil
     }
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     let child = command.spawn().map_err(|e| Error::unavailable("agent_not_started", format!("`{shown}` could not be started: {e}")))?;
-    group.led_by(child.id());
+    group.led_by(child.id(), mark);
     limits::limit(child.id(), program.quota).inspect_err(|_| group.sweep())?;
     limits::mark(child.id()).inspect_err(|_| group.sweep())?;
     Ok(child)

@@ -169,3 +169,18 @@ fn whoever_reads_slowly_is_told_how_far_it_is_and_whoever_stops_reading_ends_it_
         assert!(output.status.success(), "{args:?}: {output:?}");
     }
 }
+
+/// Whoever closes a file last puts its log into it: also a program that ends a moment after it is done.
+#[test]
+fn a_program_that_ended_leaves_no_log_beside_its_files() {
+    let (user, _) = settled(CACHE);
+    for _ in 0..8 {
+        for command in [&["stop", "--all", "--no-wait"][..], &["stop", "--lift", "--reason", "a drill"], &["pipeline", "list"]] {
+            assert_eq!(user.does(command).code, Some(0));
+            for log in ["state.db-wal", "state.db-shm", "governance.db-wal", "governance.db-shm"] {
+                assert!(!user.home().join(log).exists(), "{log} after {command:?}");
+            }
+        }
+    }
+    user.verified();
+}

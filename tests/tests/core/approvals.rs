@@ -10,10 +10,12 @@ use governance::guard::approval::{
 };
 use governance::guard::path::Root;
 use governance::guard::policy::{Policy, Request};
-use governance::guard::{Admissions, Guard, Recorder};
+use governance::guard::{Admissions, Gate, Guard, Recorder};
 use governance::ledger::{Action, Filter};
 use governance::store::{Actor, Store, Write, to_json};
-use governance::vocabulary::{AgentProfile, ApprovalId, ApprovalRules, ApproverName, PipelineId, RevocationType, System, Tier};
+use governance::vocabulary::{
+    AgentPhase, AgentProfile, ApprovalId, ApprovalRules, ApproverName, PipelineId, RevocationType, System, Tier, Token,
+};
 use governance::{Error, ErrorKind, Result, RevocationEngine};
 use governance_tests::world::{Backend, World, until};
 use serde_json::{Value, json};
@@ -37,6 +39,8 @@ governance_tests::on_every_backend! {
     a_register_written_into_the_store_is_not_believed
     what_nobody_could_read_is_not_asked_and_an_agent_cannot_flood_the_queue
     plans_and_promotions_are_approved_the_same_way
+    who_asks_again_with_the_token_of_a_use_hears_what_was_answered_first
+    what_a_call_risks_and_where_in_its_life_it_is_asked_is_shown_to_who_decides
     what_takes_an_administrator_is_approved_by_no_one_else
     arguments_are_never_in_the_ledger_and_leave_the_store
 }
@@ -650,6 +654,88 @@ fn plans_and_promotions_are_approved_the_same_way(on: Backend) {
         let (waited, ()) = tokio::join!(queue.wait(&id, Duration::from_secs(30)), scene.approve(&id));
         assert_eq!(waited.unwrap().state, ApprovalState::Approved);
         queue.redeem(&governor, &id, &asked, &scene.store.fresh_token()).await.unwrap();
+    });
+}
+
+/// Same token, same answer: whoever lost the reply asks again.
+fn who_asks_again_with_the_token_of_a_use_hears_what_was_answered_first(on: Backend) {
+    on.story(async |world| {
+        let scene = Scene::new(world, rules(1, HOUR)).await;
+        let queue = scene.queue().await;
+        let asked = Asked::plan(json!({"steps": ["read"]}), rules(1, HOUR));
+        let id = queue.ask(&scene.actor, &asked).await.unwrap().request.id;
+        scene.approve(&id).await;
+        let token = scene.store.fresh_token();
+        let first = queue.redeem(&scene.actor, &id, &asked, &token).await.unwrap();
+        assert_eq!((first.state, &first.used.as_ref().unwrap().token), (ApprovalState::Used, &token));
+        for _ in 0..2 {
+            assert_eq!(scene.queue().await.redeem(&scene.actor, &id, &asked, &token).await.unwrap(), first);
+        }
+        // Where the store was made to forget it, the ledger knows.
+        scene.write(Write::Delete(scene.store.keys().approval_use(&id).into())).await;
+        assert_eq!(queue.redeem(&scene.actor, &id, &asked, &token).await.unwrap().state, ApprovalState::Used);
+        let another = scene.store.fresh_token();
+        assert_eq!(queue.redeem(&scene.actor, &id, &asked, &another).await.unwrap_err().code(), "approval_used");
+        let changed = Asked::plan(json!({"steps": ["delete"]}), rules(1, HOUR));
+        assert_eq!(queue.redeem(&scene.actor, &id, &changed, &token).await.unwrap_err().code(), "approval_bypass");
+        // Whoever writes a use into the store with a token of their own has neither used it a second time, nor approved anything.
+        let forged = |id: &ApprovalId, token: &Token| {
+            let value = to_json(&json!({"token": token, "at": 1})).unwrap();
+            Write::Put { cell: scene.store.keys().approval_use(id).into(), value, ttl: None, event: None }
+        };
+        scene.write(forged(&id, &another)).await;
+        assert_eq!(queue.redeem(&scene.actor, &id, &asked, &another).await.unwrap_err().code(), "approval_used");
+        let unapproved = queue.ask(&scene.actor, &changed).await.unwrap().request.id;
+        scene.write(forged(&unapproved, &another)).await;
+        assert_eq!(queue.redeem(&scene.actor, &unapproved, &changed, &another).await.unwrap_err().code(), "approval_used");
+        // It is in the record once.
+        let (ledger, _) = scene.world.ledger().await;
+        ledger.sequence(1).await.unwrap();
+        let filter = Filter { action: Some(Action::Approval), ..Filter::default() };
+        let uses = ledger.list(&filter).await.unwrap().actions.into_iter();
+        assert_eq!(uses.filter(|entry| entry.payload.as_deref().is_some_and(|text| text.contains("\"used\""))).count(), 1);
+    });
+}
+
+fn what_a_call_risks_and_where_in_its_life_it_is_asked_is_shown_to_who_decides(on: Backend) {
+    on.story(async |world| {
+        let scene = Scene::new(world, rules(1, HOUR)).await;
+        let gate = std::sync::Arc::new(Gate::default());
+        gate.set_passed(true);
+        gate.set_phase(AgentPhase::Preflight);
+        let guard = scene.guard.clone().behind(gate.clone());
+        let risky = apply().risking(&["irreversible", "costs money"]);
+        let call = async |guard: &Guard, request: &Request<'_>| {
+            guard.govern(request, &json!({}), async |_| Ok(scene.ran.fetch_add(1, Ordering::SeqCst) + 1)).await
+        };
+        let id = id_of(&call(&guard, &risky).await.unwrap_err());
+        let shown = scene.queue().await.approval(&id).await.unwrap();
+        assert_eq!(
+            (&shown.request.risks[..], shown.request.phase),
+            (&["irreversible".to_owned(), "costs money".to_owned()][..], Some(AgentPhase::Preflight))
+        );
+        // Covered by what is signed, and told where people hear of it.
+        let mut other = shown.request.clone();
+        other.risks.pop();
+        assert_ne!(other.hash(), shown.hash);
+        let alerts = scene.store.list(scene.store.keys().alerts_queue(), 10).await.unwrap();
+        let alert: Value = alerts
+            .iter()
+            .map(|alert| serde_json::from_slice(alert).unwrap())
+            .find(|alert: &Value| alert["type"] == "approval_required")
+            .unwrap();
+        assert_eq!((&alert["data"]["risks"], &alert["data"]["phase"]), (&json!(["irreversible", "costs money"]), &json!("PREFLIGHT")));
+        // The same call without its risks is another one, and the phase is no part of what is approved.
+        let plain = id_of(&call(&guard, &apply()).await.unwrap_err());
+        assert_ne!(plain, id);
+        assert!(scene.queue().await.approval(&plain).await.unwrap().request.risks.is_empty());
+        scene.approve(&id).await;
+        gate.set_phase(AgentPhase::Execute);
+        assert_eq!(call(&guard, &risky).await.unwrap(), 1);
+        scene.approve(&plain).await;
+        let bypass = call(&guard.presenting(&plain), &risky).await.unwrap_err();
+        assert_eq!((bypass.code(), scene.ran()), ("approval_bypass", 1), "{bypass}");
+        assert!(bypass.to_string().contains("what differs is its risks"), "{bypass}");
     });
 }
 

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 governance_tests::on_every_backend! {
     promise_6_a_plan_is_carried_out_only_as_it_was_approved
     a_plan_that_changes_must_be_approved_again
+    a_request_for_a_plan_that_changed_is_open_to_nobody_any_more
     an_approval_of_a_plan_that_nobody_registered_gave_is_none
     of_two_who_enter_with_one_approval_exactly_one_uses_it
     who_waits_for_its_plan_is_waiting_and_its_time_stands_still
@@ -174,11 +175,64 @@ fn a_plan_that_changes_must_be_approved_again(on: Backend) {
         scene.desk.output(json!({"steps": ["read", "delete"]})).await.unwrap();
         let second = scene.asked().await;
         assert_ne!(first, second);
-        // Back at the one that was approved, it may go on with that.
+        // Back at the one that was approved, people are asked again: they have seen another since.
         scene.desk.output(json!({"steps": ["read"]})).await.unwrap();
+        let third = scene.asked().await;
+        assert!(third != first && third != second);
+        scene.approve(&third).await;
         scene.desk.enter(AgentPhase::Execute).await.unwrap();
-        assert_eq!(scene.queue().await.approval(&first).await.unwrap().state, ApprovalState::Used);
-        assert_eq!(scene.queue().await.approval(&second).await.unwrap().state, ApprovalState::Pending);
+        let queue = scene.queue().await;
+        for (id, state) in [(&first, ApprovalState::Superseded), (&second, ApprovalState::Superseded), (&third, ApprovalState::Used)] {
+            assert_eq!(queue.approval(id).await.unwrap().state, state);
+        }
+    });
+}
+
+fn a_request_for_a_plan_that_changed_is_open_to_nobody_any_more(on: Backend) {
+    on.story(async |world| {
+        let scene = Scene::new(world, Some(1)).await;
+        let mut told = scene.desk.store().signals(&scene.desk.store().keys().ws_broadcast()).await.unwrap();
+        scene.desk.output(json!({"steps": ["read"]})).await.unwrap();
+        let pending = scene.asked().await;
+        // The same plan once more is the same.
+        scene.desk.output(json!({"steps": ["read"]})).await.unwrap();
+        assert_eq!(scene.asked().await, pending);
+        let open = async || {
+            let listed = scene.queue().await.list(100).await.unwrap();
+            listed.into_iter().filter(|approval| !approval.is_over()).map(|approval| approval.request.id).collect::<Vec<_>>()
+        };
+        assert_eq!(open().await, std::slice::from_ref(&pending));
+        // At once, and not when somebody is asked about the next one.
+        scene.desk.output(json!({"steps": ["read", "delete"]})).await.unwrap();
+        assert!(open().await.is_empty());
+        loop {
+            let heard: Value = serde_json::from_slice(&told.next().await.unwrap()).unwrap();
+            if heard["type"] == "approval_superseded" {
+                assert_eq!(heard["data"]["approval_id"], pending.as_str());
+                break;
+            }
+        }
+        let store = scene.desk.store();
+        assert!(store.cell(store.keys().approval_arguments(&pending)).await.unwrap().is_none(), "nobody has to read it any more");
+        for verdict in [ApprovalVerdict::Approve, ApprovalVerdict::Deny] {
+            let late = scene.say(&scene.ann, &pending, verdict).await.unwrap_err();
+            assert_eq!((late.kind(), late.code()), (ErrorKind::Denied, "approval_superseded"), "{late}");
+        }
+        // The ledger remembers it where the store was made to forget it.
+        store.apply(Commit::default().write(Write::Delete(store.keys().approval_use(&pending).into()))).await.unwrap();
+        let text = json!({"steps": ["read"]}).to_string().into();
+        let cell = store.keys().approval_arguments(&pending).into();
+        store.apply(Commit::default().write(Write::Put { cell, value: text, ttl: None, event: None })).await.unwrap();
+        assert_eq!(scene.queue().await.approval(&pending).await.unwrap().state, ApprovalState::Superseded);
+        // What was denied stays denied, whatever is planned in between.
+        let denied = scene.asked().await;
+        scene.say(&scene.ann, &denied, ApprovalVerdict::Deny).await.unwrap();
+        scene.desk.output(json!({"steps": ["write"]})).await.unwrap();
+        let other = scene.asked().await;
+        scene.desk.output(json!({"steps": ["read", "delete"]})).await.unwrap();
+        assert_eq!(scene.desk.enter(AgentPhase::Execute).await.unwrap_err().code(), "approval_denied");
+        assert_eq!(scene.queue().await.approval(&other).await.unwrap().state, ApprovalState::Superseded);
+        assert!(open().await.is_empty());
     });
 }
 

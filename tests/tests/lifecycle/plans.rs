@@ -69,9 +69,17 @@ async fn an_agent_of_ones_own_carries_out_what_its_user_approved(user: &User) {
     // Changed since, by a word.
     alpha.output(json!({"steps": ["write host"]})).await.unwrap();
     assert_eq!(alpha.enter(AgentPhase::Execute).await.unwrap_err().code(), "approval_required");
+    // And back: what was shown last is what is decided.
     alpha.output(json!({"steps": ["write hosts"]})).await.unwrap();
+    let again = alpha.enter(AgentPhase::Execute).await.unwrap_err().details()["approval"]["id"].as_str().unwrap().to_owned();
+    let open = outside(|| user.objects(&["approvals", "list"]));
+    assert_eq!(open.iter().map(|approval| &approval["request"]["id"]).collect::<Vec<_>>(), [&json!(again)]);
+    let shown = outside(|| user.does(&["approvals", "show", &id]));
+    assert!(shown.out.contains("superseded") && shown.out.contains("PLAN"), "{shown:?}");
+    approve(&governance, user, &again).await;
     alpha.enter(AgentPhase::Execute).await.unwrap();
-    assert_eq!(outside(|| user.object(&["approvals", "show", &id]))["approval"]["state"], "used");
+    assert_eq!(outside(|| user.object(&["approvals", "show", &id]))["approval"]["state"], "superseded");
+    assert_eq!(outside(|| user.object(&["approvals", "show", &again]))["approval"]["state"], "used");
     alpha.leave().await.unwrap();
     governance.close().await.unwrap();
     outside(|| user.verified());

@@ -110,7 +110,9 @@ impl Promotions {
                 }
                 Some((_, ApprovalState::Expired)) => ends(found.status, RULES, "nobody decided before the deadline"),
                 Some((_, ApprovalState::Void)) => ends(found.status, RULES, "the request is void: ask again"),
-                Some((_, ApprovalState::Used)) | None => ends(found.status, RULES, "the request is gone: ask again"),
+                Some((_, ApprovalState::Used | ApprovalState::Superseded)) | None => {
+                    ends(found.status, RULES, "the request is gone: ask again")
+                }
             }
             let with = if withdrawn { self.withdrawing(&before, &standing, Commit::default()) } else { Commit::default() };
             match self.write(version, &before, &standing, with).await {

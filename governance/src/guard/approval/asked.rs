@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::guard::canonical::{canonical, digest, sha256};
 use crate::store::{Actor, Admission};
-use crate::vocabulary::{AgentId, ApprovalId, ApprovalRules, LedgerId, MAX_DEADLINE, Millis, PipelineId, named};
+use crate::vocabulary::{AgentId, AgentPhase, ApprovalId, ApprovalRules, LedgerId, MAX_DEADLINE, Millis, PipelineId, named};
 
 /// The largest arguments that somebody can be asked to read, in bytes of their canonical form.
 pub const MAX_ARGUMENTS: usize = 64 * 1024;
@@ -44,6 +44,12 @@ pub struct Asked {
     pub path: Option<String>,
     /// With what.
     pub arguments: Value,
+    /// What whoever wraps the tool says of its risks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<String>,
+    /// Where in its life the agent asks, for who is asked. It may be used in another phase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<AgentPhase>,
     /// Why a person is asked, for that person.
     pub reason: String,
     /// The hash of the policy that wants it.
@@ -65,6 +71,8 @@ impl Asked {
             target: None,
             path: None,
             arguments: plan,
+            risks: Vec::new(),
+            phase: None,
             reason,
             policy: None,
             rules,
@@ -75,8 +83,19 @@ impl Asked {
     #[must_use]
     pub fn promotion(profile: &AgentId, evidence: Value, reason: &str, rules: ApprovalRules) -> Self {
         let target = Some(profile.to_string());
-        let (action, reason) = ("promote_agent".to_owned(), reason.to_owned());
-        Self { kind: ApprovalKind::Promotion, action, target, path: None, arguments: evidence, reason, policy: None, rules }
+        let (action, reason, risks) = ("promote_agent".to_owned(), reason.to_owned(), Vec::new());
+        Self {
+            kind: ApprovalKind::Promotion,
+            action,
+            target,
+            path: None,
+            arguments: evidence,
+            risks,
+            phase: None,
+            reason,
+            policy: None,
+            rules,
+        }
     }
 
     /// The canonical text of its arguments. Refuses more than a person can be asked to read.
@@ -101,10 +120,14 @@ impl Asked {
 
     /// What makes two asks the same one: who, admitted how, wants to do what with what, and which people that takes.
     pub(super) fn subject(&self, actor: &Actor) -> String {
-        digest(&json!({
+        let mut subject = json!({
             "kind": self.kind, "agent": actor.id, "epochs": actor.admission, "action": self.action, "target": self.target, "path": self.path,
             "arguments": digest(&self.arguments), "quorum": self.rules.quorum, "administrator": self.rules.administrator,
-        }))
+        });
+        if !self.risks.is_empty() {
+            subject["risks"] = json!(self.risks);
+        }
+        digest(&subject)
     }
 }
 
@@ -128,6 +151,12 @@ pub struct ApprovalRequest {
     pub path: Option<String>,
     /// SHA-256 of the canonical arguments.
     pub arguments: String,
+    /// What whoever wraps the tool says of its risks. Not written where it says none: a request of before has the hash that it had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub risks: Vec<String>,
+    /// Where in its life the agent was when it asked, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<AgentPhase>,
     /// Why a person is asked.
     pub reason: String,
     /// The hash of the policy that wants it.
@@ -177,6 +206,7 @@ impl ApprovalRequest {
             (self.action == asked.action, "action"),
             (self.target == asked.target, "target"),
             (self.path == asked.path, "path"),
+            (self.risks == asked.risks, "risks"),
             (self.arguments == digest(&asked.arguments), "arguments"),
         ];
         checks.into_iter().find(|(same, _)| !same).map(|(_, what)| what)

@@ -5,29 +5,37 @@ use std::collections::{HashMap, HashSet};
 use serde_json::Value;
 
 use super::registry::Approvers;
-use super::state::Used;
+use super::state::{Ended, Used};
 use super::statement::{ApprovalVerdict, Signed, Statement};
 use crate::error::Result;
 use crate::ledger::{Action, Entry, Ledger, OutcomeResult};
-use crate::vocabulary::{ApprovalId, Token};
+use crate::vocabulary::{AgentId, ApprovalId, Millis, Token};
 
 /// What the ledger holds of every request.
 pub(super) struct Evidence {
     pub approvers: Approvers,
     denials: HashMap<ApprovalId, Vec<Signed<Statement>>>,
-    uses: HashMap<ApprovalId, Used>,
+    ended: HashMap<ApprovalId, Ended>,
 }
 
 impl Evidence {
-    /// Reads it, also what is not in the record yet.
+    /// Reads all of it, also what is not in the record yet.
     pub async fn of(ledger: &Ledger, tenant: &str) -> Result<Self> {
-        let entries = ledger.entries_about(&[Action::Approver, Action::Approval]).await?;
+        Ok(Self::told(&ledger.entries_about(&[Action::Approver, Action::Approval]).await?, ledger, tenant))
+    }
+
+    /// Reads what there is of one agent's requests: what it costs does not grow with what others ask.
+    pub async fn by(agent: &AgentId, ledger: &Ledger, tenant: &str) -> Result<Self> {
+        Ok(Self::told(&ledger.entries_by_and_about(agent, &[Action::Approval], &[Action::Approver]).await?, ledger, tenant))
+    }
+
+    fn told(entries: &[(Token, Entry)], ledger: &Ledger, tenant: &str) -> Self {
         let failed: HashSet<&Token> = entries
             .iter()
             .filter(|(_, entry)| entry.result == Some(OutcomeResult::Error))
             .filter_map(|(_, entry)| entry.intent.as_ref())
             .collect();
-        let (mut denials, mut uses) = (HashMap::<_, Vec<_>>::new(), HashMap::new());
+        let (mut denials, mut ended) = (HashMap::<_, Vec<_>>::new(), HashMap::new());
         for (token, entry) in entries.iter().filter(|(_, entry)| entry.action == Action::Approval) {
             let said: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
             if let Some(signed) = said.get("signed").and_then(|signed| serde_json::from_value::<Signed<Statement>>(signed.clone()).ok())
@@ -36,11 +44,11 @@ impl Evidence {
             {
                 denials.entry(signed.said.request.clone()).or_default().push(signed);
             }
-            if let Some((request, used)) = used(&said, entry) {
-                uses.entry(request).or_insert(used);
+            if let Some((request, how)) = end(&said, entry).filter(|_| !failed.contains(&token)) {
+                ended.entry(request).or_insert(how);
             }
         }
-        Ok(Self { approvers: Approvers::told(&entries, ledger.id(), tenant), denials, uses })
+        Self { approvers: Approvers::told(entries, ledger.id(), tenant), denials, ended }
     }
 
     /// What was denied of a request.
@@ -48,14 +56,18 @@ impl Evidence {
         self.denials.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// What a request was used for.
-    pub fn used(&self, id: &ApprovalId) -> Option<Used> {
-        self.uses.get(id).cloned()
+    /// How a request ended: what it was used for, or that the plan is another.
+    pub fn ended(&self, id: &ApprovalId) -> Option<&Ended> {
+        self.ended.get(id)
     }
 }
 
-fn used(said: &Value, entry: &Entry) -> Option<(ApprovalId, Used)> {
-    let request = ApprovalId::new(said.get("used")?.as_str()?).ok()?;
+fn end(said: &Value, entry: &Entry) -> Option<(ApprovalId, Ended)> {
+    let named = |field: &str| ApprovalId::new(said.get(field)?.as_str()?).ok();
+    if let Some(request) = named("superseded") {
+        return Some((request, Ended::Superseded { superseded_at: entry.at }));
+    }
     let token = Token::new(said.get("token")?.as_str()?).ok()?;
-    Some((request, Used { token, at: entry.at }))
+    let at = said.get("at").and_then(Value::as_u64).map_or(entry.at, Millis);
+    Some((named("used")?, Ended::Used(Used { token, at })))
 }

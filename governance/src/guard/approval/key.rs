@@ -1,6 +1,6 @@
 //! An approver's key pair. The private half is in a file of the approver's own, outside the governance home; agents never hold it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind as Io, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::keeping::Sealed;
 use super::statement::{Domain, Signed};
+use crate::disk::reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::hex;
 use crate::vocabulary::{ApproverName, Chance};
@@ -140,7 +141,7 @@ impl KeyFile {
     }
 
     fn read(&self) -> Result<Kept> {
-        let file = File::open(&self.0).map_err(|e| self.trouble(&e))?;
+        let file = reading::open_file(&self.0).map_err(|e| self.trouble(&e))?;
         let mode = file.metadata().map_err(|e| self.trouble(&e))?.permissions().mode();
         let shown = self.0.display();
         if mode & 0o077 != 0 {
@@ -170,6 +171,7 @@ impl KeyFile {
                 let message = format!("`{shown}` is there already and is not replaced: use it, or name another file with `--key`");
                 Error::new(ErrorKind::Conflict, "key_exists", message)
             }
+            Io::InvalidInput => Error::corrupt("not_a_key", format!("`{shown}` holds no approver's key: {error}")),
             _ => Error::unavailable("file_trouble", format!("`{shown}`: {error}")),
         }
     }

@@ -25,6 +25,7 @@ mod shown;
 mod state;
 mod statement;
 mod submit;
+mod superseding;
 mod waiting;
 
 pub use asked::{ApprovalKind, ApprovalRequest, Asked, MAX_ARGUMENTS, MAX_WITHIN};

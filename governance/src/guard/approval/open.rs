@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::asked::{ApprovalRequest, Asked, MAX_WITHIN};
+use super::asked::{ApprovalKind, ApprovalRequest, Asked, MAX_WITHIN};
 use super::process::seat;
 use super::queue::{Approvals, KEPT, subject};
 use super::state::{Approval, ApprovalState};
@@ -20,9 +20,11 @@ const LISTED: u64 = 10_000;
 
 /// What an agent's table holds of a request.
 #[derive(Serialize, Deserialize)]
-struct Open {
-    id: ApprovalId,
-    deadline: Millis,
+pub(super) struct Open {
+    pub id: ApprovalId,
+    pub deadline: Millis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ApprovalKind>,
 }
 
 impl Approvals {
@@ -32,6 +34,9 @@ impl Approvals {
         let (text, within) = (asked.text()?, asked.within()?);
         let ledger = self.ledger()?.id().clone();
         let (keys, field) = (self.store.keys(), asked.subject(actor));
+        if asked.kind == ApprovalKind::Plan {
+            self.supersede_plans(actor, &asked.arguments).await?;
+        }
         loop {
             let table = self.store.table(keys.agent_approvals(&actor.id)).await?;
             let now = self.store.now().await?;
@@ -62,6 +67,8 @@ impl Approvals {
                 target: asked.target.clone(),
                 path: asked.path.clone(),
                 arguments: crate::guard::canonical::sha256(text.as_bytes()),
+                risks: asked.risks.clone(),
+                phase: asked.phase,
                 reason: asked.reason.clone(),
                 policy: asked.policy.clone(),
                 epochs: actor.admission.clone(),
@@ -75,7 +82,7 @@ impl Approvals {
             };
             let cell = Cell::field(keys.agent_approvals(&actor.id), &field);
             let commit = self.opening(actor, &request, &text)?.version(cell.clone(), version);
-            let mine = to_json(&Open { id: request.id.clone(), deadline: request.deadline })?;
+            let mine = to_json(&Open { id: request.id.clone(), deadline: request.deadline, kind: Some(request.kind) })?;
             let commit = commit.put(cell, mine).write(Write::Expire { key: keys.agent_approvals(&actor.id), ttl: MAX_WITHIN + KEPT });
             let commit =
                 over.iter().fold(commit, |commit, name| commit.write(Write::Delete(Cell::field(keys.agent_approvals(&actor.id), name))));
@@ -99,11 +106,15 @@ impl Approvals {
 
     /// How many of these wait for people. What was denied is kept until its deadline, but nobody has to decide it any more.
     async fn waiting(&self, ids: &[ApprovalId]) -> Result<usize> {
-        let evidence = self.evidence().await?;
-        let mut waiting = 0;
+        let (mut waiting, mut known) = (0, None);
         for id in ids {
-            let found = self.look_with(id, &evidence).await?;
-            waiting += usize::from(found.is_some_and(|found| found.approval.state == ApprovalState::Pending));
+            let Some(found) = self.found(id).await? else { continue };
+            let evidence = match known.take() {
+                Some(evidence) => evidence,
+                None => self.evidence_of(&found.request.agent).await?,
+            };
+            waiting += usize::from(self.weighed(found, &evidence).await?.approval.state == ApprovalState::Pending);
+            known = Some(evidence);
         }
         Ok(waiting)
     }
@@ -118,7 +129,7 @@ impl Approvals {
         let speaks = match found.state {
             ApprovalState::Pending | ApprovalState::Approved => true,
             ApprovalState::Denied => before_deadline,
-            ApprovalState::Used | ApprovalState::Expired | ApprovalState::Void => false,
+            ApprovalState::Used | ApprovalState::Superseded | ApprovalState::Expired | ApprovalState::Void => false,
         };
         Ok(speaks.then_some(found))
     }
@@ -148,7 +159,7 @@ impl Approvals {
 fn summary(request: &ApprovalRequest) -> Value {
     json!({
         "approval_id": request.id, "kind": request.kind, "agent_id": request.agent, "pipeline_id": request.pipeline, "action": request.action,
-        "target": request.target, "path": request.path, "arguments": request.arguments, "hash": request.hash(), "reason": request.reason,
-        "quorum": request.quorum, "administrator": request.administrator, "deadline": request.deadline, "policy": request.policy,
+        "target": request.target, "path": request.path, "risks": request.risks, "phase": request.phase,
+        "arguments": request.arguments, "hash": request.hash(), "reason": request.reason, "quorum": request.quorum, "administrator": request.administrator, "deadline": request.deadline, "policy": request.policy,
     })
 }

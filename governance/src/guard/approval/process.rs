@@ -85,12 +85,15 @@ pub async fn governed_by(store: &Store) -> Result<Option<String>> {
     Ok(seats.iter().find(|(process, _)| is_ours(process)).map(|(process, agent)| format!("`{agent}` (process {})", process.pid)))
 }
 
-/// Refuses what only people do in a process of a governed agent, or below one: approving, saying who may do what and how much, lifting a stop.
+/// Refuses what only people do in a process of a governed agent, or below one: approving, saying who may do what and how much, lifting a stop, taking
+/// something from the record.
 pub async fn refuse_agents(store: &Store) -> Result<()> {
     let Some(agent) = governed_by(store).await? else { return Ok(()) };
     let data = json!({"process_of": agent, "process": std::process::id()});
     store.apply(Commit::default().write(alert(store, "refused_to_agent", &data)?)).await?;
-    let message = format!("this process belongs to {agent}: no agent approves, nor says who may do what, nor how much, nor lifts a stop");
+    let message = format!(
+        "this process belongs to {agent}: no agent approves, nor says who may do what, nor how much, nor lifts a stop, nor changes the record"
+    );
     Err(Error::new(ErrorKind::Denied, "governed_process", message))
 }
 

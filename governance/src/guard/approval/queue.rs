@@ -7,7 +7,7 @@ use serde_json::json;
 use super::asked::{ApprovalRequest, Asked};
 use super::evidence::Evidence;
 use super::registry::Approvers;
-use super::state::{Approval, ApprovalState, Known, Used, are_enough, weigh};
+use super::state::{Approval, ApprovalState, Ended, Known, Used, are_enough, weigh};
 use super::statement::{Signed, Statement};
 use super::waiting::Sign;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +36,18 @@ pub(super) struct Looked {
     pub decisions: u64,
     pub said: Vec<Signed<Statement>>,
     pub approvers: Approvers,
+    /// How it ended, as the ledger has it.
+    pub told: Option<Ended>,
+}
+
+/// What the store holds of a request.
+pub(super) struct Found {
+    pub request: ApprovalRequest,
+    text: Option<String>,
+    arguments: u64,
+    decisions: u64,
+    said: Vec<Signed<Statement>>,
+    ended: Option<Ended>,
 }
 
 impl Approvals {
@@ -56,7 +68,9 @@ impl Approvals {
         let mut approvals = Vec::new();
         for id in self.store.list(self.store.keys().approvals(), last).await? {
             let id = ApprovalId::new(String::from_utf8_lossy(&id))?;
-            approvals.extend(self.look_with(&id, &evidence).await?.map(|looked| looked.approval));
+            if let Some(found) = self.found(&id).await? {
+                approvals.push(self.weighed(found, &evidence).await?.approval);
+            }
         }
         Ok(approvals)
     }
@@ -100,8 +114,9 @@ impl Approvals {
     /// Uses an approval of exactly this, once: the commit bears the token of the intent that it is used for. Everything is verified here, by whoever
     /// is about to act.
     ///
-    /// `approval_required`, `approval_denied`, `approval_expired`, `approval_used`, `approval_void` say where it stands; `approval_bypass` that it is
-    /// an approval of something else.
+    /// `approval_required`, `approval_denied`, `approval_superseded`, `approval_expired`, `approval_used`, `approval_void` say where it stands;
+    /// `approval_bypass` that it is an approval of something else. Same token, same answer: who asks again with the token that it was used for hears
+    /// that it was.
     pub async fn redeem(&self, actor: &Actor, id: &ApprovalId, asked: &Asked, token: &Token) -> Result<Approval> {
         self.redeem_with(actor, id, asked, token, &Commit::default()).await
     }
@@ -124,6 +139,12 @@ impl Approvals {
         loop {
             let found = self.look(id).await?;
             self.report_uncounted(&found.approval).await?;
+            if let Some(again) = used_for(&found, actor, asked, token)? {
+                if found.told.is_none() {
+                    self.tell_use(&again)?;
+                }
+                return Ok(again);
+            }
             let approval = usable(found.approval, actor, asked)?;
             let keys = self.store.keys();
             let used = Used { token: token.clone(), at: self.store.ports().clock.now() };
@@ -140,15 +161,21 @@ impl Approvals {
                 .write(self.broadcast("approval_used", &json!({"approval_id": id, "agent_id": actor.id, "token": token}))?);
             match self.store.commit(commit).await? {
                 Outcome::Accepted(_) => {
-                    let told = json!({"used": id, "token": token, "arguments": approval.request.arguments});
-                    self.recorder.note(&self.store, Action::Approval, subject(&approval.request), &told)?;
-                    return Ok(Approval { state: ApprovalState::Used, used: Some(used), ..approval });
+                    let done = Approval { state: ApprovalState::Used, used: Some(used), ..approval };
+                    self.tell_use(&done)?;
+                    return Ok(done);
                 }
                 // Somebody was first, or said something: what it is now tells.
                 Outcome::Refused(Refused::Conflict { cell, .. }) if own.contains(&cell.key) => {}
                 Outcome::Refused(refused) => return Err(refused.into()),
             }
         }
+    }
+
+    fn tell_use(&self, approval: &Approval) -> Result<()> {
+        let Some(Used { token, at }) = &approval.used else { return Ok(()) };
+        let told = json!({"used": approval.request.id, "token": token, "at": at, "arguments": approval.request.arguments});
+        self.recorder.note(&self.store, Action::Approval, subject(&approval.request), &told)
     }
 
     /// Signatures that do not count are no accident.
@@ -165,18 +192,25 @@ impl Approvals {
     pub(super) async fn look(&self, id: &ApprovalId) -> Result<Looked> {
         let missing =
             || Error::new(ErrorKind::NotFound, "no_such_approval", format!("there is no request `{id}`: see `governance approvals list`"));
-        let evidence = self.evidence().await?;
-        self.look_with(id, &evidence).await?.ok_or_else(missing)
+        let found = self.found(id).await?.ok_or_else(missing)?;
+        let evidence = self.evidence_of(&found.request.agent).await?;
+        self.weighed(found, &evidence).await
     }
 
-    pub(super) async fn evidence(&self) -> Result<Evidence> {
+    async fn evidence(&self) -> Result<Evidence> {
         Evidence::of(self.ledger()?, self.store.keys().prefix()).await
     }
 
-    pub(super) async fn look_with(&self, id: &ApprovalId, evidence: &Evidence) -> Result<Option<Looked>> {
+    /// What the ledger knows of one agent's requests.
+    pub(super) async fn evidence_of(&self, agent: &AgentId) -> Result<Evidence> {
+        Evidence::by(agent, self.ledger()?, self.store.keys().prefix()).await
+    }
+
+    /// What the store holds of a request, which is its own: nothing of it is believed yet.
+    pub(super) async fn found(&self, id: &ApprovalId) -> Result<Option<Found>> {
         let keys = self.store.keys();
         let cells = [keys.approval(id), keys.approval_arguments(id), keys.approval_decisions(id), keys.approval_use(id)];
-        let [request, arguments, decisions, used] = self.cells(cells).await?;
+        let [request, arguments, decisions, ended] = self.cells(cells).await?;
         let Some(request) = request else { return Ok(None) };
         let request: ApprovalRequest = from_json("a request for approval", &request.value)?;
         if request.id != *id {
@@ -188,23 +222,29 @@ impl Approvals {
                 format!("the arguments of `{id}` are not those of which the request holds the hash: somebody wrote into the store");
             return Err(Error::corrupt("approval_damaged", message));
         }
-        let stored: Vec<Signed<Statement>> = decisions.as_ref().map_or(Ok(Vec::new()), |found| from_json("approvals", &found.value))?;
-        let used = match used {
-            Some(used) => Some(from_json("the use of an approval", &used.value)?),
-            None => evidence.used(id),
+        let said = decisions.as_ref().map_or(Ok(Vec::new()), |found| from_json("approvals", &found.value))?;
+        let ended = ended.map(|ended| from_json("the end of an approval", &ended.value)).transpose()?;
+        let version = |cell: Option<Versioned>| cell.map_or(0, |found| found.version);
+        Ok(Some(Found { request, text, arguments: version(arguments), decisions: version(decisions), said, ended }))
+    }
+
+    /// Where it stands, by what the ledger knows.
+    pub(super) async fn weighed(&self, found: Found, evidence: &Evidence) -> Result<Looked> {
+        let Found { request, text, arguments, decisions, said: stored, ended } = found;
+        let told = evidence.ended(&request.id).cloned();
+        // Of a use the ledger has the last word. Of a plan that is another, the store: only it knows whether a use came first.
+        let ended = match &told {
+            Some(Ended::Used(_)) => told.clone(),
+            _ => ended.or_else(|| told.clone()),
         };
-        let said: Vec<_> = stored.iter().chain(evidence.denials(id)).cloned().collect();
+        let said: Vec<_> = stored.iter().chain(evidence.denials(&request.id)).cloned().collect();
+        let keys = self.store.keys();
         let here =
             request.ledger == *self.ledger()?.id() && request.tenant == keys.prefix() && request.lineage == self.store.lineage().await?;
         let admitted = here && self.still_admitted(&request).await?;
-        let known = Known { said: &said, approvers: &evidence.approvers, used, admitted, now: self.store.now().await? };
-        Ok(Some(Looked {
-            approval: weigh(request, text, known),
-            arguments: arguments.map_or(0, |found| found.version),
-            decisions: decisions.map_or(0, |found| found.version),
-            said: stored,
-            approvers: evidence.approvers.clone(),
-        }))
+        let known = Known { said: &said, approvers: &evidence.approvers, ended, admitted, now: self.store.now().await? };
+        let approvers = evidence.approvers.clone();
+        Ok(Looked { approval: weigh(request, text, known), arguments, decisions, said: stored, approvers, told })
     }
 
     async fn still_admitted(&self, request: &ApprovalRequest) -> Result<bool> {
@@ -248,10 +288,23 @@ pub(super) fn subject(request: &ApprovalRequest) -> (Option<&AgentId>, Option<&P
     (Some(&request.agent), request.pipeline.as_ref())
 }
 
+/// The approval, if it was used for exactly this before: as it was answered then.
+///
+/// INVARIANT: what the store says of a use is believed only where people approved it, and the ledger knows of no other: tokens can be foretold.
+fn used_for(found: &Looked, actor: &Actor, asked: &Asked, token: &Token) -> Result<Option<Approval>> {
+    let approval = &found.approval;
+    let is_same = approval.used.as_ref().is_some_and(|used| used.token == *token)
+        && !matches!(found.told, Some(Ended::Superseded { .. }))
+        && approval.request.differs_from(actor, asked).is_none()
+        && are_enough(&approval.approved, approval.request.quorum, approval.request.administrator);
+    // Its arguments are gone from the store; these have their digest.
+    is_same.then(|| Ok(Approval { arguments: Some(asked.text()?), ..approval.clone() })).transpose()
+}
+
 /// The approval, if it may be used for this now.
 fn usable(approval: Approval, actor: &Actor, asked: &Asked) -> Result<Approval> {
     if let Some(what) = approval.request.differs_from(actor, asked) {
-        let message = format!("`{}` is not an approval of this: its {what} differs", approval.request.id);
+        let message = format!("`{}` is not an approval of this: what differs is its {what}", approval.request.id);
         return Err(Error::new(ErrorKind::Denied, "approval_bypass", message).with("approval", told(&approval)));
     }
     // The policy may want more people by now.
@@ -277,6 +330,7 @@ pub(crate) fn refusal(approval: &Approval, state: ApprovalState) -> Error {
             ("approval_denied", format!("`{id}` was denied by {by}"))
         }
         ApprovalState::Expired => ("approval_expired", format!("`{id}` was not approved and used before its deadline")),
+        ApprovalState::Superseded => ("approval_superseded", format!("`{id}` was asked for a plan that is no longer the agent's")),
         ApprovalState::Void => ("approval_void", format!("`{id}` is void: the admission that it was asked under has ended")),
         ApprovalState::Used => ("approval_used", format!("`{id}` was used already: an approval is of one call")),
     };

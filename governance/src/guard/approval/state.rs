@@ -19,6 +19,8 @@ named! {
         Approved = "approved",
         /// Somebody denied it.
         Denied = "denied",
+        /// It was asked for a plan that is no longer the agent's.
+        Superseded = "superseded",
         /// Its deadline is over.
         Expired = "expired",
         /// The admission of whoever asked has ended.
@@ -59,6 +61,19 @@ pub struct Used {
     pub at: Millis,
 }
 
+/// How a request ended that nobody decides any more, as the store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Ended {
+    /// It was used.
+    Used(Used),
+    /// The agent has another plan since.
+    Superseded {
+        /// Since when.
+        superseded_at: Millis,
+    },
+}
+
 /// A request, and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
@@ -81,7 +96,7 @@ pub struct Approval {
 }
 
 impl Approval {
-    /// Whether nothing more will come of it: it was denied, used, has expired, or is void.
+    /// Whether nothing more will come of it: it was denied, used, superseded, has expired, or is void.
     #[must_use]
     pub fn is_over(&self) -> bool {
         !matches!(self.state, ApprovalState::Pending | ApprovalState::Approved)
@@ -98,7 +113,7 @@ impl Approval {
 pub(super) struct Known<'a> {
     pub said: &'a [Signed<Statement>],
     pub approvers: &'a Approvers,
-    pub used: Option<Used>,
+    pub ended: Option<Ended>,
     pub admitted: bool,
     pub now: Millis,
 }
@@ -124,16 +139,22 @@ pub(super) fn weigh(request: ApprovalRequest, arguments: Option<String>, known: 
         }
     }
     let enough = are_enough(&approved, request.quorum, request.administrator);
+    let is_superseded = matches!(known.ended, Some(Ended::Superseded { .. }));
+    let used = match known.ended {
+        Some(Ended::Used(used)) => Some(used),
+        _ => None,
+    };
     let state = match () {
-        () if known.used.is_some() => ApprovalState::Used,
+        () if used.is_some() => ApprovalState::Used,
         () if denied.is_some() => ApprovalState::Denied,
+        () if is_superseded => ApprovalState::Superseded,
         () if !known.admitted => ApprovalState::Void,
         // The arguments are kept until the deadline; without them there is nothing that anybody could look at.
         () if known.now >= request.deadline || arguments.is_none() => ApprovalState::Expired,
         () if enough => ApprovalState::Approved,
         () => ApprovalState::Pending,
     };
-    Approval { hash: request.hash(), request, arguments, state, approved, denied, used: known.used, uncounted }
+    Approval { hash: request.hash(), request, arguments, state, approved, denied, used, uncounted }
 }
 
 /// Whether these people, each of them once, are enough: so many, one of them an administrator where one is asked for.

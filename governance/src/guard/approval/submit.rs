@@ -49,7 +49,7 @@ impl Approvals {
     pub async fn submit(&self, signed: &Signed<Statement>) -> Result<Approval> {
         let said = &signed.said;
         loop {
-            let Looked { approval, arguments, decisions, said: before, approvers } = self.look(&said.request).await?;
+            let Looked { approval, arguments, decisions, said: before, approvers, .. } = self.look(&said.request).await?;
             if !said.is_about(&approval.request) {
                 let message = format!("what was signed is not about `{}` as it stands", said.request);
                 return Err(Error::invalid("not_this_request", message));

@@ -82,7 +82,9 @@ impl Guard {
                 if decision.verdict() != Verdict::StepUp {
                     return Ok((decision, place, None));
                 }
-                if self.asked(request, arguments, &decision, place.as_ref())? != asked {
+                let now = self.asked(request, arguments, &decision, place.as_ref())?;
+                // Where in its life it is is told to people, and no part of what they approve.
+                if (Asked { phase: asked.phase, ..now }) != asked {
                     continue;
                 }
                 approval
@@ -113,6 +115,8 @@ impl Guard {
             target: request.target.map(str::to_owned),
             path: place.map(|place| place.relative().to_owned()),
             arguments: arguments.value()?,
+            risks: request.risks.iter().map(|risk| (*risk).to_owned()).collect(),
+            phase: self.own.gate.as_ref().and_then(|gate| gate.phase()),
             reason: decision.reason(),
             policy: Some(decision.policy_hash().to_owned()),
             rules: self.policy().profile().governance.approval,
@@ -122,7 +126,7 @@ impl Guard {
     /// An approval of something else was presented: recorded, and held against the agent.
     async fn bypassed(&self, request: &Request<'_>, hash: &str, decision: &Decision, approval: &Approval, what: &str) -> Error {
         let id = &approval.request.id;
-        let reason = format!("`{id}` was presented as an approval of another call: its {what} differs");
+        let reason = format!("`{id}` was presented as an approval of another call: what differs is its {what}");
         self.hold_against(request, hash, decision, Some(ViolationType::ApprovalBypass), &reason).await;
         Error::new(ErrorKind::Denied, "approval_bypass", reason).with("approval", id.as_str())
     }

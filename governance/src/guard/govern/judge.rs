@@ -3,11 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::call::caught;
+use super::tampering::Reach;
 use super::{Arguments, Guard, Own};
 use crate::error::{Error, ErrorKind, Result};
+use crate::guard::gate::touches_below;
 use crate::guard::path::Place;
 use crate::guard::policy::{Decision, Policy, Request, Verdict};
 use crate::vocabulary::ViolationType;
+
+/// Why nothing but looking is done at some folders.
+const BELOW: &str = "the governance's own files, which no agent may touch, lie below it: only what reads may be done there, or what a profile names in \
+                     `reading_actions`";
 
 /// What there is to say before the admission is looked at.
 enum Considered {
@@ -83,26 +89,45 @@ impl Own {
         // Who may not do this at all does not learn what is there.
         let decision = policy.by_patterns(&Request { path: None, ..*request });
         let Some(asked) = request.path.filter(|_| decision.verdict() != Verdict::Deny) else { return Ok(Considered::Open(decision, None)) };
+        let reach = if touches_below(policy.profile(), request.action) { Reach::Below } else { Reach::Itself };
+        Ok(match self.locate(policy, asked, reach, || policy.by_patterns(request))? {
+            Ok(found) => Considered::Open(decision, Some(found)),
+            Err(refused) => Considered::Decided(refused),
+        })
+    }
+
+    /// Where a path leads below the root; the refusal where it leads elsewhere, or to the governance itself. What `by` says of the path hides whether
+    /// something is there that could not be touched anyway.
+    pub(super) fn locate(
+        &self,
+        policy: &Policy,
+        asked: &str,
+        reach: Reach,
+        by: impl FnOnce() -> Decision,
+    ) -> Result<std::result::Result<Place, Decision>> {
         let root = self.root.as_ref().ok_or_else(no_root)?;
         let resolved = root.resolve(asked);
         let found = resolved.as_ref().ok().and_then(|found| found.as_ref().ok());
         if let Some(refused) = self.grounds.tampering(root, asked, found)? {
-            return Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.actor.admission)));
+            return Ok(Err(policy.refuse_path(&refused).under(&self.actor.admission)));
+        }
+        if self.grounds.would_go_along(found, reach)? {
+            // Denied, and no more: whoever names a folder need not know what lies in it.
+            return Ok(Err(policy.refuse(BELOW, None).under(&self.actor.admission)));
         }
         match resolved {
-            Ok(Ok(found)) => Ok(Considered::Open(decision, Some(found))),
-            Ok(Err(refused)) => Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.actor.admission))),
-            // Nor whether something is there that it could not touch anyway.
+            Ok(Ok(found)) => Ok(Ok(found)),
+            Ok(Err(refused)) => Ok(Err(policy.refuse_path(&refused).under(&self.actor.admission))),
             Err(error) => {
-                let decision = policy.by_patterns(request).under(&self.actor.admission);
+                let decision = by().under(&self.actor.admission);
                 let hidden = decision.violation() == Some(ViolationType::PathOutOfScope);
-                if hidden { Ok(Considered::Decided(decision)) } else { Err(error) }
+                if hidden { Ok(Err(decision)) } else { Err(error) }
             }
         }
     }
 
     /// Asks the store where this process knows too little of the agent: whether it is admitted, and until when it may do anything.
-    async fn look(&self) -> Result<()> {
+    pub(super) async fn look(&self) -> Result<()> {
         if self.live.is_believed(&self.store, &self.actor, self.believed)? {
             return Ok(());
         }

@@ -20,6 +20,7 @@ mod judge;
 mod layer;
 mod live;
 mod refusal;
+mod showing;
 mod stream;
 mod tampering;
 mod terms;

@@ -15,6 +15,15 @@ use crate::vocabulary::ViolationType;
 /// What SQLite keeps beside a file.
 const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
+/// How far what is done at a path reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// To what is there.
+    Itself,
+    /// To everything below it too: who moves or removes a folder takes along what it holds.
+    Below,
+}
+
 /// Where the governance's own files lie. Their paths are followed anew with each question: somebody may have put a link there since.
 #[derive(Debug, Clone)]
 pub(super) struct Grounds {
@@ -64,11 +73,35 @@ impl Grounds {
     /// An error where nobody can say where these files lie.
     pub fn tampering(&self, root: &Root, asked: &str, place: Option<&Place>) -> Result<Option<PathRefused>> {
         let leads = place.map_or_else(|| plain(&root.path().join(asked)), Place::path);
-        let refused = PathRefused {
-            why: "it leads to the governance's own files, which no agent may touch".to_owned(),
-            violation: ViolationType::GovernanceTampering,
-        };
-        Ok(self.hold(root.path(), &leads)?.then_some(refused))
+        let why = || "it leads to the governance's own files, which no agent may touch".to_owned();
+        let leads_there = self.hold(root.path(), &leads)?;
+        Ok(leads_there.then(|| PathRefused { why: why(), violation: ViolationType::GovernanceTampering }))
+    }
+
+    /// Whether what is done at a place takes along some of these files, which lie below it.
+    pub fn would_go_along(&self, place: Option<&Place>, reach: Reach) -> Result<bool> {
+        // Nothing lies below what is no folder, and what leads out of the root is refused for that.
+        match place {
+            Some(place) if reach == Reach::Below && place.is_folder() => self.lie_below(&place.path()),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether one of these files lies below a folder, or a link on the way to one.
+    fn lie_below(&self, folder: &Path) -> Result<bool> {
+        let Own { databases, configuration, home } = &*self.own;
+        let own = databases.iter().chain(configuration).chain(home).chain(&self.policies);
+        for place in own {
+            if places(place)?.iter().any(|place| is_below(place, folder)) {
+                return Ok(true);
+            }
+        }
+        for policies in &self.policies {
+            if linked(&real(policies)?)?.iter().any(|file| is_below(file, folder)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn hold(&self, root: &Path, leads: &Path) -> Result<bool> {
@@ -119,6 +152,21 @@ fn linked(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(files)
+}
+
+/// Where a path leads, and where each part of it lies that may be a link: who takes one of those away takes away what it leads to.
+fn places(path: &Path) -> Result<Vec<PathBuf>> {
+    let mut places = vec![real(path)?];
+    for part in path.ancestors() {
+        if let (Some(folder), Some(name)) = (part.parent(), part.file_name()) {
+            places.push(real(folder)?.join(name));
+        }
+    }
+    Ok(places)
+}
+
+fn is_below(place: &Path, folder: &Path) -> bool {
+    place != folder && place.starts_with(folder)
 }
 
 /// Where a path really leads; what is not there yet would lie where its folder does.

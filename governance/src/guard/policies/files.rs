@@ -1,11 +1,10 @@
 //! Profiles out of files, whatever somebody put there.
 
-use std::io::Read;
+use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
-
 use super::{MAX_PROFILES, Text};
+use crate::disk::reading;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::policy::{MAX_CONDITIONS, MAX_PROFILE, Policy, visible};
 
@@ -85,20 +84,13 @@ fn conditions_of(path: &Path, profile: &str) -> Result<Option<PathBuf>> {
 
 /// A text file that is one: no pipe that nobody writes to, no device, not larger than what is read.
 fn text(path: &Path, most: usize) -> Result<String> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let mut file = std::fs::File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(path, &error.into()))?);
-    let about = file.metadata().map_err(|error| unreadable(path, &error))?;
     let bad = |why: String| Error::invalid("bad_profile", format!("`{}` {why}", shown(path)));
-    if !about.is_file() {
-        return Err(bad("is not a file: a profile is a text file".to_owned()));
-    }
-    let mut bytes = Vec::new();
-    // One byte more than is read as a profile, so that what is too large is told as such.
-    file.by_ref().take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| unreadable(path, &error))?;
-    if bytes.len() > most {
-        return Err(bad(format!("has more than {most} bytes, which is the most that is read")));
-    }
-    String::from_utf8(bytes).map_err(|_| bad("is not text: a profile is written in UTF-8".to_owned()))
+    reading::read_text(path, most as u64).map_err(|error| match error.kind() {
+        Io::InvalidInput => bad("is not a file: a profile is a text file".to_owned()),
+        Io::FileTooLarge => bad(format!("has more than {most} bytes, which is the most that is read")),
+        Io::InvalidData => bad("is not text: a profile is written in UTF-8".to_owned()),
+        _ => unreadable(path, &error),
+    })
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {

@@ -127,12 +127,21 @@ impl Policy {
 
     /// What the patterns alone say.
     pub(in crate::guard) fn by_patterns(&self, request: &Request<'_>) -> Decision {
+        self.by_fields(request.fields())
+    }
+
+    /// What the patterns of paths say, whatever is done there.
+    pub(in crate::guard) fn by_path(&self, path: &str) -> Decision {
+        self.by_fields([(Field::Path, path)])
+    }
+
+    fn by_fields<'a>(&self, fields: impl IntoIterator<Item = (Field, &'a str)>) -> Decision {
         if let Some(why) = self.is_closed() {
             // Whoever asks has broken no rule: there is none that could be kept.
             return self.decision(Verdict::Deny, Cause::Closed(why.into()), None);
         }
         let (mut allowed, mut approval) = (None, None);
-        for (field, text) in request.fields() {
+        for (field, text) in fields {
             if malformed(field, text).is_some() {
                 return self.deny(Cause::Malformed(field, excerpt(text)), ViolationType::ProcedureViolation);
             }
@@ -151,7 +160,7 @@ impl Policy {
             (Some(cause), _) => self.decision(Verdict::StepUp, cause, None),
             (None, Some(cause)) => self.decision(Verdict::Allow, cause, None),
             // There is no request without an action; if there were one, nothing would speak for it.
-            (None, None) => self.deny(Cause::Unsaid(Field::Action, excerpt(request.action)), ViolationType::ProcedureViolation),
+            (None, None) => self.deny(Cause::Unsaid(Field::Action, "".into()), ViolationType::ProcedureViolation),
         }
     }
 

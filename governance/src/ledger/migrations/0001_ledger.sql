@@ -28,8 +28,8 @@ CREATE INDEX agent_actions_retention ON agent_actions (seq) WHERE action = 'rete
 CREATE INDEX agent_actions_metric ON agent_actions (seq) WHERE action = 'metric';
 CREATE INDEX agent_actions_violation ON agent_actions (seq) WHERE action = 'violation';
 CREATE INDEX agent_actions_promotion ON agent_actions (seq) WHERE action = 'promotion';
--- Each call that needs an approval asks for these, and so does each that waits for one, again and again.
-CREATE INDEX agent_actions_approval ON agent_actions (seq) WHERE action = 'approval';
+-- Each call that needs an approval asks for these, and so does each that waits for one, again and again: of its own agent.
+CREATE INDEX agent_actions_approval ON agent_actions (agent_id) WHERE action = 'approval';
 CREATE INDEX agent_actions_approver ON agent_actions (seq) WHERE action = 'approver';
 
 -- Projections of the record: a row here says what the payload of the entry with its seq says, and `verify` compares the two.

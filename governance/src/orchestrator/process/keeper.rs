@@ -20,7 +20,7 @@ use crate::orchestrator::parts::Parts;
 use crate::orchestrator::program::Program;
 use crate::orchestrator::telling::Voice;
 use crate::store::Actor;
-use crate::vocabulary::AgentStatus;
+use crate::vocabulary::{AgentStatus, Token};
 
 /// How long a process that was asked to go may take, before it is killed.
 const GRACE: Duration = Duration::from_secs(3);
@@ -72,7 +72,8 @@ impl Keeper {
     async fn life(&self) -> Result<End> {
         let line = self.seat.line()?;
         let held = Lookout::hold(&self.parts.store, &self.seat.actor).await?;
-        let mut child = start(&self.program, &self.seat.model, &self.group)?;
+        let mark = Token::fresh(&*self.parts.store.ports().chance);
+        let mut child = start(&self.program, &self.seat.model, &self.group, mark.as_str())?;
         // Until it is gone this process does not confirm that its agent has ended.
         let _work = held.work(&format!("process {}", child.id().unwrap_or_default()));
         // Dropped before the child is: until then its group is its own.
