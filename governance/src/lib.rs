@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod llm;
 pub mod ops;
 pub mod orchestrator;
+pub mod process;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -21,11 +21,11 @@ pub(super) fn canonical(value: &Value) -> String {
 /// SHA-256 in hexadecimal.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     // By hand: this is a good part of what a governed call costs.
-    let mut digits = Vec::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
-        digits.extend_from_slice(&[byte >> 4, byte & 15].map(|half| b"0123456789abcdef"[usize::from(half)]));
+    let mut digits = [0_u8; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(Sha256::digest(bytes)) {
+        pair.copy_from_slice(&[byte >> 4, byte & 15].map(|half| b"0123456789abcdef"[usize::from(half)]));
     }
-    String::from_utf8(digits).unwrap_or_default()
+    String::from_utf8_lossy(&digits).into_owned()
 }
 
 /// Sorted here, because whether a map keeps its names sorted is a choice of the whole build.
@@ -49,19 +49,32 @@ fn write(value: &Value, text: &mut Vec<u8>) {
                 if at > 0 {
                     text.push(b',');
                 }
-                plain(name, text);
+                quote(name, text);
                 text.push(b':');
                 write(field, text);
             }
             text.push(b'}');
         }
-        scalar => plain(scalar, text),
+        Value::String(value) => quote(value, text),
+        Value::Bool(value) => text.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Value::Null => text.extend_from_slice(b"null"),
+        Value::Number(number) => plain(number, text),
     }
 }
 
 fn plain(scalar: &(impl Serialize + ?Sized), text: &mut Vec<u8>) {
     // A vector takes everything, and a text or a number is always JSON.
     let _ = serde_json::to_writer(text, scalar);
+}
+
+/// A text as JSON. Most need no escapes, and are copied whole.
+pub(super) fn quote(value: &str, text: &mut Vec<u8>) {
+    if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return plain(value, text);
+    }
+    text.push(b'"');
+    text.extend_from_slice(value.as_bytes());
+    text.push(b'"');
 }
 
 #[cfg(test)]

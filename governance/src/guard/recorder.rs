@@ -62,8 +62,20 @@ impl Recorder {
         pipeline: Option<&PipelineId>,
         payload: &impl Serialize,
     ) -> Result<Recorded> {
-        let Some(segment) = self.segment()? else { return Ok(Recorded { intent: None, token: store.fresh_token() }) };
-        let intent = segment.intent(action, agent, pipeline, &text(payload))?;
+        self.intent_text(store, action, agent, pipeline, &text(payload))
+    }
+
+    /// The same, with details that are JSON text already.
+    pub(super) fn intent_text(
+        &self,
+        store: &Store,
+        action: Action,
+        agent: Option<&AgentId>,
+        pipeline: Option<&PipelineId>,
+        payload: &str,
+    ) -> Result<Recorded> {
+        let Some(ledger) = self.ledger() else { return Ok(Recorded { intent: None, token: store.fresh_token() }) };
+        let (intent, segment) = ledger.write(|segment| segment.intent(action, agent, pipeline, payload))?;
         Ok(Recorded { token: intent.token.clone(), intent: Some((intent, segment)) })
     }
 
@@ -93,9 +105,10 @@ impl Recorder {
         (agent, pipeline): (Option<&AgentId>, Option<&PipelineId>),
         payload: &impl Serialize,
     ) -> Result<()> {
-        let Some(segment) = self.segment()? else { return Ok(()) };
+        let Some(ledger) = self.ledger() else { return Ok(()) };
         let note = Entry { agent: agent.cloned(), pipeline: pipeline.cloned(), ..Entry::note(store.ports().clock.now(), action) };
-        segment.append(&note.payload(text(payload))).map(drop)
+        let note = note.payload(text(payload));
+        ledger.write(|segment| segment.append(&note)).map(drop)
     }
 
     /// The highest generation that the ledger knows to be acknowledged; none where there is no ledger.

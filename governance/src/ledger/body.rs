@@ -33,16 +33,40 @@ impl<'a> Body<'a> {
     /// An entry at its place in a segment.
     pub fn of(entry: &'a Entry, segment: &'a SegmentId, number: u64) -> Self {
         Self {
-            segment: segment.as_str().as_bytes(),
-            number: signed(number),
-            at: signed(entry.at.0),
-            kind: entry.kind.as_str().as_bytes(),
-            action: entry.action.as_str().as_bytes(),
-            agent: entry.agent.as_ref().map(|id| id.as_str().as_bytes()),
-            pipeline: entry.pipeline.as_ref().map(|id| id.as_str().as_bytes()),
             intent: entry.intent.as_ref().map(|id| id.as_str().as_bytes()),
             result: entry.result.map(|result| result.as_str().as_bytes()),
+            ..Self::now(segment, entry.at, (entry.kind, entry.action)).by(entry.agent.as_ref(), entry.pipeline.as_ref()).numbered(number)
         }
+    }
+
+    /// An entry of this time, of which nothing else is said yet.
+    pub fn now(segment: &'a SegmentId, at: Millis, (kind, action): (EntryKind, Action)) -> Self {
+        Self {
+            segment: segment.as_str().as_bytes(),
+            number: 0,
+            at: signed(at.0),
+            kind: kind.as_str().as_bytes(),
+            action: action.as_str().as_bytes(),
+            agent: None,
+            pipeline: None,
+            intent: None,
+            result: None,
+        }
+    }
+
+    /// The same, by somebody.
+    pub fn by(self, agent: Option<&'a AgentId>, pipeline: Option<&'a PipelineId>) -> Self {
+        Self { agent: agent.map(|id| id.as_str().as_bytes()), pipeline: pipeline.map(|id| id.as_str().as_bytes()), ..self }
+    }
+
+    /// The same, as the end of an intent.
+    pub fn ending(self, intent: &'a Token, result: OutcomeResult) -> Self {
+        Self { intent: Some(intent.as_str().as_bytes()), result: Some(result.as_str().as_bytes()), ..self }
+    }
+
+    /// The same, at another place in its segment.
+    pub fn numbered(self, number: u64) -> Self {
+        Self { number: signed(number), ..self }
     }
 
     /// An entry of the record.

@@ -76,18 +76,22 @@ impl Entry {
 
     /// Whether it may be written.
     pub(super) fn validate(&self) -> Result<()> {
-        if self.payload.len() > MAX_PAYLOAD {
-            let message = format!(
-                "the payload of `{}` has {} bytes: at most {MAX_PAYLOAD}; keep the content elsewhere and record its hash",
-                self.action,
-                self.payload.len()
-            );
-            return Err(Error::invalid("payload_too_large", message));
-        }
+        fits(self.action, &self.payload)?;
         if (self.kind == EntryKind::Outcome) != (self.intent.is_some() && self.result.is_some()) {
             let message = format!("`{}`: an outcome, and nothing else, names its intent and its result", self.action);
             return Err(Error::invalid("outcome_without_intent", message));
         }
         Ok(())
     }
+}
+
+/// Whether a payload is small enough to be written.
+pub(super) fn fits(action: Action, payload: &str) -> Result<()> {
+    if payload.len() <= MAX_PAYLOAD {
+        return Ok(());
+    }
+    let length = payload.len();
+    let message =
+        format!("the payload of `{action}` has {length} bytes: at most {MAX_PAYLOAD}; keep the content elsewhere and record its hash");
+    Err(Error::invalid("payload_too_large", message))
 }

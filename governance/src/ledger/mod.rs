@@ -70,7 +70,7 @@ mod witness;
 use sqlx::Row;
 use std::fs;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 pub use action::{Action, EntryKind, OutcomeResult};
@@ -153,6 +153,19 @@ impl Ledger {
     /// This process's segment, opened on first use. Keep it: it is where entries are written.
     pub fn segment(&self) -> Result<Arc<Segment>> {
         self.inner.segment()
+    }
+
+    /// Writes into this process's segment, and answers which one that was. One that was closed or belongs to the parent of this fork writes nothing, and
+    /// a fresh one takes its place.
+    pub(crate) fn write<T>(&self, write: impl Fn(&Segment) -> Result<T>) -> Result<(T, Arc<Segment>)> {
+        if let Some(segment) = self.inner.held().clone().filter(|segment| segment.is_there()) {
+            match write(&segment) {
+                Err(error) if matches!(error.code(), segment::FORKED | segment::CLOSED) => {}
+                written => return written.map(|written| (written, segment)),
+            }
+        }
+        let segment = self.segment()?;
+        write(&segment).map(|written| (written, segment))
     }
 
     /// Moves what the segments hold into the record, and adopts the segments of dead processes.
@@ -277,7 +290,7 @@ impl Ledger {
         let inner = self.inner.clone();
         let closed = blocking(move || {
             drop(inner.sequencer.lock().unwrap_or_else(PoisonError::into_inner).take());
-            let segment = inner.segment.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let segment = inner.held().take();
             segment.map_or(Ok(()), |segment| segment.close())
         });
         let closed = closed.await;
@@ -296,8 +309,12 @@ impl Ledger {
 }
 
 impl Inner {
+    fn held(&self) -> MutexGuard<'_, Option<Arc<Segment>>> {
+        self.segment.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn segment(&self) -> Result<Arc<Segment>> {
-        let mut held = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
         // A fork must not write into its parent's, nor anyone into a file that is gone.
         if let Some(segment) = held.as_ref().filter(|segment| segment.is_own() && segment.is_open() && segment.is_there()) {
             return Ok(segment.clone());

@@ -14,14 +14,20 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::body::Body;
 use super::frame::{self, End, Position};
 use super::sink::Sink;
-use super::{Action, Durability, Entry, OutcomeResult};
+use super::{Action, Durability, Entry, EntryKind, OutcomeResult, entry};
 use crate::error::{Error, ErrorKind, Result};
+use crate::process;
 use crate::vocabulary::{AgentId, LedgerId, PipelineId, Ports, SegmentId, Token, millis};
 
 /// The file name's end.
 pub(super) const SUFFIX: &str = "segment";
 /// The end of the name while the file is being made.
 pub(super) const NEW: &str = "new";
+
+/// The code of a segment that its owner closed.
+pub(super) const CLOSED: &str = "segment_closed";
+/// The code of one that belongs to the parent of this fork.
+pub(super) const FORKED: &str = "forked";
 
 /// For how many milliseconds a file is taken to be where it was seen.
 const LOOK: u64 = 10;
@@ -52,7 +58,7 @@ pub struct Segment {
     path: PathBuf,
     ports: Ports,
     durability: Durability,
-    process: rustix::process::Pid,
+    process: u32,
     state: Mutex<State>,
     // When its file was last seen, in milliseconds of the suspend-aware clock.
     seen: AtomicU64,
@@ -85,7 +91,7 @@ impl Segment {
         let kept = file.try_clone().map_err(|e| trouble(&path, &e))?;
         let segment = Self::over(Box::new(file), id, path.clone(), ports, durability);
         let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let whose = serde_json::json!({ "ledger": ledger, "pid": segment.process.as_raw_nonzero().get(), "boot": boot.trim() });
+        let whose = serde_json::json!({ "ledger": ledger, "pid": segment.process, "boot": boot.trim() });
         segment.append(&Entry::note(ports.clock.now(), Action::Open).payload(whose.to_string()))?;
         // INVARIANT: under its final name a segment is locked and holds its first entry, so no one takes it for dead or empty.
         std::fs::rename(path.with_extension(NEW), &path).map_err(|e| trouble(&path, &e))?;
@@ -102,7 +108,7 @@ impl Segment {
             path,
             ports: ports.clone(),
             durability,
-            process: rustix::process::getpid(),
+            process: process::id(),
             state: Mutex::new(state),
             seen: AtomicU64::new(0),
             synced: Mutex::new(0),
@@ -123,7 +129,7 @@ impl Segment {
 
     /// Whether this process opened it: a fork does not inherit it.
     pub(super) fn is_own(&self) -> bool {
-        rustix::process::getpid() == self.process
+        process::id() == self.process
     }
 
     /// Whether it takes entries.
@@ -153,22 +159,27 @@ impl Segment {
     /// the segment stays usable, except where the error says otherwise.
     pub fn append(&self, entry: &Entry) -> Result<Written> {
         entry.validate()?;
+        let number = self.write(Body::of(entry, &self.id, 0), &entry.payload)?;
+        Ok(Written { number, token: Token::of_intent(&self.id, number) })
+    }
+
+    /// Writes an entry at the number that comes next, and answers it.
+    fn write(&self, body: Body<'_>, payload: &str) -> Result<u64> {
         if !self.is_own() {
             let message = "this segment belongs to the process that opened it: open the ledger again after a fork";
-            return Err(Error::new(ErrorKind::Conflict, "forked", message));
+            return Err(Error::new(ErrorKind::Conflict, FORKED, message));
         }
         let end = {
             let state = &mut *self.state();
             let Some(sink) = &mut state.sink else {
-                return Err(Error::new(ErrorKind::Conflict, "segment_closed", "the segment is closed: open the ledger again"));
+                return Err(Error::new(ErrorKind::Conflict, CLOSED, "the segment is closed: open the ledger again"));
             };
             if state.torn {
                 sink.cut(state.position.offset).map_err(|e| self.trouble(&e))?;
                 state.torn = false;
             }
             let number = state.position.number + 1;
-            let body = Body::of(entry, &self.id, number);
-            let chain = frame::seal(&mut state.buffer, &state.position.chain, &body, entry.payload.as_bytes());
+            let chain = frame::seal(&mut state.buffer, &state.position.chain, &body.numbered(number), payload.as_bytes());
             if let Err(e) = sink.put(&state.buffer) {
                 // Whole frames only: what was half-written goes before the next entry comes.
                 state.torn = sink.cut(state.position.offset).is_err();
@@ -180,21 +191,22 @@ impl Segment {
         if self.durability == Durability::Disk {
             self.sync(end.offset)?;
         }
-        Ok(Written { number: end.number, token: Token::of_intent(&self.id, end.number) })
+        Ok(end.number)
     }
 
     /// Writes that something is about to be done. Its time is now.
     pub fn intent(&self, action: Action, agent: Option<&AgentId>, pipeline: Option<&PipelineId>, payload: &str) -> Result<Intent> {
-        let (agent, pipeline) = (agent.cloned(), pipeline.cloned());
-        let entry = Entry { agent, pipeline, ..Entry::intent(self.ports.clock.now(), action).payload(payload) };
-        let token = self.append(&entry)?.token;
-        Ok(Intent { token, action, agent: entry.agent, pipeline: entry.pipeline })
+        entry::fits(action, payload)?;
+        let body = Body::now(&self.id, self.ports.clock.now(), (EntryKind::Intent, action)).by(agent, pipeline);
+        let number = self.write(body, payload)?;
+        Ok(Intent { token: Token::of_intent(&self.id, number), action, agent: agent.cloned(), pipeline: pipeline.cloned() })
     }
 
-    /// Writes what came of an intent. Its time is now.
-    pub fn outcome(&self, intent: &Intent, result: OutcomeResult, payload: &str) -> Result<Written> {
-        let entry = Entry::outcome(self.ports.clock.now(), intent.action, intent.token.clone(), result).payload(payload);
-        self.append(&Entry { agent: intent.agent.clone(), pipeline: intent.pipeline.clone(), ..entry })
+    /// Writes what came of an intent, and answers its number. Its time is now.
+    pub fn outcome(&self, intent: &Intent, result: OutcomeResult, payload: &str) -> Result<u64> {
+        entry::fits(intent.action, payload)?;
+        let body = Body::now(&self.id, self.ports.clock.now(), (EntryKind::Outcome, intent.action));
+        self.write(body.by(intent.agent.as_ref(), intent.pipeline.as_ref()).ending(&intent.token, result), payload)
     }
 
     /// Ends the segment: writes that it is closed and lets its lock go. Later entries are refused.

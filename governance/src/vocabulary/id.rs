@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::{Chance, Millis};
 use crate::error::{Error, Result};
@@ -175,7 +176,13 @@ impl Token {
     /// The token of an intent: `segment.number`.
     #[must_use]
     pub fn of_intent(segment: &SegmentId, number: u64) -> Self {
-        Self(format!("{segment}.{number}").into())
+        // Made in each governed call, so without the machinery of `format!`.
+        let (mut digits, mut text) = (itoa::Buffer::new(), SmallVec::<[u8; 64]>::new());
+        for part in [segment.as_str(), ".", digits.format(number)] {
+            text.extend_from_slice(part.as_bytes());
+        }
+        // What is put together of texts is a text.
+        Self(String::from_utf8_lossy(&text).into())
     }
 }
 

@@ -74,14 +74,27 @@ impl Process {
         self.store.state(self.store.keys().agent_state(&self.actor.id)).await.unwrap().unwrap()
     }
 
-    /// One call as the guard makes it, without a tool.
-    async fn call(&self) -> Result<(), Error> {
-        let taken = self.limits.take(CALL, SHORT).await?;
-        let (agent, pipeline) = (Some(&self.actor.id), self.actor.pipeline.as_ref());
-        let intent = self.recorder.intent(&self.store, Action::ToolCall, agent, pipeline, &"a call").unwrap();
-        taken.confirm()?;
-        self.recorder.outcome(&intent, OutcomeResult::Ok, &"done").unwrap();
-        taken.end(CALL, false).await
+    /// One call as the guard makes it, without a tool: again where this process stood still for so long that its share was over.
+    /// Answers how much it used: such a call counts too.
+    async fn call(&self) -> Result<u64, Error> {
+        let mut used = 0;
+        loop {
+            used += 1;
+            let taken = self.limits.take(CALL, SHORT).await?;
+            let (agent, pipeline) = (Some(&self.actor.id), self.actor.pipeline.as_ref());
+            let intent = self.recorder.intent(&self.store, Action::ToolCall, agent, pipeline, &"a call").unwrap();
+            match taken.confirm() {
+                Ok(()) => {
+                    self.recorder.outcome(&intent, OutcomeResult::Ok, &"done").unwrap();
+                    return taken.end(CALL, false).await.map(|()| used);
+                }
+                Err(lapsed) => {
+                    assert_eq!(lapsed.code(), "share_lapsed");
+                    self.recorder.outcome(&intent, OutcomeResult::Error, &"not made").unwrap();
+                    taken.end(Asked::default(), false).await?;
+                }
+            }
+        }
     }
 }
 
@@ -108,7 +121,7 @@ fn promise_7_no_limit_of_any_scope_is_overshot_whoever_draws(on: Backend) {
                 let mut made = 0;
                 for _ in 0..calls {
                     match process.call().await {
-                        Ok(()) => made += 1,
+                        Ok(used) => made += used,
                         Err(error) => assert_eq!(error.code(), "budget_exhausted"),
                     }
                 }

@@ -27,6 +27,11 @@ const LATE: &str = "tool_timed_out";
 /// outcome is `unknown`.
 #[must_use = "a call that is dropped ends `unknown`"]
 pub struct Call {
+    // In a box, because a call is handed on many times before it ends.
+    begun: Box<Begun>,
+}
+
+struct Begun {
     guard: Guard,
     action: Box<str>,
     granted: Granted,
@@ -70,25 +75,25 @@ impl Call {
         let running = Running(guard.own.live.running());
         let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
         let underway = guard.own.gate.as_ref().map(|gate| gate.under_way(within));
-        Self { guard, action: action.into(), granted, within, recorded, entered, _underway: underway, running }
+        Self { begun: Box::new(Begun { guard, action: action.into(), granted, within, recorded, entered, _underway: underway, running }) }
     }
 
     /// That its tool runs, for who leaves it behind.
     #[must_use]
     pub fn running(&self) -> Running {
-        self.running.clone()
+        self.begun.running.clone()
     }
 
     /// What was granted.
     #[must_use]
     pub fn granted(&self) -> &Granted {
-        &self.granted
+        &self.begun.granted
     }
 
     /// Whether this process may still believe that the agent is admitted, without a round trip: false where it has to [ask](Self::check), an error where
     /// the admission has ended. For what goes on piece by piece.
     pub fn is_admitted(&self) -> Result<bool> {
-        let own = &self.guard.own;
+        let own = &self.begun.guard.own;
         own.live.is_believed(&own.store, &own.actor, own.believed)
     }
 
@@ -99,33 +104,37 @@ impl Call {
 
     /// The same as [`check`](Self::check), on its own.
     pub fn ask(&self) -> impl Future<Output = Result<()>> + Send + 'static + use<> {
-        let own = self.guard.own.clone();
+        let own = self.begun.guard.own.clone();
         async move { own.live.check(&own.store, &own.actor, own.believed).await }
     }
 
     /// Waits until the call has to end: its time is over, of which so much is gone already, or its agent's admission. Says why.
     pub fn until_over(&self, gone: Duration) -> impl Future<Output = Error> + Send + 'static + use<> {
-        let (own, within) = (self.guard.own.clone(), self.within);
+        let (own, within) = (self.begun.guard.own.clone(), self.begun.within);
         let left = within.saturating_sub(gone);
         async move {
-            tokio::select! {
-                biased;
-                () = tokio::time::sleep(left) => late(within),
-                error = own.live.until_ended(&own.store, &own.actor, own.believed) => error,
-            }
+            // In a box once it is waited for: a tool that ends at once carries none of it about.
+            let over = Box::pin(async {
+                tokio::select! {
+                    biased;
+                    () = tokio::time::sleep(left) => late(within),
+                    error = own.live.until_ended(&own.store, &own.actor, own.believed) => error,
+                }
+            });
+            over.await
         }
     }
 
     /// What is said of a tool that took too long.
     #[must_use]
     pub fn late(&self) -> Error {
-        late(self.within)
+        late(self.begun.within)
     }
 
     /// How long it may take.
     #[must_use]
     pub fn time(&self) -> Duration {
-        self.within
+        self.begun.within
     }
 
     /// Runs a tool to its end, or until the call has to end; then it is dropped where it stands, and the error says why.
@@ -141,70 +150,70 @@ impl Call {
 
     /// Refuses where what was taken for the call may belong to others by now.
     pub(super) fn confirm(&self) -> Result<()> {
-        self.entered.confirm()
+        self.begun.entered.confirm()
     }
 
     /// It was done.
     pub fn done(self) -> Result<()> {
-        self.entered.leave(Ending::Done, self.guard.own.runtime.as_ref());
-        self.recorded.end(OutcomeResult::Ok, None)
+        self.begun.entered.leave(Ending::Done, self.begun.guard.own.runtime.as_ref());
+        self.begun.recorded.end(OutcomeResult::Ok, None)
     }
 
     /// It failed, with an error of this code.
     pub fn failed(self, code: &str) -> Result<()> {
-        self.entered.leave(Ending::Ill, self.guard.own.runtime.as_ref());
-        self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))?;
-        hold_against(self.guard, self.action, Error::new(ErrorKind::Internal, "tool_failed", format!("a tool failed: {code}")));
+        self.begun.entered.leave(Ending::Ill, self.begun.guard.own.runtime.as_ref());
+        self.begun.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))?;
+        hold_against(self.begun.guard, self.begun.action, Error::new(ErrorKind::Internal, "tool_failed", format!("a tool failed: {code}")));
         Ok(())
     }
 
     /// It was not made after all.
     pub(super) fn unmade(self, code: &str) -> Result<()> {
-        self.entered.leave(Ending::Failed, self.guard.own.runtime.as_ref());
-        self.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))
+        self.begun.entered.leave(Ending::Failed, self.begun.guard.own.runtime.as_ref());
+        self.begun.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))
     }
 
     /// Nobody knows what it did.
     pub fn lost(self, code: &str) -> Result<()> {
         let ending = if code == LATE { Ending::Ill } else { Ending::Failed };
-        self.entered.leave(ending, self.guard.own.runtime.as_ref());
-        self.recorded.end(OutcomeResult::Unknown, Some(&Told { code, message: None }))
+        self.begun.entered.leave(ending, self.begun.guard.own.runtime.as_ref());
+        self.begun.recorded.end(OutcomeResult::Unknown, Some(&Told { code, message: None }))
     }
 
     /// It ended so: `unknown` where asking again may help, because then it may have been done. Limits and breakers have heard of it once this answers.
     pub async fn settled<T>(self, done: Result<T>) -> Result<T> {
         match &done {
-            Ok(_) => self.recorded.end(OutcomeResult::Ok, None)?,
-            Err(error) => self.recorded.tell(of(error), error)?,
+            Ok(_) => self.begun.recorded.end(OutcomeResult::Ok, None)?,
+            Err(error) => self.begun.recorded.tell(of(error), error)?,
         }
-        self.entered.left(done.as_ref().map_or_else(Ending::of, |_| Ending::Done)).await;
+        self.begun.entered.left(done.as_ref().map_or_else(Ending::of, |_| Ending::Done)).await;
         if let Err(error) = &done {
-            self.guard.count_failure(&self.action, error).await;
+            Box::pin(self.begun.guard.count_failure(&self.begun.action, error)).await;
         }
         done
     }
 
     /// It failed, with an error of this library's, as [`settled`](Self::settled) says, for who cannot wait.
     pub fn ended(self, error: &Error) -> Result<()> {
-        self.entered.leave(Ending::of(error), self.guard.own.runtime.as_ref());
-        self.recorded.tell(of(error), error)?;
-        hold_against(self.guard, self.action, again(error));
+        self.begun.entered.leave(Ending::of(error), self.begun.guard.own.runtime.as_ref());
+        self.begun.recorded.tell(of(error), error)?;
+        hold_against(self.begun.guard, self.begun.action, again(error));
         Ok(())
     }
 
     /// It was dropped where it stood, as [`run`](Self::run) or [`until_over`](Self::until_over) says.
     pub fn dropped(self, why: &Error) -> Result<()> {
-        self.entered.leave(Ending::of(why), self.guard.own.runtime.as_ref());
-        self.recorded.tell(OutcomeResult::Unknown, why)?;
-        hold_against(self.guard, self.action, again(why));
+        self.begun.entered.leave(Ending::of(why), self.begun.guard.own.runtime.as_ref());
+        self.begun.recorded.tell(OutcomeResult::Unknown, why)?;
+        hold_against(self.begun.guard, self.begun.action, again(why));
         Ok(())
     }
 
     /// The same; limits, breakers and the budget have heard of it once this answers, with the reason as its error.
     pub(super) async fn cut_off<T>(self, why: Error) -> Result<T> {
-        self.recorded.tell(OutcomeResult::Unknown, &why)?;
-        self.entered.left(Ending::of(&why)).await;
-        self.guard.count_failure(&self.action, &why).await;
+        self.begun.recorded.tell(OutcomeResult::Unknown, &why)?;
+        self.begun.entered.left(Ending::of(&why)).await;
+        Box::pin(self.begun.guard.count_failure(&self.begun.action, &why)).await;
         Err(why)
     }
 
@@ -218,8 +227,8 @@ impl Call {
 
     /// It did not begin.
     pub(super) fn refused(self, error: &Error) -> Result<()> {
-        self.entered.leave(Ending::Failed, self.guard.own.runtime.as_ref());
-        self.recorded.tell(OutcomeResult::Error, error)
+        self.begun.entered.leave(Ending::Failed, self.begun.guard.own.runtime.as_ref());
+        self.begun.recorded.tell(OutcomeResult::Error, error)
     }
 }
 
@@ -240,7 +249,7 @@ fn of(error: &Error) -> OutcomeResult {
 
 impl std::fmt::Debug for Call {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Call").field("token", &self.granted.token).finish_non_exhaustive()
+        f.debug_struct("Call").field("token", &self.begun.granted.token).finish_non_exhaustive()
     }
 }
 

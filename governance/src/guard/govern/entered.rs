@@ -69,7 +69,7 @@ impl Entered {
                 taken.end(Asked::default(), ending != Ending::Done).await?;
             }
             match self.admitted {
-                Some(admitted) => admitted.ended(ending).await,
+                Some(admitted) => Box::pin(admitted.ended(ending)).await,
                 None => Ok(()),
             }
         };

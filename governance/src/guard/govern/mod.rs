@@ -23,12 +23,12 @@ mod refusal;
 mod stream;
 mod tampering;
 mod terms;
+mod told;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::Value;
 use tokio::runtime::Handle;
 
@@ -45,7 +45,7 @@ use super::revocation::RevocationEngine;
 use crate::error::Result;
 use crate::ledger::Action;
 use crate::store::{Actor, Admission, Store};
-use crate::vocabulary::{ApprovalId, BreakerRules, Token};
+use crate::vocabulary::{BreakerRules, Token};
 pub use arguments::Arguments;
 pub use call::{Call, Running};
 pub use layer::{Asked, BoxError, GovernLayer, GovernService};
@@ -57,6 +57,7 @@ use entered::Entered;
 use judge::{guarded, guarded_now};
 use live::Live;
 use tampering::Grounds;
+use told::Told;
 
 /// How long an admission is believed to hold, unless said otherwise: D in the promise that nothing is admitted later than D after a revocation.
 pub const BELIEVED: Duration = Duration::from_secs(1);
@@ -103,28 +104,6 @@ pub struct Granted {
     pub decision: Decision,
     /// The id of the recorded intent: makes a commit by this call safe to repeat.
     pub token: Token,
-}
-
-/// What the ledger is told of a call. Arguments may hold secrets: only their hash is kept.
-#[derive(Serialize)]
-struct Told<'a> {
-    action: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    target: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path: Option<&'a str>,
-    /// The path as it was asked for, where it was another.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    asked: Option<&'a str>,
-    arguments: &'a str,
-    verdict: &'a str,
-    policy: &'a str,
-    /// What it was approved by.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    approval: Option<&'a ApprovalId>,
-    /// What was said of its risks.
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    risks: &'a [&'a str],
 }
 
 impl Guard {
@@ -260,8 +239,16 @@ impl Guard {
     ///
     /// A call with risks believes nothing: its policy and its admission are asked for anew, as if D were zero.
     pub async fn begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
+        match self.try_begin(request, arguments)? {
+            Some(call) => Ok(call),
+            // Rare, and large: what most calls carry about with them stays small.
+            None => Box::pin(self.begin_asking(request, arguments)).await,
+        }
+    }
+
+    async fn begin_asking(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
         if !request.risks.is_empty() && !self.own.believed.is_zero() {
-            return Box::pin(self.clone().believing(Duration::ZERO).begin(request, arguments)).await;
+            return Box::pin(self.clone().believing(Duration::ZERO).begin_asking(request, arguments)).await;
         }
         for _ in 0..LAPSES {
             match self.begin_once(request, arguments).await {
@@ -360,7 +347,7 @@ impl Guard {
         let (arguments, policy) = (arguments.digest(), decision.policy_hash());
         let told = Told { action, target, path, asked, arguments, verdict, policy, approval, risks };
         let (agent, pipeline) = (Some(&own.actor.id), own.actor.pipeline.as_ref());
-        let recorded = own.recorder.intent(&own.store, Action::ToolCall, agent, pipeline, &told)?;
+        let recorded = own.recorder.intent_text(&own.store, Action::ToolCall, agent, pipeline, &told.text())?;
         let granted = Granted { place, decision, token: recorded.token.clone() };
         Ok(Call::new(self, action, granted, recorded, entered))
     }

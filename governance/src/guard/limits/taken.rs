@@ -49,7 +49,8 @@ impl Taken {
     pub async fn end(mut self, spent: Asked, failed: bool) -> Result<()> {
         let Some(inner) = self.inner.take() else { return Ok(()) };
         match release(&inner, &self.id, spent, failed) {
-            Some(share) => inner.settle(share).await,
+            // Once in many calls, so not carried about by each.
+            Some(share) => Box::pin(inner.settle(share)).await,
             None => Ok(()),
         }
     }
