@@ -54,7 +54,7 @@ impl<'a> Asked<'a> {
     /// A call of its own.
     pub fn alone(self) -> Work {
         match self {
-            Self::Put(names, put) => Work::Puts(Puts::new(names, &put)),
+            Self::Put(names, put) => Work::Puts(Box::new(Puts::new(names, &put))),
             Self::Program(program) => Work::Programs(program.len(), vec![program]),
         }
     }
@@ -62,7 +62,7 @@ impl<'a> Asked<'a> {
 
 /// One call.
 pub(super) enum Work {
-    Puts(Puts),
+    Puts(Box<Puts>),
     /// With how many words they have.
     Programs(usize, Vec<Program>),
 }
