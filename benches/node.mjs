@@ -1,9 +1,10 @@
 // What a governed put costs beside plain clients, in one run: `bun benches/node.mjs`, `node benches/node.mjs`, after `node governance-node/install.js`.
-// Only the ratios mean anything. Needs redis-server, and `npm ci` in governance-node.
+// Only the ratios mean anything. Needs redis-server, and `npm ci` in governance-node. With `PROCESSOR_TIME=1` the processor time of this process and of
+// the server is counted instead of the time that goes by: what a machine that does other things as well can tell.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,11 +15,20 @@ const Redis = createRequire(new URL('../governance-node/', import.meta.url))('io
 const bun = globalThis.Bun
 const [ROUNDS, CALLS] = [9, 1_000]
 const value = { title: 'a cache', notes: Array.from({ length: 12 }, (_, n) => ({ n, text: 'x'.repeat(56), good: n % 2 === 0 })) }
-const microseconds = () => performance.now() * 1000
+const isProcessor = Boolean(process.env.PROCESSOR_TIME)
+
+/** What a process has used, in microseconds. */
+const used = (pid) => readdirSync(`/proc/${pid}/task`).reduce((sum, thread) => sum + Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1000, 0)
+const microseconds = () => (isProcessor ? process.cpuUsage().user + process.cpuUsage().system + used(server.pid) : performance.now() * 1000)
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)]
 
-/** So many calls, one after another: the median of one call. */
+/** So many calls, one after another: the median of one call; of processor time the mean. */
 async function alone(call) {
+  if (isProcessor) {
+    const begun = microseconds()
+    for (let n = 0; n < CALLS; n += 1) await call(0)
+    return (microseconds() - begun) / CALLS
+  }
   const times = []
   for (let n = 0; n < CALLS; n += 1) {
     const begun = microseconds()

@@ -3,8 +3,10 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { closeSync } from 'node:fs'
 
-import { call, DeniedError, InvalidError, mended } from './errors.js'
+import { call, callAsync, DeniedError, InvalidError, mended } from './errors.js'
 import { text } from './json.js'
+import { native as core } from './native.js'
+import { steady } from './steady.js'
 
 /** How many milliseconds a tool runs before its time and its agent's admission are watched: most are done by then. */
 const LOOK = 100
@@ -36,11 +38,15 @@ const said = (what, from, given) => {
 }
 
 /** What a call would touch, and with what. */
-const touched = ({ target, targetFrom, path, pathFrom }, given) => ({
-  target: targetFrom === undefined ? target : said('targetFrom', targetFrom, given),
-  path: pathFrom === undefined ? path : said('pathFrom', pathFrom, given),
-  given: listed(given)
-})
+const touched = ({ target, targetFrom, path, pathFrom }, given) => {
+  // First: what stands among the arguments is read from what reads the same each time.
+  const all = listed(given)
+  return {
+    target: targetFrom === undefined ? target : said('targetFrom', targetFrom, given),
+    path: pathFrom === undefined ? path : said('pathFrom', pathFrom, given),
+    given: all,
+  }
+}
 
 const put = (from, given, value) => {
   const args = [...given]
@@ -53,12 +59,9 @@ const put = (from, given, value) => {
 const listed = (given) => {
   let count = given.length
   while (count > 0 && given[count - 1] === undefined) count -= 1
-  const odd = given.slice(0, count).findIndex((value) => ['undefined', 'function', 'symbol'].includes(typeof value))
-  if (odd >= 0) {
-    const message = `the argument ${odd} is ${typeof given[odd]}, which cannot be recorded: bind it before the tool is governed`
-    throw new InvalidError(message, { kind: 'invalid', code: 'not_json' })
-  }
-  return text(count === given.length ? given : given.slice(0, count))
+  const all = count === given.length ? given : given.slice(0, count)
+  steady(all)
+  return JSON.stringify(all)
 }
 
 const kinds = { AsyncGeneratorFunction: 'stream', GeneratorFunction: 'pieces' }
@@ -67,35 +70,41 @@ const kindOf = (tool) => kinds[tool.constructor?.name] ?? 'plain'
 const check = (tool, options) => {
   if (typeof tool !== 'function') throw unclear(`a tool is a function, not ${typeof tool}`)
   if (kindOf(tool) === 'pieces') throw unclear('a generator function answers before it has run: make it an `async function*`')
-  const { action, target, targetFrom, path, pathFrom, opened, timeout, waiting, approval, risks, signalIn, ...others } = options ?? {}
+  const { action, target, targetFrom, path, pathFrom, opened, timeout, waiting, approval, risks, countingFailures, signalIn, ...others } = options
   for (const name of Object.keys(others)) throw unclear(`there is no option \`${name}\``)
   if (typeof action !== 'string') throw unclear('`action` says what the tool does: it takes a text')
   if (target !== undefined && targetFrom !== undefined) throw unclear('`target` and `targetFrom` exclude each other')
   if (path !== undefined && pathFrom !== undefined) throw unclear('`path` and `pathFrom` exclude each other')
   if (risks !== undefined && !(Array.isArray(risks) && risks.every((risk) => typeof risk === 'string'))) throw unclear('`risks` takes a list of texts')
   if (opened !== undefined && (!['r', 'w', 'x'].includes(opened) || pathFrom === undefined)) throw unclear('`opened` is one of r, w, x, and needs `pathFrom`')
+  if (signalIn !== undefined && !Number.isSafeInteger(signalIn)) throw unclear('`signalIn` is the position of an argument')
+  // The terms of every call of it: what is wrong with them is told now.
+  const terms = text({ action, within: timeout, waiting, approval, risks, countingFailures })
+  return { terms, native: call(() => new core.Tool(terms)) }
 }
 
 /** One call of a tool, from its begin to its end. */
 class Call {
   constructor(native, number) {
-    Object.assign(this, { native, number, fd: undefined, left: false })
+    this.native = native
+    this.number = number
+    this.fd = undefined
+    this.left = false
   }
 
-  static async begin(native, options, given) {
-    const { action, timeout, waiting, approval, risks } = options
-    const asked = touched(options, given)
-    let begun
+  /** Begins without waiting; none where that cannot be. */
+  static now(native, described, asked) {
     try {
-      // What has risks is asked for anew each time.
-      const number = risks?.length > 0 ? 0 : native.tryBegin(action, asked.target, asked.path, asked.given, timeout)
-      if (number > 0) return new Call(native, number)
-      begun = new Call(native, await native.begin(JSON.stringify({ action, ...asked, within: timeout, waiting, approval, risks })))
+      const number = native.tryBegin(described.native, asked.given, asked.target, asked.path)
+      return number > 0 ? new Call(native, number) : undefined
     } catch (error) {
       throw mended(error)
     }
-    begun.same(asked, options, given)
-    return begun
+  }
+
+  /** Begins, and waits for that. */
+  static begin(native, described, asked) {
+    return callAsync(async () => new Call(native, await native.begin(described.terms, JSON.stringify(asked))))
   }
 
   /** Refuses if the tool would be called with anything else than what was decided on: whoever waits leaves others time to change it. */
@@ -125,7 +134,11 @@ class Call {
   }
 
   done() {
-    call(() => this.native.callDone(this.number))
+    try {
+      this.native.callDone(this.number)
+    } catch (error) {
+      throw mended(error)
+    }
   }
 
   /** Never in the way of what was thrown, nor with its words: they may hold its arguments. */
@@ -193,9 +206,14 @@ class Call {
 
 const heard = (signalIn, args, stop) => (signalIn === undefined ? args : put(signalIn, args, { ...args[signalIn], signal: stop.signal }))
 
-const plain = (tool, options, nativeOf) =>
+// INVARIANT: between the decision and the tool nobody else runs, or the arguments are looked at again: they are whoever called's, who may change them.
+
+const plain = (tool, options, described, nativeOf) =>
   async function (...given) {
-    const begun = await Call.begin(nativeOf(), options, given)
+    const native = nativeOf()
+    const asked = touched(options, given)
+    let begun = Call.now(native, described, asked)
+    if (begun === undefined) (begun = await Call.begin(native, described, asked)).same(asked, options, given)
     const stop = options.signalIn === undefined ? undefined : new AbortController()
     let [result, work] = [undefined, undefined]
     try {
@@ -205,7 +223,7 @@ const plain = (tool, options, nativeOf) =>
         result = await begun.watched(work, options.timeout, stop)
       }
       // Before anybody asks for a piece, none of it has run.
-      const kind = Object.prototype.toString.call(result).slice(8, -1)
+      const kind = typeof result === 'object' && result !== null ? Object.prototype.toString.call(result).slice(8, -1) : ''
       if (LAZY.includes(kind)) throw unclear(`the tool answers a ${kind}, which runs when it is read: make the tool an \`async function*\` that reads it`)
     } catch (error) {
       begun.thrown(error)
@@ -218,18 +236,21 @@ const plain = (tool, options, nativeOf) =>
     return result
   }
 
-const streamed = (tool, options, nativeOf) =>
+const streamed = (tool, options, described, nativeOf) =>
   async function* (...given) {
-    const begun = await Call.begin(nativeOf(), options, given)
+    const native = nativeOf()
+    const asked = touched(options, given)
+    let begun = Call.now(native, described, asked)
+    if (begun === undefined) (begun = await Call.begin(native, described, asked)).same(asked, options, given)
     const stop = options.signalIn === undefined ? undefined : new AbortController()
     let [pieces, ended] = [undefined, false]
     try {
       pieces = tool.apply(this, heard(options.signalIn, begun.placed(options, given), stop))
       const over = begun.over(0, stop)
       over.catch(() => {})
-      for (;;) {
-        // Before it goes on, and before what it made meanwhile is handed out.
-        await Promise.race([over, begun.admitted()])
+      for (let isFirst = true; ; isFirst = false) {
+        // Before it goes on, and before what it made meanwhile is handed out. It begins at once: what was decided on is still what it was.
+        if (!isFirst) await Promise.race([over, begun.admitted()])
         const { done, value } = await Promise.race([pieces.next(), over])
         if (done) break
         await begun.admitted()
@@ -261,8 +282,11 @@ const soon = async (back) => {
 
 /** The tool, governed by whichever agent `nativeOf` answers. */
 export const governed = (tool, options, nativeOf) => {
-  check(tool, options)
-  const wrapped = (kindOf(tool) === 'stream' ? streamed : plain)(tool, { ...options }, nativeOf)
+  // Read once: what is checked here is what holds for every call.
+  const own = { ...options }
+  if (Array.isArray(own.risks)) own.risks = [...own.risks]
+  const described = check(tool, own)
+  const wrapped = (kindOf(tool) === 'stream' ? streamed : plain)(tool, own, described, nativeOf)
   return Object.defineProperties(wrapped, { name: { value: tool.name, configurable: true }, length: { value: tool.length, configurable: true } })
 }
 

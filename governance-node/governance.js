@@ -6,6 +6,7 @@ import { MessageBus } from './bus.js'
 import { concept } from './concept.js'
 import { Consensus } from './consensus.js'
 import { Ledger } from './ledger.js'
+import { Limits } from './limits.js'
 import { Policies } from './policies.js'
 import { Promotions } from './promotions.js'
 import { RevocationEngine } from './revocation.js'
@@ -17,6 +18,7 @@ export const Governance = concept('Governance', {
   parts: {
     policies: () => Policies,
     promotions: () => Promotions,
+    limits: () => Limits,
     approvals: () => Approvals,
     revocations: () => RevocationEngine,
     ledger: () => Ledger,

@@ -41,6 +41,8 @@ export class Governance implements AsyncDisposable {
   readonly policies: Policies
   /** How far profiles are trusted, and what changes that. */
   readonly promotions: Promotions
+  /** What agents, pipelines and everything may use. */
+  readonly limits: Limits
   /** What people are asked to approve. */
   readonly approvals: Approvals
   /** Revoking agents, stopping pipelines, stopping everything. */
@@ -144,6 +146,8 @@ export interface AgentRecord {
   health: AgentHealth
   /** Why it is not well, for people. */
   why?: string
+  /** The approval that it waits for, while it waits. */
+  waits_for?: string
 }
 
 /** Everything that is known of one agent. */
@@ -653,6 +657,32 @@ export interface Usage {
   closed: boolean
 }
 
+/** Whose limit it is; `tenant` is everything. What an agent uses counts for each that it is in, and the strictest limit wins. */
+export type Scope = { agent: string } | { pipeline: string } | 'tenant'
+
+/** What a limit is of; cost is in millionths of a dollar, time in seconds. */
+export type Limited = 'calls_per_minute' | 'concurrency' | 'tokens' | 'cost' | 'errors' | 'wall_time' | 'calls'
+
+/** How one limit stands. */
+export interface ScopeUsage {
+  scope: Scope
+  unit: Limited
+  limit: number
+  used: number
+  closed: boolean
+}
+
+/** What agents, pipelines and everything may use. */
+export class Limits {
+  private constructor()
+  /** Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds. */
+  set(scope: Scope, unit: Limited, limit: number): Promise<void>
+  /** Takes a limit away; nothing where there is none. */
+  unset(scope: Scope, unit: Limited): Promise<void>
+  /** How the limits stand that were set for these scopes. What a profile says for its own agents is not among them. */
+  usage(scopes: readonly Scope[]): Promise<ScopeUsage[]>
+}
+
 /** An amount that was set aside. Give it back as it came. */
 export interface Reservation {
   id: string
@@ -799,6 +829,8 @@ export interface ToolOptions {
    * time.
    */
   risks?: readonly string[]
+  /** Whether its failures are held against the agent, as errors of its budget and of its last minute; they are unless said otherwise. */
+  countingFailures?: boolean
   /** The position of the argument with options, into which a `signal` is put that aborts when the call has to end. */
   signalIn?: number
 }

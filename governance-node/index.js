@@ -22,6 +22,7 @@ export {
 } from './errors.js'
 export { Governance } from './governance.js'
 export { Ledger } from './ledger.js'
+export { Limits } from './limits.js'
 export { Model } from './model.js'
 export { Policies } from './policies.js'
 export { Promotions } from './promotions.js'

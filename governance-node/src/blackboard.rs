@@ -3,11 +3,12 @@
 use ::governance::coordination::{self, Cursor};
 use napi_derive::napi;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::desk::{Desk, Told};
 use crate::error::Result;
 use crate::house::House;
-use crate::json::{exact, given, whole};
+use crate::json::{self, given, whole};
 use crate::stream::Stream;
 
 #[napi]
@@ -23,8 +24,8 @@ impl Blackboard {
     pub fn post(&self, text: String, desk: &Desk) -> Result<Told> {
         let own = self.clone();
         desk.carry(async move {
-            given!(text => section: String, name: String, content: Value);
-            own.house.answer(own.core.post(section.parse()?, &name, &exact(content)?)).await
+            given!(text => section: String, name: String, content: Box<RawValue>);
+            own.house.answer(own.core.post(section.parse()?, &name, &json::content(content)?)).await
         })
     }
 
@@ -32,8 +33,8 @@ impl Blackboard {
     pub fn put_if(&self, text: String, desk: &Desk) -> Result<Told> {
         let own = self.clone();
         desk.carry(async move {
-            given!(text => section: String, name: String, content: Value, version: Value);
-            own.house.answer(own.core.put_if(section.parse()?, &name, &exact(content)?, whole(&version)?)).await
+            given!(text => section: String, name: String, content: Box<RawValue>, version: Value);
+            own.house.answer(own.core.put_if(section.parse()?, &name, &json::content(content)?, whole(&version)?)).await
         })
     }
 

@@ -22,6 +22,7 @@ use crate::error::Result;
 use crate::house::House;
 use crate::json::{given, span, whole};
 use crate::ledger::Ledger;
+use crate::limits::Limits;
 use crate::policies::Policies;
 use crate::promotions::Promotions;
 use crate::revocation::RevocationEngine;
@@ -29,7 +30,7 @@ use crate::stream::Stream;
 use crate::tool::Calls;
 
 /// Who gives budgets where nobody else does.
-const OPERATOR: &str = "operator";
+pub const OPERATOR: &str = "operator";
 
 #[napi]
 pub struct Governance {
@@ -131,6 +132,11 @@ impl Governance {
     #[napi(getter)]
     pub fn promotions(&self) -> Promotions {
         Promotions { house: self.house.clone(), core: self.core.promotions() }
+    }
+
+    #[napi(getter)]
+    pub fn limits(&self) -> Limits {
+        Limits { house: self.house.clone(), core: self.core.clone() }
     }
 
     #[napi]

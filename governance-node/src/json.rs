@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::ser::Formatter;
+use serde_json::value::RawValue;
 
 use crate::error::Result;
 
@@ -51,6 +52,40 @@ pub fn exact(content: Value) -> Result<Value> {
         Some(number) => Err(too_large(&number.to_string()).into()),
         None => Ok(content),
     }
+}
+
+/// The same, as it came: what is written as it stands need not be read.
+pub fn content(raw: Box<RawValue>) -> Result<Box<RawValue>> {
+    if !is_plain(raw.get()) {
+        exact(read::<Value>(raw.get())?)?;
+    }
+    Ok(raw)
+}
+
+/// Whether JSON has nothing in it that must be looked at: a number of many digits, half of a surrogate pair, or much in each other.
+fn is_plain(text: &str) -> bool {
+    let (mut depth, mut digits, mut is_text, mut bytes) = (0_u8, 0_u8, false, text.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => is_text = !is_text,
+            b'\\' if bytes.next() == Some(b'u') => return false,
+            _ if is_text => {}
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'0'..=b'9' => digits += 1,
+            b'e' | b'E' if digits > 0 => return false,
+            _ => digits = 0,
+        }
+        if depth > 100 || digits > 15 {
+            return false;
+        }
+    }
+    true
+}
+
+/// Whether a text of `JSON.stringify` is in the core's one spelling already: no names to be sorted, no number that is spelled otherwise.
+pub fn is_canonical(text: &str) -> bool {
+    is_plain(text) && !text.contains(['{', '\\']) && !text.contains("0.000")
 }
 
 fn inexact(value: &Value) -> Option<&Value> {

@@ -14,6 +14,7 @@ mod governance;
 mod house;
 mod json;
 mod ledger;
+mod limits;
 mod model;
 mod policies;
 mod preflight;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
 use crate::error::Result;
-use crate::json::{exact, given, read, span};
+use crate::json::{exact, given, is_canonical, read, span};
 
 /// The calls of an agent that are under way.
 #[derive(Default)]
@@ -82,65 +82,70 @@ impl Calls {
     }
 }
 
-struct Asked {
+/// What a tool is to its guard.
+#[napi]
+pub struct Tool {
     action: String,
-    target: Option<String>,
-    path: Option<String>,
-    arguments: Arguments,
     terms: Terms,
     risks: Vec<String>,
 }
 
-impl Asked {
+#[napi]
+impl Tool {
+    /// From the text of its terms.
+    #[napi(constructor)]
+    pub fn new(text: String) -> Result<Self> {
+        given!(
+            text => action: String, within: Option<Value>, waiting: Option<Value>, approval: Option<String>, risks: Option<Vec<String>>,
+            counting_failures: Option<bool>
+        );
+        let terms = Terms {
+            within: within.as_ref().map(span).transpose()?,
+            waiting: waiting.as_ref().map(span).transpose()?,
+            approval: approval.map(|id| id.parse()).transpose()?,
+            counting_failures,
+        };
+        Ok(Self { action, terms, risks: risks.unwrap_or_default() })
+    }
+}
+
+impl Tool {
     fn risks(&self) -> Vec<&str> {
         self.risks.iter().map(String::as_str).collect()
     }
 
-    fn request<'a>(&'a self, risks: &'a [&'a str]) -> Request<'a> {
-        Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref(), risks }
+    fn request<'a>(&'a self, target: Option<&'a str>, path: Option<&'a str>, risks: &'a [&'a str]) -> Request<'a> {
+        Request { action: &self.action, target, path, risks }
     }
 }
 
 /// A call's arguments, which come as JSON of their own.
-fn arguments(text: &str) -> Result<Arguments> {
-    Ok(Arguments::of(&exact(read(text)?)?))
+fn arguments(text: String) -> Result<Arguments> {
+    if is_canonical(&text) { Ok(Arguments::canonical(text)) } else { Ok(Arguments::of(&exact(read(&text)?)?)) }
 }
 
 #[napi]
 impl Agent {
     /// Begins a tool's call without waiting: its number, or 0 where it takes a round trip to say. One that has risks always does.
     #[napi]
-    pub fn try_begin(
-        &self,
-        action: String,
-        target: Option<String>,
-        path: Option<String>,
-        given: String,
-        within: Option<f64>,
-    ) -> Result<u32> {
+    pub fn try_begin(&self, tool: &Tool, given: String, target: Option<String>, path: Option<String>) -> Result<u32> {
         self.house.check()?;
-        let terms = Terms { within: within.map(Value::from).as_ref().map(span).transpose()?, ..Terms::default() };
-        let asked = Asked { action, target, path, arguments: arguments(&given)?, terms, risks: Vec::new() };
-        match within_runtime_if_available(|| self.core.try_begin_call(&asked.request(&[]), &asked.arguments, &asked.terms))? {
+        let (risks, arguments) = (tool.risks(), arguments(given)?);
+        let request = tool.request(target.as_deref(), path.as_deref(), &risks);
+        match within_runtime_if_available(|| self.core.try_begin_call(&request, &arguments, &tool.terms))? {
             Some(call) => Ok(self.calls.add(call)),
             None => Ok(0),
         }
     }
 
+    /// The same, waiting. The terms are the tool's, as it was made from them.
     #[napi]
-    pub async fn begin(&self, text: String) -> Result<u32> {
-        given!(
-            text => action: String, target: Option<String>, path: Option<String>, given: String, within: Option<Value>, waiting: Option<Value>,
-            approval: Option<String>, risks: Option<Vec<String>>
-        );
-        let terms = Terms {
-            within: within.as_ref().map(span).transpose()?,
-            waiting: waiting.as_ref().map(span).transpose()?,
-            approval: approval.map(|id| id.parse()).transpose()?,
-        };
-        let asked = Asked { action, target, path, arguments: arguments(&given)?, terms, risks: risks.unwrap_or_default() };
-        let risks = asked.risks();
-        let call = self.house.ask(self.core.begin_call(&asked.request(&risks), &asked.arguments, &asked.terms)).await?;
+    pub async fn begin(&self, terms: String, asked: String) -> Result<u32> {
+        given!(asked => given: String, target: Option<String>, path: Option<String>);
+        let (tool, arguments) = (Tool::new(terms)?, arguments(given)?);
+        let risks = tool.risks();
+        let request = tool.request(target.as_deref(), path.as_deref(), &risks);
+        let call = self.house.ask(self.core.begin_call(&request, &arguments, &tool.terms)).await?;
         Ok(self.calls.add(call))
     }
 

@@ -63,7 +63,7 @@ story('a tool answers a promise, and each call is recorded', async ({ told }) =>
 story('arguments that cannot be said are refused', async () => {
   let ran = false
   const safe = govern(() => (ran = true), { action })
-  for (const odd of [() => {}, NaN, 2 ** 60, new Map(), Symbol('x'), 1n]) await assert.rejects(safe(odd), InvalidError)
+  for (const odd of [() => {}, NaN, 2 ** 60, new Map(), Symbol('x'), 1n, Array(2), { call: () => {} }, Object.defineProperty({}, 'x', { value: 1 })]) await assert.rejects(safe(odd), InvalidError)
   await assert.rejects(safe(undefined, 1), { code: 'not_json' })
   assert.equal(ran, false)
 })
@@ -147,10 +147,10 @@ story('a tool that hangs is left alone, and told to stop', async ({ governance, 
   await assert.rejects(hangs('for long'), (error) => error instanceof DeadlineError && error.code === 'tool_timed_out')
   const slow = govern((span) => sleep(span, 'done'), { action, timeout: 2_000 })
   assert.equal(await slow(200), 'done')
-  const held = govern(() => new Promise(() => {}), { action })()
+  const held = assert.rejects(govern(() => new Promise(() => {}), { action })(), RevokedError)
   await sleep(50)
   await governance.revocations.revoke(agent.id, 'manual', 'a drill')
-  await assert.rejects(held, RevokedError)
+  await held
   assert.deepEqual(seen, ['tool_timed_out'])
   assert.deepEqual(await ends(), [['unknown', 'tool_timed_out'], ['ok', undefined], ['unknown', 'revoked']])
 })
@@ -220,6 +220,104 @@ story('what is changed while it is decided is not run', async ({ ends }) => {
   of.host = 'prod-1'
   await assert.rejects(calling, (error) => error instanceof DeniedError && error.code === 'arguments_changed')
   assert.deepEqual([ran, await ends()], [[], [['error', 'arguments_changed']]])
+})
+
+story('what is changed after the call is not what runs', async ({ ends }) => {
+  const ran = []
+  const safe = govern((of) => ran.push(of.host), { action: 'write_file', targetFrom: 'host' })
+  const pages = govern(
+    async function* (of) {
+      yield of.host
+    },
+    { action: 'write_file', targetFrom: 'host' },
+  )
+  // Then what is known of the agent is believed for a moment, and nobody waits: unless this machine is slow, and the change is seen.
+  await safe({ host: 'sandbox-1' })
+  const refused = ({ code }) => assert.equal(code, 'arguments_changed')
+  const of = { host: 'sandbox-2' }
+  const calling = safe(of).catch(refused)
+  of.host = 'prod-1'
+  await calling
+  of.host = 'sandbox-2'
+  const coming = pages(of).next().catch(refused)
+  of.host = 'prod-1'
+  ran.push((await coming)?.value ?? 'sandbox-2')
+  assert.ok(!ran.includes('prod-1'), ran.join())
+  assert.deepEqual((await ends())[0], ['ok', undefined])
+})
+
+story('what can read differently the next time is refused', async ({ told }) => {
+  const ran = []
+  const safe = govern((of) => ran.push(of), { action: 'write_file', targetFrom: 'host' })
+  const pages = govern(
+    async function* (of) {
+      yield ran.push(of)
+    },
+    { action: 'write_file', targetFrom: 'host' },
+  )
+  let asked = 0
+  const turns = () => ((asked += 1) === 1 ? 'sandbox-1' : 'prod-1')
+  const getter = { get host() { return turns() } } // prettier-ignore
+  class Host {
+    text = 'x'
+    get host() {
+      return turns()
+    }
+  }
+  class Said {
+    host = 'sandbox-1'
+    toJSON() {
+      return { host: turns() }
+    }
+  }
+  class List extends Array {
+    *[Symbol.iterator]() {
+      yield turns()
+    }
+  }
+  const proxy = new Proxy({ host: 'sandbox-1' }, { get: (of, name) => (name === 'host' ? turns() : of[name]) })
+  const sly = [getter, new Host(), new Said(), proxy, Object.create(proxy, { text: { value: 'x', enumerable: true } })]
+  const deep = [getter, proxy, List.of('a'), Object.defineProperty(['sandbox-1'], 0, { get: turns }), Object.assign(new Date(0), { toJSON: turns })]
+  for (const of of [...sly, ...deep.map((one) => ({ host: 'sandbox-1', deep: [one] }))]) {
+    for (const call of [safe, (given) => pages(given).next()]) {
+      await assert.rejects(call(of), (error) => error instanceof InvalidError && ['unsteady_argument', 'not_json'].includes(error.code), String(of))
+    }
+  }
+  await assert.rejects(safe(getter), { code: 'unsteady_argument' })
+  await assert.rejects(safe(proxy), { code: 'unsteady_argument' })
+  assert.deepEqual([ran, asked, await told()], [[], 0, []])
+  class Plain {
+    host = 'sandbox-1'
+    at = new Date(0)
+    where = new URL('https://example.org/')
+    none = undefined
+    list = [[], {}, null, Object.create(null)]
+    shout() {
+      return this.host.toUpperCase()
+    }
+  }
+  const plain = new Plain()
+  await safe(plain)
+  assert.ok(ran[0] === plain)
+})
+
+test('what a tool asks for is looked at when it is governed', () => {
+  for (const options of [{ timeout: '10' }, { timeout: -1 }, { timeout: NaN }, { waiting: '1s' }, { approval: 7 }, { countingFailures: 'no' }, { signalIn: '0' }]) {
+    assert.throws(() => govern(() => {}, { action, ...options }), InvalidError, JSON.stringify(options))
+  }
+})
+
+story('a tool whose failures do not count may fail', async ({ agent, ends }) => {
+  const fails = (message) => {
+    throw new TypeError(message)
+  }
+  const [free, counted] = [govern(fails, { action, countingFailures: false }), govern(fails, { action })]
+  for (let n = 0; n < 12; n += 1) await assert.rejects(free('again'), TypeError)
+  agent.check()
+  assert.equal((await agent.budget.faults()).total_errors, 0)
+  await assert.rejects(counted('again'), TypeError)
+  for (const until = Date.now() + 10_000; (await agent.budget.faults()).total_errors === 0; await sleep(10)) assert.ok(Date.now() < until)
+  assert.deepEqual(await ends(), Array(13).fill(['error', 'TypeError']))
 })
 
 story('what runs only when it is read is refused, and so is what JSON would hide', async () => {

@@ -5,7 +5,7 @@ use ::governance::vocabulary::Section;
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, handle, records, variants};
-use crate::given::{Json, Named, Shaped, Whole, cursor};
+use crate::given::{Content, Named, Shaped, Whole, cursor};
 use crate::hosted::{Hosted, Made};
 use crate::stream::events;
 
@@ -23,12 +23,12 @@ impl Blackboard {
     }
 
     /// Writes a new entry. Answers its version, 1. A `ConflictError` if the name is taken.
-    fn post<'py>(&self, py: Python<'py>, section: Named<Section>, name: String, content: Json) -> Answered<'py> {
+    fn post<'py>(&self, py: Python<'py>, section: Named<Section>, name: String, content: Content) -> Answered<'py> {
         self.0.call(py, move |board| async move { board.post(section.0, &name, &content.0).await })
     }
 
     /// Replaces a version of an entry; 0 for an entry that is not there yet.
-    fn put_if<'py>(&self, py: Python<'py>, section: Named<Section>, name: String, content: Json, version: Whole<u64>) -> Answered<'py> {
+    fn put_if<'py>(&self, py: Python<'py>, section: Named<Section>, name: String, content: Content, version: Whole<u64>) -> Answered<'py> {
         self.0.call(py, move |board| async move { board.put_if(section.0, &name, &content.0, version.0).await })
     }
 

@@ -11,7 +11,7 @@ use futures_util::stream::{StreamExt, TryStreamExt, once, repeat, unfold};
 use pyo3::prelude::*;
 
 use crate::answer::{Answer, record, records, variants};
-use crate::given::{Json, Named, Shaped, Span, Whole, cursor};
+use crate::given::{Content, Named, Shaped, Span, Whole, cursor};
 use crate::hosted::{Hosted, Made, Place};
 use crate::json;
 use crate::stream::events;
@@ -78,23 +78,23 @@ impl MessageBus {
     }
 
     /// Sends a message to one member.
-    fn send<'py>(&self, py: Python<'py>, to: Named<AgentId>, body: Json) -> Answered<'py> {
+    fn send<'py>(&self, py: Python<'py>, to: Named<AgentId>, body: Content) -> Answered<'py> {
         self.0.call(py, move |bus| async move { bus.now().send(&to.0, &body.0).await })
     }
 
     /// Sends a message to every other member: to all of them or, if an inbox is full, to none.
-    fn broadcast<'py>(&self, py: Python<'py>, body: Json) -> Answered<'py> {
+    fn broadcast<'py>(&self, py: Python<'py>, body: Content) -> Answered<'py> {
         self.0.call(py, move |bus| async move { bus.now().broadcast(&body.0).await })
     }
 
     /// Answers a message.
-    fn reply<'py>(&self, py: Python<'py>, delivery: &Delivery, body: Json) -> Answered<'py> {
+    fn reply<'py>(&self, py: Python<'py>, delivery: &Delivery, body: Content) -> Answered<'py> {
         let delivery = delivery.0.clone();
         self.0.call(py, move |bus| async move { bus.now().reply(&delivery, &body.0).await })
     }
 
     /// Sends a message and waits for its answer, which also comes to the inbox. A `DeadlineError` if there is none in time.
-    fn request<'py>(&self, py: Python<'py>, to: Named<AgentId>, body: Json, within: Span) -> Answered<'py> {
+    fn request<'py>(&self, py: Python<'py>, to: Named<AgentId>, body: Content, within: Span) -> Answered<'py> {
         self.0.call(py, move |bus| async move { bus.now().request(&to.0, &body.0, within.0).await })
     }
 
@@ -117,7 +117,7 @@ impl MessageBus {
     }
 
     /// Says something to whoever listens now. May be lost.
-    fn signal<'py>(&self, py: Python<'py>, body: Json) -> Answered<'py> {
+    fn signal<'py>(&self, py: Python<'py>, body: Content) -> Answered<'py> {
         self.0.call(py, move |bus| async move { bus.now().signal(&body.0).await })
     }
 

@@ -11,13 +11,13 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::governance::{Error, Result};
+use ::governance::{Error, Result, process};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::error::raise;
-use crate::{gate, process};
+use crate::gate;
 
 /// The desk of one event loop, in one process.
 #[pyclass(frozen, name = "_Desk", module = "governance._governance")]
@@ -25,7 +25,7 @@ pub struct Desk {
     bell: Arc<Bell>,
     // INVARIANT: locked only by a thread that is attached to the interpreter, and never while Python's code runs.
     waiting: Mutex<Waiting>,
-    process: process::Number,
+    process: u32,
 }
 
 #[derive(Default)]
@@ -67,7 +67,7 @@ impl Desk {
         let pipe = std::io::pipe().map_err(|e| Error::unavailable("no_runtime", "no pipe can be opened").because(e));
         let (reader, writer) = pipe.map_err(|error| raise(py, &error))?;
         let bell = Arc::new(Bell { reader, writer, answered: Mutex::default() });
-        Ok(Self { bell, waiting: Mutex::default(), process: process::number() })
+        Ok(Self { bell, waiting: Mutex::default(), process: process::id() })
     }
 
     /// What tells the loop that there is something to collect.
@@ -77,7 +77,7 @@ impl Desk {
 
     /// Whether it was made in this process: a child has none of its parent's threads.
     fn is_ours(&self) -> bool {
-        self.process == process::number()
+        self.process == process::id()
     }
 
     /// The futures whose calls are answered.

@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDateTime, PyDelta, PyInt, PyString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::error::raise;
 use crate::json;
@@ -25,6 +26,17 @@ impl<'py> FromPyObject<'_, 'py> for Json {
     }
 }
 
+/// The same, for what is written as it stands.
+pub struct Content(pub Box<RawValue>);
+
+impl<'py> FromPyObject<'_, 'py> for Content {
+    type Error = PyErr;
+
+    fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        json::text_of(&given).map(Self)
+    }
+}
+
 /// A text that is an id or a name.
 pub struct Named<T>(pub T);
 
@@ -32,7 +44,7 @@ impl<'py, T: FromStr<Err = Error>> FromPyObject<'_, 'py> for Named<T> {
     type Error = PyErr;
 
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        given.cast::<PyString>()?.to_cow()?.parse().map(Self).map_err(|error| raise(given.py(), &error))
+        json::utf8(&*given.cast::<PyString>()?)?.parse().map(Self).map_err(|error| raise(given.py(), &error))
     }
 }
 

@@ -17,12 +17,13 @@ use crate::approval::Queue;
 use crate::budget::Budget;
 use crate::given::{Moment, Named, Span, Whole};
 use crate::hosted::{Hosted, Made, Mode, Place};
+use crate::limits;
 use crate::living::Living;
 
 type Answered<'py> = PyResult<Bound<'py, PyAny>>;
 
 /// Who grants what is granted here, as on the command line.
-const OPERATOR: &str = "operator";
+pub const OPERATOR: &str = "operator";
 
 /// Governed state: a store, its ledger, and everything that stands on them.
 #[pyclass(name = "_Governance", module = "governance._governance", frozen, subclass)]
@@ -132,6 +133,12 @@ impl Governance {
     #[getter]
     fn promotions<'py>(&self, py: Python<'py>) -> Answered<'py> {
         self.0.look(py, |governance| Ok(governance.promotions()))?.answer(py, self.0.place())
+    }
+
+    /// What agents, pipelines and everything may use.
+    #[getter]
+    fn limits<'py>(&self, py: Python<'py>) -> Answered<'py> {
+        self.0.look(py, |governance| Ok(limits::Set(governance.clone())))?.answer(py, self.0.place())
     }
 
     /// How every part is.

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ::governance::{Error, Result};
+use ::governance::{Error, Result, process};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio::runtime::Handle;
@@ -16,7 +16,6 @@ use crate::answer::Answer;
 use crate::call::coroutine;
 use crate::error::raise;
 use crate::gate::{self, Inside};
-use crate::process;
 use crate::runtime::{self, wait};
 
 /// How calls are answered.
@@ -46,7 +45,7 @@ impl Mode {
 /// Where something lives: a process, its runtime, and what it was opened from.
 #[derive(Clone)]
 pub struct Place {
-    process: process::Number,
+    process: u32,
     mode: Mode,
     handle: Handle,
     closed: Arc<Closing>,
@@ -62,7 +61,7 @@ struct Closing {
 impl Place {
     pub fn new(py: Python<'_>, mode: Mode) -> PyResult<Self> {
         let handle = gate::enter(py).and_then(|_inside| runtime::handle()).map_err(|error| raise(py, &error))?;
-        Ok(Self { process: process::number(), mode, handle, closed: Arc::default() })
+        Ok(Self { process: process::id(), mode, handle, closed: Arc::default() })
     }
 
     pub fn mode(&self) -> Mode {
@@ -91,7 +90,7 @@ impl Place {
     }
 
     pub fn check_process(&self) -> Result<()> {
-        if self.process == process::number() {
+        if self.process == process::id() {
             return Ok(());
         }
         Err(Error::invalid("forked", "this was opened before a fork: open it again in this process"))
@@ -283,7 +282,7 @@ impl<T: Send> Deref for Kept<T> {
 impl<T: Send> Drop for Kept<T> {
     #[allow(unsafe_code, reason = "the value is dropped here and nowhere else, and only where its threads are")]
     fn drop(&mut self) {
-        if self.place.process != process::number() {
+        if self.place.process != process::id() {
             return;
         }
         let (handle, value) = (&self.place.handle, &mut self.value);

@@ -23,9 +23,25 @@ records! {
 }
 
 /// What the register has of an agent, in order.
-fn known<'py>(of: AgentRecord, py: Python<'py>, place: &Place) -> [Answered<'py>; 15] {
-    let AgentRecord { id, profile, version, tier, role, capabilities, pipeline, runtime, pid, host, since, phase, status, health, why } =
-        of;
+fn known<'py>(of: AgentRecord, py: Python<'py>, place: &Place) -> [Answered<'py>; 16] {
+    let AgentRecord {
+        id,
+        profile,
+        version,
+        tier,
+        role,
+        capabilities,
+        pipeline,
+        runtime,
+        pid,
+        host,
+        since,
+        phase,
+        status,
+        health,
+        why,
+        waits_for,
+    } = of;
     [
         id.answer(py, place),
         profile.answer(py, place),
@@ -42,6 +58,7 @@ fn known<'py>(of: AgentRecord, py: Python<'py>, place: &Place) -> [Answered<'py>
         status.answer(py, place),
         health.answer(py, place),
         why.answer(py, place),
+        waits_for.answer(py, place),
     ]
 }
 

@@ -10,13 +10,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use ::governance::{Error, Result};
+use ::governance::{Error, Result, process};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::error::raise;
-use crate::{gate, process};
+use crate::gate;
 
 // How long Ctrl-C waits for a call that waits.
 const TICK: Duration = Duration::from_millis(100);
@@ -26,14 +26,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 static RUNTIME: Mutex<Option<Living>> = Mutex::new(None);
 
 struct Living {
-    process: process::Number,
+    process: u32,
     runtime: Runtime,
 }
 
 pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    if !process::count_forks() {
-        return Err(raise(module.py(), &Error::unavailable("no_runtime", "forks of this process cannot be noticed")));
-    }
     let shut_down = wrap_pyfunction!(shut_down, module)?;
     module.py().import("atexit")?.call_method1("register", (shut_down,))?;
     let forked = PyDict::new(module.py());
@@ -47,7 +44,7 @@ fn shut_down(py: Python<'_>) {
     py.detach(|| gate::close(FAREWELL));
     let taken = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
     match taken {
-        Some(Living { process, runtime }) if process == process::number() => py.detach(|| runtime.shutdown_timeout(FAREWELL)),
+        Some(Living { process, runtime }) if process == process::id() => py.detach(|| runtime.shutdown_timeout(FAREWELL)),
         foreign => std::mem::forget(foreign),
     }
 }
@@ -55,7 +52,7 @@ fn shut_down(py: Python<'_>) {
 /// This process's runtime.
 pub fn handle() -> Result<Handle> {
     let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let process = process::number();
+    let process = process::id();
     if slot.as_ref().is_none_or(|living| living.process != process) {
         // The parent's threads are not here: waiting for them would never end.
         std::mem::forget(slot.replace(Living { process, runtime: start()? }));

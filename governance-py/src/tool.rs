@@ -1,20 +1,19 @@
 //! Governed tools: what a tool is, and a call of it that was begun.
 
 use std::os::fd::IntoRawFd;
-use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ::governance::guard::path::Place as Found;
 use ::governance::guard::policy::Request;
 use ::governance::guard::{Arguments, Call as Begun, Running, Terms};
 use ::governance::vocabulary::ApprovalId;
-use ::governance::{Error, ErrorKind, Result};
+use ::governance::{Error, ErrorKind, Result, process};
 use pyo3::exceptions::{PyException, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use crate::answer::Answer;
-use crate::arguments::Parameters;
+use crate::arguments::{Parameter, Parameters, steady};
 use crate::error::raise;
 use crate::given::{Named, Span};
 use crate::hosted::{Hosted, Kept, Place};
@@ -33,12 +32,28 @@ enum Source {
 /// What a tool is to its guard.
 #[pyclass(name = "_Tool", module = "governance._governance", frozen)]
 pub struct Tool {
-    action: String,
     target: Option<Source>,
     path: Option<Source>,
     parameters: Parameters,
+    described: Described,
+}
+
+/// What is the same in each of its calls.
+#[derive(Clone)]
+struct Described {
+    action: String,
     terms: Terms,
     risks: Vec<String>,
+}
+
+impl Described {
+    fn risks(&self) -> Vec<&str> {
+        self.risks.iter().map(String::as_str).collect()
+    }
+
+    fn request<'a>(&'a self, asked: &'a Asked, risks: &'a [&'a str]) -> Request<'a> {
+        Request { action: &self.action, target: asked.target.as_deref(), path: asked.path.as_deref(), risks }
+    }
 }
 
 #[pymethods]
@@ -47,7 +62,7 @@ impl Tool {
     #[allow(clippy::too_many_arguments, reason = "made in one place, by Python's own reading of a signature")]
     #[pyo3(signature = (
         action, positional, only_positional, skipped, named, rest, others, defaults, *,
-        target=None, target_from=None, path=None, path_from=None, timeout=None, waiting=None, approval=None, risks=None,
+        target=None, target_from=None, path=None, path_from=None, timeout=None, waiting=None, approval=None, risks=None, counting_failures=None,
     ))]
     fn new(
         action: String,
@@ -66,16 +81,18 @@ impl Tool {
         waiting: Option<Span>,
         approval: Option<Named<ApprovalId>>,
         risks: Option<Vec<String>>,
+        counting_failures: Option<bool>,
     ) -> PyResult<Self> {
         let py = defaults.py();
-        let parameters = Parameters { positional, skipped, only_positional, named, rest, others };
+        let each = |names: Vec<String>| names.into_iter().map(|name| Parameter::new(py, name)).collect();
+        let parameters = Parameters { positional: each(positional), skipped, only_positional, named: each(named), rest, others };
         let source = |what: &str, always: Option<String>, from: Option<String>| match (always, from) {
             (Some(_), Some(_)) => Err(raise(py, &unclear(format!("`{what}` and `{what}_from` exclude each other")))),
             (Some(always), None) => Ok(Some(Source::Always(always))),
             (None, None) => Ok(None),
             (None, Some(name)) => {
                 let place = parameters.place(&name);
-                if place.is_none() && !parameters.named.contains(&name) {
+                if !parameters.has(&name) {
                     return Err(raise(py, &unclear(format!("`{what}_from`: the tool has no parameter `{name}`"))));
                 }
                 let default = defaults.get_item(&name)?.map(Bound::unbind);
@@ -83,44 +100,25 @@ impl Tool {
             }
         };
         let (target, path) = (source("target", target, target_from)?, source("path", path, path_from)?);
-        let terms = Terms { within: timeout.map(|span| span.0), waiting: waiting.map(|span| span.0), approval: approval.map(|id| id.0) };
+        let (within, waiting, approval) = (timeout.map(|span| span.0), waiting.map(|span| span.0), approval.map(|id| id.0));
+        let terms = Terms { within, waiting, approval, counting_failures };
         let risks = risks.unwrap_or_default();
-        Ok(Self { action, target, path, parameters, terms, risks })
+        Ok(Self { target, path, parameters, described: Described { action, terms, risks } })
     }
 }
 
-/// What one call of a tool asks for.
+/// What one call of a tool asks for, beside what all of them do.
 #[derive(PartialEq)]
 struct Asked {
-    action: String,
     target: Option<String>,
     path: Option<String>,
     arguments: Arguments,
-    terms: Terms,
-    risks: Vec<String>,
-}
-
-impl Asked {
-    fn risks(&self) -> Vec<&str> {
-        self.risks.iter().map(String::as_str).collect()
-    }
-
-    fn request<'a>(&'a self, risks: &'a [&'a str]) -> Request<'a> {
-        Request { action: &self.action, target: self.target.as_deref(), path: self.path.as_deref(), risks }
-    }
 }
 
 impl Tool {
     fn asked(&self, args: &Bound<'_, PyTuple>, kwargs: Option<&Bound<'_, PyDict>>) -> PyResult<Asked> {
         let text = |source: &Option<Source>| source.as_ref().map(|source| source.text(args, kwargs)).transpose().map(Option::flatten);
-        Ok(Asked {
-            action: self.action.clone(),
-            target: text(&self.target)?,
-            path: text(&self.path)?,
-            arguments: self.parameters.arguments(args, kwargs)?,
-            terms: self.terms.clone(),
-            risks: self.risks.clone(),
-        })
+        Ok(Asked { target: text(&self.target)?, path: text(&self.path)?, arguments: self.parameters.arguments(args, kwargs)? })
     }
 }
 
@@ -143,6 +141,10 @@ impl Source {
             return Err(raise(py, &unclear(format!("the argument `{name}` says what is touched: it cannot be none"))));
         }
         let value = value.getattr_opt("__fspath__")?.map_or(Ok(value), |path| path.call0())?;
+        // A default is not among the arguments, where this is asked of all.
+        if let Ok(text) = value.cast::<PyString>() {
+            steady(text)?;
+        }
         value.extract().map(Some).map_err(|_| raise(py, &unclear(format!("the argument `{name}` says what is touched: it takes a text"))))
     }
 }
@@ -163,7 +165,8 @@ impl Living {
         let asked = tool.asked(args, kwargs)?;
         let call = own.look(py, |living| {
             let _entered = own.place().handle().enter();
-            living.agent.try_begin_call(&asked.request(&asked.risks()), &asked.arguments, &asked.terms)
+            let of = &tool.described;
+            living.agent.try_begin_call(&of.request(&asked, &of.risks()), &asked.arguments, &of.terms)
         })?;
         Ok(call.map(|call| Call::new(own, call, asked)))
     }
@@ -177,10 +180,10 @@ impl Living {
         args: &Bound<'py, PyTuple>,
         kwargs: Option<&Bound<'py, PyDict>>,
     ) -> Answered<'py> {
-        let asked = tool.asked(args, kwargs)?;
+        let (asked, of) = (tool.asked(args, kwargs)?, tool.described.clone());
         let kept = own.clone();
         own.call_at(place, py, move |living| async move {
-            let call = living.agent.begin_call(&asked.request(&asked.risks()), &asked.arguments, &asked.terms).await?;
+            let call = living.agent.begin_call(&of.request(&asked, &of.risks()), &asked.arguments, &of.terms).await?;
             Ok(Call::new(&kept, call, asked))
         })
     }
@@ -189,7 +192,7 @@ impl Living {
 /// A call that was begun. It belongs to the process that began it.
 #[pyclass(name = "_Call", module = "governance._governance", frozen)]
 pub struct Call {
-    pid: u32,
+    process: u32,
     call: Mutex<Option<Begun>>,
     asked: Asked,
     // Outlives the call: the last handle on a store waits for its threads.
@@ -199,11 +202,11 @@ pub struct Call {
 
 impl Call {
     fn new(own: &Hosted<Living>, call: Begun, asked: Asked) -> Self {
-        Self { pid: process::id(), call: Mutex::new(Some(call)), asked, _kept: own.kept(), place: own.place().clone() }
+        Self { process: process::id(), call: Mutex::new(Some(call)), asked, _kept: own.kept(), place: own.place().clone() }
     }
 
     fn slot(&self) -> Result<MutexGuard<'_, Option<Begun>>> {
-        if self.pid != process::id() {
+        if self.process != process::id() {
             return Err(Error::invalid("forked", "this call was begun before a fork: its end is its parent's to tell"));
         }
         Ok(self.call.lock().unwrap_or_else(PoisonError::into_inner))
@@ -350,7 +353,7 @@ impl StillRunning {
 impl Drop for Call {
     fn drop(&mut self) {
         let call = self.call.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if self.pid == process::id() {
+        if self.process == process::id() {
             let _entered = self.place.handle().enter();
             drop(call);
         } else {

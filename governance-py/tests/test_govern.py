@@ -1,8 +1,11 @@
 """A governed tool runs after it was allowed and recorded, or not at all; and each end of it is recorded as what it is."""
 
 import asyncio
+import collections
 import contextlib
 import dataclasses
+import enum
+import functools
 import hashlib
 import inspect
 import json
@@ -10,8 +13,9 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import IO, Any, AsyncIterator, Callable, Iterator, Optional
+from typing import IO, Any, AsyncIterator, Callable, Iterator, NamedTuple, Optional
 
+import pydantic
 import pytest
 
 import governance
@@ -436,6 +440,28 @@ def test_what_is_changed_while_it_is_decided_is_not_run(searcher: Opened) -> Non
     assert searcher.ends() == [("error", "arguments_changed")]
 
 
+def test_what_is_changed_before_the_first_piece_is_not_run(searcher: Opened) -> None:
+    ran = []
+
+    @govern(action="web.search")
+    async def pages(query: dict[str, str]) -> AsyncIterator[str]:
+        ran.append(query["text"])
+        yield query["text"]
+
+    async def story() -> None:
+        assert [page async for page in pages({"text": "dogs"})] == ["dogs"]
+        query = {"text": "cats"}
+        searching = asyncio.ensure_future(pages(query).__anext__())
+        await asyncio.sleep(0)
+        query["text"] = "secrets"
+        with pytest.raises(governance.DeniedError) as changed:
+            await searching
+        assert (changed.value.code, ran) == ("arguments_changed", ["dogs"])
+
+    asyncio.run(story())
+    assert searcher.ends() == [("ok", None), ("error", "arguments_changed")]
+
+
 def test_a_generator_behind_a_function_is_governed_to_its_last_piece(searcher: Opened) -> None:
     ran = []
 
@@ -572,3 +598,169 @@ class Server:
     def stop(self) -> None:
         self.running.kill()
         self.running.wait()
+
+
+def test_a_file_stays_open_until_what_is_answered_has_been_read(searcher: Opened) -> None:
+    (searcher.root / "notes/a.md").write_text("one\ntwo\n")
+    files: list[Any] = []
+    reads: Any = functools.partial(govern, action="read_file", path_from="file", opened="r")
+
+    def lines(file: Any) -> Iterator[str]:
+        files.append(file)
+        yield from file
+
+    async def answers(file: Any) -> Iterator[str]:
+        return lines(file)
+
+    async def whole(file: Any) -> str:
+        files.append(file)
+        await asyncio.sleep(0)
+        return str(file.read())
+
+    async def main() -> None:
+        assert list(await reads(answers)("notes/a.md")) == ["one\n", "two\n"]
+        assert await reads(whole)("notes/a.md") == await reads(lambda file: whole(file))("notes/a.md") == "one\ntwo\n"
+        begun = await reads(answers)("notes/a.md")
+        assert next(begun) == "one\n" and not files[-1].closed
+        begun.close()
+
+    run(searcher, main)
+    assert [file.closed for file in files] == [True] * 4
+    assert searcher.ends() == [("ok", None)] * 3 + [("unknown", "cancelled")]
+
+
+class Sly(str):
+    def __str__(self) -> str:
+        return "prod-1"
+
+
+class SlyNumber(int):
+    def __index__(self) -> int:
+        return 0
+
+
+class SlyDict(dict[str, Any]):
+    def __getitem__(self, name: str) -> Any:
+        return "prod-1"
+
+
+class SlyList(list[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return iter(["prod-1"])
+
+
+class SlyModel:
+    asked = 0
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        self.asked += 1
+        return {"host": "sandbox-1" if self.asked == 1 else "prod-1"}
+
+
+class SlyPath:
+    def __fspath__(self) -> str:
+        return "sandbox-1"
+
+
+@dataclasses.dataclass
+class SlyFields:
+    host: str
+
+
+setattr(SlyFields, "host", property(lambda _: "sandbox-1", lambda _, said: None))
+
+
+class Serialized(pydantic.BaseModel):
+    host: str
+
+    @pydantic.field_serializer("host")
+    def said(self, host: str) -> str:
+        return "sandbox-1"
+
+
+SLY: list[Any] = [
+    Sly("sandbox-1"), SlyNumber(1), SlyDict(host="sandbox-1"), SlyList(["sandbox-1"]), SlyModel(), SlyPath(), SlyFields("prod-1"),
+    Serialized(host="prod-1"), {"deep": [Sly("sandbox-1")]}, {Sly("sandbox-1"): 1},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", SLY, ids=lambda given: type(given).__name__)
+def test_what_can_read_differently_the_next_time_is_refused(searcher: Opened, given: Any) -> None:
+    ran = []
+
+    def write(host: Any) -> None:
+        ran.append(host)
+
+    async def later(host: Any) -> None:
+        ran.append(host)
+
+    for tool in (write, later):
+        with pytest.raises(governance.InvalidError, match="`host`") as refused:
+            answered: Any = govern(tool, action="web.search")(given)
+            asyncio.run(answered)
+        assert refused.value.code == "unsteady_argument"
+    assert ran == [] and searcher.told() == []
+
+
+def test_a_target_that_is_a_default_reads_the_same_too(searcher: Opened) -> None:
+    def write(text: str, host: str = Sly("sandbox-1")) -> None:
+        raise AssertionError(host)
+
+    with pytest.raises(governance.InvalidError) as refused:
+        govern(write, action="write_file", target_from="host")("hello")
+    assert refused.value.code == "unsteady_argument" and searcher.told() == []
+
+
+class Colour(str, enum.Enum):
+    RED = "red"
+
+
+class Flags(enum.IntFlag):
+    A = 1
+    B = 2
+
+
+class Place(NamedTuple):
+    host: str
+    many: int
+
+
+@dataclasses.dataclass
+class Fields:
+    host: str
+
+
+class Model(pydantic.BaseModel):
+    host: str
+
+
+PLAIN: list[Any] = [
+    Colour.RED, governance.Tier.T1, Place("sandbox-1", 3), Fields("sandbox-1"), Model(host="sandbox-1"), Path("a"), collections.OrderedDict(a=1),
+    collections.Counter("ab"), Flags.A | Flags.B,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given", PLAIN, ids=lambda given: type(given).__name__)
+def test_what_only_has_a_name_of_its_own_is_taken_as_it_is(searcher: Opened, given: Any) -> None:
+    ran = []
+    govern(lambda host: ran.append(host), action="web.search")(given)
+    assert len(ran) == 1 and ran[0] is given
+
+
+def test_a_tool_whose_failures_do_not_count_may_fail(searcher: Opened) -> None:
+    def fails(query: str) -> None:
+        raise ValueError(query)
+
+    free, counted = govern(fails, action="web.search", counting_failures=False), govern(fails, action="web.search")
+    for _ in range(12):
+        with pytest.raises(ValueError):
+            free("again")
+    searcher.agent.check()
+    assert searcher.agent.budget.faults().total_errors == 0
+    with pytest.raises(ValueError):
+        counted("again")
+    deadline = time.monotonic() + 10
+    while searcher.agent.budget.faults().total_errors == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert searcher.ends() == [("error", "ValueError")] * 13

@@ -39,6 +39,8 @@ pub struct Config {
     pub durability: Durability,
     /// How long the ledger keeps payloads, counted from when they came into the record; none for ever.
     pub retention: Option<Duration>,
+    /// How long the shared state keeps a run after its end; none for ever.
+    pub run_retention: Option<Duration>,
     /// Whether runs go on from REPORT by themselves.
     pub auto_orchestrate: bool,
     /// How long a run may take.
@@ -67,6 +69,7 @@ impl Default for Config {
             tenant: TenantId::default(),
             durability: Durability::Process,
             retention: Some(DEFAULT_RETENTION),
+            run_retention: Some(DEFAULT_RETENTION),
             auto_orchestrate: true,
             timeout: DEFAULT_TIMEOUT,
             model: ModelSettings::default(),
@@ -88,6 +91,7 @@ struct File {
     tenant: Option<TenantId>,
     durability: Option<Durability>,
     audit_retention_days: Option<u64>,
+    run_retention_days: Option<u64>,
     auto_orchestrate: Option<bool>,
     timeout_seconds: Option<u64>,
     mode: Option<Mode>,
@@ -158,7 +162,7 @@ impl Config {
         limits.quorum = flags.quorum.or(limits.quorum);
         let mode = flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode);
         let grants = limits::grants(&set, &file, mode)?;
-        let retention = limits::retention(&set, &file)?;
+        let (retention, run_retention) = (limits::retention(&set, &file)?, limits::run_retention(&set, &file)?);
         let policy_refresh = policies::refresh(&set, &file)?;
         let model = ModelSettings {
             mode,
@@ -179,6 +183,7 @@ impl Config {
             model,
             agents: agents::checked(file.agents)?,
             retention,
+            run_retention,
             store: flags.store.or_else(|| set("GOVERNANCE_STORE")).or_else(|| set("GUVNOR_REDIS_URL")).or(file.store),
             tenant: set("GOVERNANCE_TENANT").map(TenantId::new).transpose()?.or(file.tenant).unwrap_or_default(),
             durability: flags.durability.or(durable).or(file.durability).unwrap_or(default.durability),

@@ -20,7 +20,7 @@ use crate::guard::limits::ScopeLimits;
 use crate::guard::policies::{self, Directory, Policies};
 use crate::guard::{Admissions, Alerts, ErrorBudget, Lookout, Recorder, RevocationEngine, Standing};
 use crate::ledger::{Filter, Ledger, StoreName};
-use crate::orchestrator::{Address, Orchestrator, Parts};
+use crate::orchestrator::{Address, Orchestrator, Parts, Retirement};
 use crate::store::{Actor, Refused, Store, StoreUrl};
 use crate::vocabulary::{Ports, TaskId, Token};
 
@@ -153,6 +153,7 @@ impl Governance {
         vec![
             Arc::new(Sequencing::new(store, self.ledger())),
             Arc::new(Retention::new(store, self.ledger(), self.config().retention)),
+            Arc::new(Retirement::new(store, recorder, self.config().run_retention)),
             Arc::new(Acknowledgements::new(store, recorder)),
             Arc::new(Heartbeats::new(store, recorder)),
             Arc::new(Locks::new(store, recorder)),

@@ -20,6 +20,7 @@ mod governance;
 pub mod guard;
 pub mod ledger;
 pub mod llm;
+mod machine;
 pub mod ops;
 pub mod orchestrator;
 pub mod process;

@@ -13,6 +13,8 @@ mod policy;
 mod record;
 #[path = "cli/retain.rs"]
 mod retain;
+#[path = "cli/retire.rs"]
+mod retire;
 #[path = "cli/setup.rs"]
 mod setup;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Every room and its floor, the ground first.
 const FLOORS: &[(&str, &[&str])] = &[
-    ("ground", &["vocabulary", "error", "process"]),
+    ("ground", &["vocabulary", "error", "machine", "process"]),
     ("floor 0", &["disk", "store", "ledger", "vault", "llm"]),
     ("floor 1", &["coordination"]),
     ("floor 2", &["guard"]),

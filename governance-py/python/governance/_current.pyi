@@ -28,6 +28,7 @@ class _ToolOptions(TypedDict, total=False):
     waiting: Optional[_Span]
     approval: Optional[str]
     risks: Optional[Sequence[str]]
+    counting_failures: Optional[bool]
 
 @overload
 def govern(
@@ -43,7 +44,7 @@ def govern(
     how. `timeout` is 60 seconds unless said otherwise; a tool that is no coroutine runs on a thread of its own where it is given, and as long as it
     takes where not. Where a call needs a person's approval, `waiting` is how long it waits for that before it is refused, and `approval` the id of
     the one that it rests on. `risks` says what there is to fear of it, as `["irreversible"]`, for the conditions of a profile; a call that has some
-    believes nothing, and asks the store each time.
+    believes nothing, and asks the store each time. With `counting_failures=False` the tool may fail without that being held against the agent.
     """
 
 @overload

@@ -5,7 +5,7 @@ import contextvars
 import inspect
 import os
 import threading
-from functools import wraps
+from functools import partial, wraps
 from time import monotonic
 from types import AsyncGeneratorType, GeneratorType
 
@@ -170,7 +170,7 @@ def waited(tool, whose, described, resolved, timeout):
         except BaseException:
             close(file)
             raise
-        if type(result) in LAZY:
+        if is_later(result):
             return result, file
         close(file)
         return result, None
@@ -189,10 +189,15 @@ def waited(tool, whose, described, resolved, timeout):
             raise
         if hasattr(result, "__await__"):
             # It was no function that waits after all: its call goes on until it was awaited.
-            return carried(call, result)
+            return carried(call, result, file)
         return finished(call, result, file, timeout)
 
     return call_it
+
+
+def is_later(result):
+    """Whether a tool has not run to its end when it answers this: its file stays open until then."""
+    return type(result) in LAZY or hasattr(result, "__await__")
 
 
 def finished(call, result, file=None, timeout=None):
@@ -277,29 +282,36 @@ def awaited(tool, whose, described, resolved):
         args, kwargs, file = placed(call, resolved, args, kwargs)
         try:
             work = tool(*args, **kwargs)
-            return await carried(call, work if is_fixed(*given) else still(call, described, given, work))
-        finally:
+        except BaseException:
             close(file)
+            raise
+        return await carried(call, work if is_fixed(*given) else still(call, described, given, work), file)
 
     return call_it
 
 
-async def carried(call, work):
-    """Awaits a tool to its end, or until its call has to end."""
+async def carried(call, work, file):
+    """Awaits a tool to its end, or until its call has to end. Its file is closed then, or after the last of its pieces."""
     task = asyncio.ensure_future(work)
     try:
         await watched(call, task)
     except BaseException as error:
         left(call, task)
         call.lost(error.code if isinstance(error, GovernanceError) else "cancelled")
-        await ended(task)
+        try:
+            await ended(task)
+        finally:
+            close(file)
         raise
     try:
         result = task.result()
+        if type(result) not in LAZY:
+            close(file)
     except BaseException as error:
         call.raised(error)
+        close(file)
         raise
-    return finished(call, result)
+    return finished(call, result, file)
 
 
 async def watched(call, task):
@@ -338,8 +350,10 @@ def streamed(tool, whose, described, resolved):
     async def stream(*args, **kwargs):
         agent = whose()
         call = agent._try_begin(described, args, kwargs) or await asked_for(agent, described, args, kwargs)
+        given = args, kwargs
         args, kwargs, file = placed(call, resolved, args, kwargs)
-        pieces = stream_of(call, tool(*args, **kwargs), file)
+        still = None if is_fixed(*given) else partial(call.same, described, *given)
+        pieces = stream_of(call, tool(*args, **kwargs), file, still)
         try:
             async for piece in pieces:
                 yield piece
@@ -349,8 +363,8 @@ def streamed(tool, whose, described, resolved):
     return stream
 
 
-async def stream_of(call, pieces, file):
-    pump = Pump(pieces)
+async def stream_of(call, pieces, file, still=None):
+    pump = Pump(pieces, still)
     left(call, pump.task)
     over = None
     try:
@@ -394,10 +408,10 @@ class Pump:
 
     END = object()
 
-    def __init__(self, pieces):
+    def __init__(self, pieces, still):
         self.wanted = asyncio.Event()
         self.coming = None
-        self.task = asyncio.ensure_future(self.run(pieces))
+        self.task = asyncio.ensure_future(self.run(pieces, still))
 
     def next(self):
         self.coming = asyncio.get_running_loop().create_future()
@@ -406,9 +420,11 @@ class Pump:
         self.wanted.set()
         return self.coming
 
-    async def run(self, pieces):
+    async def run(self, pieces, still):
         try:
             await self.asked()
+            if still is not None:
+                still()
             async for piece in pieces:
                 self.tell(piece)
                 await self.asked()

@@ -54,6 +54,7 @@ from .records import (
     Response,
     Revocation,
     RevokedPipeline,
+    ScopeUsage,
     Sent,
     Settled,
     Spend,
@@ -72,6 +73,7 @@ __all__ = [
     "ErrorBudget",
     "Governance",
     "Ledger",
+    "Limits",
     "MessageBus",
     "Model",
     "Policies",
@@ -98,6 +100,9 @@ _Span: TypeAlias = Union[float, timedelta]
 _After: TypeAlias = Union[Cursor, Mapping[str, int]]
 _Section: TypeAlias = Union[Section, Literal["problem", "solutions", "progress", "consensus"]]
 _Unit: TypeAlias = Literal["calls", "tokens", "cost", "concurrency"]
+# Whose limit it is, and of what.
+_Scope: TypeAlias = Union[Literal["tenant"], Mapping[Literal["agent"], str], Mapping[Literal["pipeline"], str]]
+_Limited: TypeAlias = Literal["calls_per_minute", "concurrency", "tokens", "cost", "errors", "wall_time", "calls"]
 _Rule: TypeAlias = Literal["majority", "supermajority", "unanimity", "plurality", "ranked", "approval", "cumulative", "weighted"]
 _Role: TypeAlias = Union[AgentRole, Literal["alpha", "beta", "gamma"]]
 # `list` is a method of `Approvals` and of `Policies`.
@@ -199,6 +204,10 @@ class Governance:
     @property
     def policies(self) -> Policies:
         """The profiles in force."""
+
+    @property
+    def limits(self) -> Limits:
+        """What agents, pipelines and everything may use."""
 
     @property
     def promotions(self) -> Promotions:
@@ -475,6 +484,23 @@ class Promotions:
 
         An `InvalidError` (`not_below`) if there is no such tier below.
         """
+
+@final
+class Limits:
+    """What agents, pipelines and everything may use. What an agent uses counts for each that it is in, and the strictest limit wins.
+
+    A scope is whose limit it is: `{"agent": ID}`, `{"pipeline": ID}` or `"tenant"`, which is everything. Units: `calls_per_minute`, `concurrency`,
+    `tokens`, `cost` (millionths of a dollar), `errors`, `wall_time` (seconds), `calls`.
+    """
+
+    async def set(self, scope: _Scope, unit: _Limited, limit: int) -> None:
+        """Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds."""
+
+    async def unset(self, scope: _Scope, unit: _Limited) -> None:
+        """Takes a limit away; nothing where there is none."""
+
+    async def usage(self, scopes: Sequence[_Scope]) -> list[ScopeUsage]:
+        """How the limits stand that were set for these scopes. What a profile says for its own agents is not among them."""
 
 @final
 class RevocationEngine:

@@ -13,6 +13,7 @@ __all__ = [
     "ErrorBudget",
     "Governance",
     "Ledger",
+    "Limits",
     "MessageBus",
     "Model",
     "Policies",
@@ -65,6 +66,10 @@ class Policies(_governance._Policies):
 
 
 class Promotions(_governance._Promotions):
+    __slots__ = ()
+
+
+class Limits(_governance._Limits):
     __slots__ = ()
 
 

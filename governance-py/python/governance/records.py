@@ -79,6 +79,7 @@ __all__ = [
     "Revocation",
     "Revoke",
     "RevokedPipeline",
+    "ScopeUsage",
     "Sent",
     "Settled",
     "ShortOf",
@@ -277,6 +278,22 @@ class Usage:
     """How much there is in all."""
     used: int
     """How much is spent or reserved."""
+    closed: bool
+    """Whether an overrun closed it."""
+
+
+@dataclass(frozen=True)
+class ScopeUsage:
+    """How one limit stands."""
+
+    scope: Any
+    """Whose it is: `{"agent": id}`, `{"pipeline": id}` or `"tenant"`."""
+    unit: str
+    """Of what."""
+    limit: int
+    """How much there is in all."""
+    used: int
+    """How much of it is used."""
     closed: bool
     """Whether an overrun closed it."""
 
@@ -699,6 +716,8 @@ class AgentRecord:
     """How it is."""
     why: Optional[str]
     """Why it is not well, for people."""
+    waits_for: Optional[str]
+    """The approval that it waits for, while it waits."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ use crate::guard::policy::Policy;
 use crate::guard::{ErrorBudget, Gate, Guard, HEARTBEAT_INTERVAL, Heartbeat, Recorder, Role, Triggers, Unit};
 use crate::llm::Model;
 use crate::store::{Actor, Commit, Store, Write};
-use crate::vocabulary::{AgentId, AgentRole, AgentStatus, Keys, PipelineId, Section, Tier, ttl};
+use crate::vocabulary::{AgentId, AgentRole, AgentStatus, Key, Keys, PipelineId, Section, Tier, ttl};
 
 /// What the name of an entry begins with that tells what an earlier try failed of.
 pub const FAILURE: &str = "failure-";
@@ -241,6 +241,17 @@ impl Desk {
 /// INVARIANT: not its epoch, nor the fence of its lock. A process that was frozen may write at any time, and what it carries must be known to be old: where the id
 /// were begun anew after both were forgotten, only the store's clock would tell the two apart. Nor the agents that it began, which may outlive it.
 pub(super) fn kept(keys: &Keys, id: &AgentId, ttl: Duration) -> Vec<Write> {
+    own(keys, id).map(|key| Write::Expire { key, ttl }).collect()
+}
+
+/// Every key of an agent whose run the shared state lets go of, but for its epoch and the fence of its lock.
+pub(crate) fn everything_of(keys: &Keys, id: &AgentId) -> Vec<Key> {
+    let said =
+        [keys.agent_revoke_signal(id), keys.agent_children(id), keys.agent_approvals(id), keys.agent_lock(id), keys.agent_heartbeat(id)];
+    own(keys, id).chain(said).collect()
+}
+
+fn own(keys: &Keys, id: &AgentId) -> impl Iterator<Item = Key> {
     let own = [
         keys.agent_state(id),
         keys.agent_packet(id),
@@ -253,7 +264,7 @@ pub(super) fn kept(keys: &Keys, id: &AgentId, ttl: Duration) -> Vec<Write> {
         keys.agent_reservations(id),
     ];
     let spent = Unit::ALL.iter().map(|unit| unit.as_str()).chain([WAITED]).map(|unit| keys.agent_spend(id, unit));
-    own.into_iter().chain(spent).map(|key| Write::Expire { key, ttl }).collect()
+    own.into_iter().chain(spent)
 }
 
 /// The objective with what the last try came to grief over, if there was one.

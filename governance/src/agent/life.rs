@@ -4,7 +4,7 @@
 //!   Life::begin ─▶ next ─▶ Step ─▶ done │ failed ─▶ next … ─▶ none: it was told to leave, and has
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, mpsc};
@@ -15,22 +15,26 @@ use super::protocol::{Instruction, Report, Said, Stage};
 use super::step::{Order, Step};
 use super::stillness::Watcher;
 use super::worker::Worker;
-use crate::coordination::{Delivery, Lease, MailboxOptions, MessageBus};
+use crate::coordination::{Comes, Delivery, Lease, MailboxOptions, MessageBus, Recurrence, Recurring, Rounds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Fault, FaultCount, Heartbeat, approval, execution_lock};
+use crate::store::{Actor, Store};
 use crate::vocabulary::{AgentId, AgentPhase, ttl};
 
 /// The governor's name on every bus.
 pub const GOVERNOR: &str = "governor";
 
+/// How often the execution lock is renewed.
+const RENEWAL: Duration = Duration::from_secs(ttl::LOCK.as_secs() / 3);
 /// How long a stage may take before its instruction is delivered again.
 const STAGE: Duration = Duration::from_secs(600);
 
 /// What an agent keeps while it lives: its inbox, its heartbeat, its execution lock.
 pub struct Life {
     bus: MessageBus,
-    inbox: Inbox,
-    kept: Mutex<Option<Kept>>,
+    // Emptied from when somebody first asks for the next step.
+    inbox: OnceLock<Box<Inbox>>,
+    kept: Mutex<Option<Box<Kept>>>,
     done_last: Mutex<Option<Instruction>>,
 }
 
@@ -51,8 +55,8 @@ impl Life {
         desk.register().await?;
         desk.enter(AgentPhase::Preflight).await?;
         desk.first_preflight().await?;
-        let kept = Mutex::new(Some(Kept { heartbeat, lock, watcher: Watcher::begin(desk) }));
-        let life = Self { inbox: Inbox::open(&bus), bus, kept, done_last: Mutex::new(None) };
+        let kept = Mutex::new(Some(Box::new(Kept { heartbeat, lock, watcher: Watcher::begin(desk) })));
+        let life = Self { inbox: OnceLock::new(), bus, kept, done_last: Mutex::new(None) };
         life.report(Report::Done(Stage::Ready)).await?;
         Ok(life)
     }
@@ -60,7 +64,7 @@ impl Life {
     /// The next thing to do; none when it was told to leave, and has left. A `revoked` error when its admission has ended. Cancel safe.
     pub async fn next(&self, desk: &Desk) -> Result<Option<Step>> {
         loop {
-            let delivery = self.inbox.next().await?;
+            let delivery = self.inbox().next().await?;
             let Some(instruction) = instruction(&delivery) else {
                 return Ok(Some(Step { order: Order::Message(delivery.message.clone()), delivery }));
             };
@@ -110,9 +114,10 @@ impl Life {
         desk.walk_out().await?;
         desk.complete().await?;
         let Some(kept) = self.kept.lock().await.take() else { return Ok(()) };
-        drop(kept.watcher);
-        kept.heartbeat.stop().await?;
-        kept.lock.release().await
+        let Kept { heartbeat, lock, watcher } = *kept;
+        drop(watcher);
+        heartbeat.stop().await?;
+        lock.release().await
     }
 
     /// Takes no more messages. What is left in its inbox goes to the dead letters.
@@ -122,8 +127,12 @@ impl Life {
 
     async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
         self.bus.acknowledge(delivery).await?;
-        self.inbox.go_on();
+        self.inbox().go_on();
         Ok(())
+    }
+
+    fn inbox(&self) -> &Inbox {
+        self.inbox.get_or_init(|| Box::new(Inbox::open(&self.bus)))
     }
 
     async fn report(&self, report: Report) -> Result<()> {
@@ -210,48 +219,61 @@ impl Drop for Inbox {
 
 /// An execution lock that is renewed in the background. Dropped without [`release`](Self::release), it lapses.
 struct Lock {
-    lease: Arc<Mutex<Lease>>,
-    task: JoinHandle<()>,
+    holding: Arc<Holding>,
+    renewals: Recurrence,
+}
+
+struct Holding {
+    store: Store,
+    actor: Actor,
+    lease: Mutex<Lease>,
+    // When it was said last that agents sit in this process.
+    said: std::sync::Mutex<Duration>,
 }
 
 impl Lock {
     async fn hold(desk: &Desk) -> Result<Self> {
-        let id = &desk.actor().id;
-        let taken = || Error::new(ErrorKind::Conflict, "already_running", format!("another process acts as `{id}`"));
-        let lease = Arc::new(Mutex::new(execution_lock(desk.store(), desk.actor()).await?.ok_or_else(taken)?));
-        let (kept, agent) = (lease.clone(), id.clone());
         let (store, actor) = (desk.store().clone(), desk.actor().clone());
-        let task = tokio::spawn(async move {
-            let clock = store.ports().clock.clone();
-            let mut said = clock.elapsed();
-            loop {
-                tokio::time::sleep(ttl::LOCK / 3).await;
-                let renewed = kept.lock().await.renew().await;
-                if clock.elapsed().saturating_sub(said) >= approval::SAID_AGAIN && approval::sit_down(&store, &actor).await.is_ok() {
-                    said = clock.elapsed();
-                }
-                match renewed {
-                    Ok(true) => {}
-                    Ok(false) => return tracing::warn!(%agent, "the execution lock was lost"),
-                    Err(error) if error.kind() == ErrorKind::Revoked => return,
-                    // The next renewal may still be in time.
-                    Err(error) => tracing::warn!(%agent, %error, "the execution lock was not renewed"),
-                }
-            }
-        });
-        Ok(Self { lease, task })
+        let taken = || Error::new(ErrorKind::Conflict, "already_running", format!("another process acts as `{}`", actor.id));
+        let lease = Mutex::new(execution_lock(&store, &actor).await?.ok_or_else(taken)?);
+        let said = std::sync::Mutex::new(store.ports().clock.elapsed());
+        let holding = Arc::new(Holding { store, actor, lease, said });
+        Ok(Self { renewals: Rounds::begin(desk.store(), holding.clone(), RENEWAL), holding })
     }
 
     async fn release(self) -> Result<()> {
-        self.task.abort();
-        let lease = self.lease.lock().await.clone();
+        drop(self.renewals);
+        let lease = self.holding.lease.lock().await.clone();
         lease.release().await.map(drop)
     }
 }
 
-impl Drop for Lock {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Recurring for Holding {
+    fn comes(self: Arc<Self>) -> Comes {
+        Comes::Work(Box::pin(async move { self.hold_on().await.then_some(RENEWAL) }))
+    }
+}
+
+impl Holding {
+    /// Whether there is anything left to hold.
+    async fn hold_on(&self) -> bool {
+        let Self { store, actor, .. } = self;
+        let renewed = self.lease.lock().await.renew().await;
+        let (now, last) = (store.ports().clock.elapsed(), *self.said.lock().unwrap_or_else(PoisonError::into_inner));
+        if now.saturating_sub(last) >= approval::SAID_AGAIN && approval::sit_down(store, actor).await.is_ok() {
+            *self.said.lock().unwrap_or_else(PoisonError::into_inner) = now;
+        }
+        match renewed {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(agent = %actor.id, "the execution lock was lost");
+                return false;
+            }
+            Err(error) if error.kind() == ErrorKind::Revoked => return false,
+            // The next renewal may still be in time.
+            Err(error) => tracing::warn!(agent = %actor.id, %error, "the execution lock was not renewed"),
+        }
+        true
     }
 }
 

@@ -29,7 +29,7 @@ struct Inner {
 impl Agent {
     /// Begins to live at a desk.
     pub async fn begin(desk: Desk) -> Result<Self> {
-        let signs = Signs::watch(desk.store(), desk.actor(), desk.budget(), desk.limits()).await?;
+        let signs = Signs::watch(desk.store(), desk.actor()).await?;
         let life = Life::begin(&desk).await?;
         Ok(Self { inner: Arc::new(Inner { desk, life, signs }) })
     }
@@ -133,7 +133,7 @@ impl Agent {
 
     /// The next thing it should know of itself: a revocation, a budget that runs low. None when nothing more can come. Cancel safe.
     pub async fn next_event(&self) -> Option<AgentEvent> {
-        self.inner.signs.next().await
+        self.inner.signs.next(self.desk()).await
     }
 
     /// Judges every solution on the blackboard.

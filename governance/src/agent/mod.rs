@@ -38,6 +38,7 @@ mod worker;
 pub use alpha::Alpha;
 pub use beta::Beta;
 pub use checks::KnownCheck;
+pub(crate) use desk::everything_of;
 pub use desk::{Desk, FAILURE};
 pub use evidence::{EVIDENCE, Exhibit, package};
 pub use gamma::Gamma;

@@ -7,7 +7,7 @@
 //!      └────────────── Retry: again, after a while, with what was wrong ◀──────────── an error ◀────────────────┘
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::json;
@@ -42,7 +42,8 @@ pub struct GovernedModel {
     calls: Allowance,
     limits: Limits,
     recorder: Recorder,
-    breaker: Breaker,
+    // From when it is first asked.
+    breaker: OnceLock<Box<Breaker>>,
     retry: Retry,
     deadline: Duration,
     progress: Box<dyn Fn(u64) + Send + Sync>,
@@ -53,7 +54,7 @@ impl GovernedModel {
     /// A model for an agent. Tokens and cost are limited where they were granted; calls always are.
     pub fn new(store: &Store, actor: &Actor, role: AgentRole, budget: &ErrorBudget, recorder: &Recorder, model: Arc<dyn Model>) -> Self {
         Self {
-            breaker: Breaker::open(store, actor, model.name()),
+            breaker: OnceLock::new(),
             calls: budget.allowance(Unit::Calls, CALLS.0, CALLS.1),
             model,
             role,
@@ -112,7 +113,7 @@ impl GovernedModel {
     /// Its circuit breaker.
     #[must_use]
     pub fn breaker(&self) -> &Breaker {
-        &self.breaker
+        self.breaker.get_or_init(|| Box::new(Breaker::open(&self.store, &self.actor, self.model.name())))
     }
 
     /// Asks whatever an agent of one's own asks. The answer is words; nothing checks what they say.
@@ -173,9 +174,9 @@ impl GovernedModel {
         F: Future<Output = Result<Said<T>>>,
     {
         let (kind, deadline) = (call.kind, call.deadline);
-        let pass = match self.breaker.ask(deadline + SLACK).await? {
+        let pass = match self.breaker().ask(deadline + SLACK).await? {
             Ok(pass) => pass,
-            Err(interrupted) => return Err(self.breaker.refusal(interrupted)),
+            Err(interrupted) => return Err(self.breaker().refusal(interrupted)),
         };
         let taken = match self.draw(deadline + SLACK).await {
             Ok(taken) => taken,
@@ -239,15 +240,15 @@ impl GovernedModel {
     /// What an attempt says about whether the service works. A wrong answer, a refused key, a full quota: it answered.
     async fn report<T>(&self, pass: Pass, done: &Result<T>) -> Result<()> {
         match done {
-            Ok(_) => self.breaker.succeeded(pass).await,
-            Err(error) if error.may_retry() => self.breaker.failed(pass).await,
-            Err(_) => self.breaker.abandoned(pass).await,
+            Ok(_) => self.breaker().succeeded(pass).await,
+            Err(error) if error.may_retry() => self.breaker().failed(pass).await,
+            Err(_) => self.breaker().abandoned(pass).await,
         }
     }
 
     async fn give_up<T>(&self, pass: Pass, why: Error) -> Result<T> {
         // The first error is the one to tell; a trial that is not given back lapses.
-        drop(self.breaker.abandoned(pass).await);
+        drop(self.breaker().abandoned(pass).await);
         Err(why)
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
+use super::Desk;
 use crate::error::Result;
 use crate::guard::limits::{Limits, Scope, ScopeUsage};
 use crate::guard::{ErrorBudget, Faults, Held, Lookout};
@@ -43,7 +44,18 @@ pub enum AgentEvent {
 /// Watches over an agent.
 pub(super) struct Signs {
     held: Held,
-    heard: Mutex<Heard>,
+    hearing: Mutex<Hearing>,
+}
+
+/// How far an agent listens to what is said of it.
+#[derive(Default)]
+enum Hearing {
+    /// Nobody has asked yet.
+    #[default]
+    Deaf,
+    Listens(Box<Heard>),
+    /// Nothing more can come.
+    Over,
 }
 
 struct Heard {
@@ -55,23 +67,12 @@ struct Heard {
     // What was said to run low.
     said: BTreeSet<String>,
     waiting: VecDeque<AgentEvent>,
-    over: bool,
 }
 
 impl Signs {
     /// Begins to watch.
-    pub async fn watch(store: &Store, actor: &Actor, budget: &ErrorBudget, limits: &Limits) -> Result<Self> {
-        let heard = Heard {
-            store: store.clone(),
-            actor: actor.clone(),
-            budget: budget.clone(),
-            limits: limits.clone(),
-            watch: None,
-            said: BTreeSet::new(),
-            waiting: VecDeque::new(),
-            over: false,
-        };
-        Ok(Self { held: Lookout::hold(store, actor).await?, heard: Mutex::new(heard) })
+    pub async fn watch(store: &Store, actor: &Actor) -> Result<Self> {
+        Ok(Self { held: Lookout::hold(store, actor).await?, hearing: Mutex::default() })
     }
 
     /// Refuses at once, without a round trip, once it is known that the admission has ended.
@@ -80,22 +81,35 @@ impl Signs {
     }
 
     /// The next thing to know; none when nothing more can come. Cancel safe.
-    pub async fn next(&self) -> Option<AgentEvent> {
-        let mut heard = self.heard.lock().await;
-        if heard.over {
-            return None;
+    pub async fn next(&self, desk: &Desk) -> Option<AgentEvent> {
+        let mut hearing = self.hearing.lock().await;
+        if let Hearing::Deaf = *hearing {
+            *hearing = Hearing::Listens(Box::new(Heard::at(desk)));
         }
+        let Hearing::Listens(heard) = &mut *hearing else { return None };
         let event = tokio::select! {
             biased;
             _ = self.held.ended() => AgentEvent::Revoked { reason: self.held.why().unwrap_or_default().to_owned() },
             event = heard.low() => return Some(event),
         };
-        heard.over = true;
+        *hearing = Hearing::Over;
         Some(event)
     }
 }
 
 impl Heard {
+    fn at(desk: &Desk) -> Self {
+        Self {
+            store: desk.store().clone(),
+            actor: desk.actor().clone(),
+            budget: desk.budget().clone(),
+            limits: desk.limits().clone(),
+            watch: None,
+            said: BTreeSet::new(),
+            waiting: VecDeque::new(),
+        }
+    }
+
     /// The next thing that runs low. Cancel safe: what was found waits.
     async fn low(&mut self) -> AgentEvent {
         loop {

@@ -1,12 +1,11 @@
 //! An agent that carries its plan out and gets no further: after a while its token is revoked, with an alert. Looked at by its own process, which
 //! knows what it does without asking anybody. Whoever is part of a run is left to its governor, which helps before it revokes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
-
 use super::Desk;
+use crate::coordination::{Comes, Recurrence, Recurring, Rounds};
 use crate::error::{ErrorKind, Result};
 use crate::guard::{Admissions, Gate, Recorder, Response, RevocationEngine, Stillness, Triggers};
 use crate::store::{Actor, Store};
@@ -18,7 +17,9 @@ const LOOKS: u32 = 12;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(5));
 
 /// Looks after one agent until it has left, was ended, or this is dropped.
-pub(super) struct Watcher(JoinHandle<()>);
+pub(super) struct Watcher {
+    _looks: Recurrence,
+}
 
 /// What became of a suspicion.
 enum Found {
@@ -34,6 +35,7 @@ struct Watched {
     recorder: Recorder,
     gate: Arc<Gate>,
     patience: Duration,
+    still: Mutex<Stillness>,
 }
 
 impl Watcher {
@@ -44,41 +46,45 @@ impl Watcher {
             recorder: desk.recorder.clone(),
             gate: desk.gate.clone(),
             patience: desk.patience(),
+            still: Mutex::new(Stillness::new(desk.gate.progress(), desk.store().ports().clock.elapsed())),
         };
-        Self(tokio::spawn(async move { watched.watch().await }))
+        let pause = watched.pause();
+        Self { _looks: Rounds::begin(desk.store(), Arc::new(watched), pause) }
     }
 }
 
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.0.abort();
+impl Recurring for Watched {
+    fn comes(self: Arc<Self>) -> Comes {
+        let now = self.store.ports().clock.elapsed();
+        let span = self.still().look(self.gate.progress(), now);
+        if self.gate.phase() != Some(AgentPhase::Execute) {
+            self.still().again(now);
+        } else if span > self.patience {
+            return Comes::Work(Box::pin(async move { self.look_into(span).await.then(|| self.pause()) }));
+        }
+        Comes::Again(self.pause())
     }
 }
 
 impl Watched {
-    async fn watch(self) {
-        let clock = &self.store.ports().clock;
-        let mut still = Stillness::new(self.gate.progress(), clock.elapsed());
-        let pause = (self.patience / LOOKS).clamp(PAUSES.0, PAUSES.1);
-        loop {
-            tokio::time::sleep(pause).await;
-            let now = clock.elapsed();
-            let span = still.look(self.gate.progress(), now);
-            if self.gate.phase() != Some(AgentPhase::Execute) {
-                still.again(now);
-                continue;
-            }
-            if span <= self.patience {
-                continue;
-            }
-            match self.suspect(span).await {
-                Ok(Found::Excused) => still.again(clock.elapsed()),
-                Ok(Found::Over) => return,
-                Err(error) if error.kind() == ErrorKind::Revoked => return,
-                // Looked at again with the next pause.
-                Err(error) => tracing::warn!(agent = %self.actor.id, %error, "an agent that is still could not be looked at"),
-            }
+    fn pause(&self) -> Duration {
+        (self.patience / LOOKS).clamp(PAUSES.0, PAUSES.1)
+    }
+
+    fn still(&self) -> std::sync::MutexGuard<'_, Stillness> {
+        self.still.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it is to be looked after any longer.
+    async fn look_into(&self, span: Duration) -> bool {
+        match self.suspect(span).await {
+            Ok(Found::Excused) => self.still().again(self.store.ports().clock.elapsed()),
+            Ok(Found::Over) => return false,
+            Err(error) if error.kind() == ErrorKind::Revoked => return false,
+            // Looked at again with the next pause.
+            Err(error) => tracing::warn!(agent = %self.actor.id, %error, "an agent that is still could not be looked at"),
         }
+        true
     }
 
     /// Only now is the store asked.

@@ -91,8 +91,9 @@ fn line(record: &AgentRecord) -> String {
     };
     let pipeline = record.pipeline.as_ref().map_or("", PipelineId::as_str);
     let why = record.why.as_ref().map_or(String::new(), |why| format!("  {why}"));
+    let waits = record.waits_for.as_ref().map_or(String::new(), |approval| format!("  waits for {WARN}{approval}{WARN:#}"));
     format!(
-        "{BOLD}{:<22}{BOLD:#} {style}{:<9}{style:#} {} {:<5} {:<9} {:<9} {DIM}{pipeline}  {}{place}{DIM:#}{why}",
+        "{BOLD}{:<22}{BOLD:#} {style}{:<9}{style:#} {} {:<5} {:<9} {:<9} {DIM}{pipeline}  {}{place}{DIM:#}{waits}{why}",
         record.id,
         record.health,
         record.tier,
@@ -116,6 +117,9 @@ fn whole(detail: &AgentDetail) -> String {
     }
     if let Some(last) = detail.last_progress {
         say("progress", moment(last));
+    }
+    if let Some(approval) = &record.waits_for {
+        say("waits for", format!("{WARN}{approval}{WARN:#}: governance approvals show {approval}"));
     }
     for usage in &detail.spend {
         say(usage.unit.as_str(), format!("{} of {} used or reserved", usage.used, usage.limit));

@@ -49,6 +49,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
 use crate::guard::runs;
+use crate::orchestrator::retired;
 use crate::vocabulary::{Key, PipelineId, PipelineStatus, TaskId};
 use args::{Args, Command};
 use printer::Printer;
@@ -180,10 +181,14 @@ async fn chosen(governance: &Governance, named: Option<String>) -> Result<Pipeli
     match named {
         Some(named) => {
             let id = PipelineId::new(named)?;
-            let known = governance.store().state(governance.store().keys().pipeline(&id)).await?;
-            let missing =
-                || Error::new(ErrorKind::NotFound, "no_such_pipeline", format!("there is no run `{id}`: see `governance pipeline list`"));
-            known.map(|_| id.clone()).ok_or_else(missing)
+            if governance.store().state(governance.store().keys().pipeline(&id)).await?.is_some() {
+                return Ok(id);
+            }
+            let (code, message) = match retired(governance.ledger(), &id).await? {
+                Some(was) => ("retired", format!("`{id}` ended as {} long ago and was retired: {}", was.status, status::record_of(&id))),
+                None => ("no_such_pipeline", format!("there is no run `{id}`: see `governance pipeline list`")),
+            };
+            Err(Error::new(ErrorKind::NotFound, code, message))
         }
         None => {
             let newest = pipelines(governance).await?.pop().map(|(id, _)| id);

@@ -23,9 +23,7 @@ pub async fn pipeline(config: Config, command: Pipeline, printer: &Printer) -> R
         Pipeline::Fallback { id, action, how } => fall_back(config, id, action, how, printer).await,
         Pipeline::GiveUp { id } => give_up(config, id, printer).await,
         Pipeline::List => with(config, async |governance| list(governance, printer).await).await,
-        Pipeline::Status { id } => {
-            with(config, async |governance| super::status::status(governance, &super::chosen(governance, id).await?, printer).await).await
-        }
+        Pipeline::Status { id } => with(config, async |governance| super::status::status(governance, id, printer).await).await,
         Pipeline::Stop { id, reason, waiting } => {
             with(config, async |governance| super::stop::stop_run(governance, &PipelineId::new(id)?, &reason, waiting, printer).await).await
         }

@@ -7,10 +7,16 @@ use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
 use crate::error::Result;
 use crate::governance::Governance;
 use crate::guard::{Agent, Revocation};
+use crate::orchestrator::retired;
 use crate::store::Fields;
 use crate::vocabulary::{FallbackAction, Millis, PipelineId, PipelineStatus};
 
-pub async fn status(governance: &Governance, id: &PipelineId, printer: &Printer) -> Result<()> {
+pub async fn status(governance: &Governance, named: Option<String>, printer: &Printer) -> Result<()> {
+    let chosen = super::chosen(governance, named.clone()).await;
+    let id = &match (chosen, named) {
+        (Err(error), Some(named)) if error.code() == "retired" => return let_go(governance, &PipelineId::new(named)?, printer).await,
+        (chosen, _) => chosen?,
+    };
     let state = governance.store().state(governance.store().keys().pipeline(id)).await?.unwrap_or_default();
     let (mut agents, mut revocations) = (governance.admissions().agents(id).await?, Vec::new());
     agents.sort_by_key(|agent| (agent.role, agent.id.clone()));
@@ -47,6 +53,24 @@ pub async fn status(governance: &Governance, id: &PipelineId, printer: &Printer)
         diagnosis.attempts.iter().try_for_each(|attempt| printer.line(format!("    {DIM}try:{DIM:#} {}", short(attempt, 200))))?;
     }
     told(id, &state, choices, printer)
+}
+
+/// A run that the shared state has let go of: what the record says of it.
+async fn let_go(governance: &Governance, id: &PipelineId, printer: &Printer) -> Result<()> {
+    let Some(was) = retired(governance.ledger(), id).await? else { return Ok(()) };
+    let object = json!({"pipeline_id": id, "retired": true, "state": {"status": was.status, "created_at": was.created_at,
+        "ended_at": was.ended_at, "retired_at": was.retired_at}, "agents": [], "revocations": [], "diagnoses": [], "awaiting_user": false,
+        "fallbacks": [], "failure_context": null});
+    printer.either(&object, || {
+        let times = [("begun", was.created_at), ("ended", was.ended_at), ("retired", was.retired_at)];
+        let times: Vec<_> = times.iter().map(|(told, at)| format!("  {DIM}{told} {}{DIM:#}", moment(*at))).collect();
+        format!("{id}  {}  {WARN}retired{WARN:#}\n{}\n  {}", coloured(was.status.as_str(), false), times.join("\n"), record_of(id))
+    })
+}
+
+/// Where to find what a retired run did.
+pub fn record_of(id: &PipelineId) -> String {
+    format!("what it did is in the record: `governance ledger list --pipeline {id}`")
 }
 
 /// What the run waits for, and what its user can do about it.

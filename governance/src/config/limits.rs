@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::llm::Mode;
 use crate::orchestrator::{Grants, Limits};
 
-/// How long the ledger keeps payloads, unless told otherwise.
+/// How long the ledger keeps payloads, and the shared state runs that have ended, unless told otherwise.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(90 * DAY);
 pub(super) const DAY: u64 = 24 * 60 * 60;
 /// The longest that they can be told to be kept; for ever is another thing.
@@ -84,16 +84,24 @@ const DOLLARS: &str = "a sum of dollars from 0 to 1000000";
 
 /// How long payloads are kept: by the environment, then by the file; 0 for ever.
 pub(super) fn retention(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Option<Duration>> {
-    let (name, wanted) = ("GUVNOR_AUDIT_RETENTION_DAYS", "whole days, at most 36500, or 0 to keep payloads for ever");
+    days(set, "GUVNOR_AUDIT_RETENTION_DAYS", ("audit_retention_days", file.audit_retention_days), "payloads")
+}
+
+/// How long runs are kept after their end, likewise.
+pub(super) fn run_retention(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Option<Duration>> {
+    days(set, "GOVERNANCE_RUN_RETENTION_DAYS", ("run_retention_days", file.run_retention_days), "runs")
+}
+
+fn days(set: &impl Fn(&str) -> Option<String>, name: &str, (in_file, filed): (&str, Option<u64>), what: &str) -> Result<Option<Duration>> {
+    let wanted = format!("whole days, at most {MAX_RETENTION_DAYS}, or 0 to keep {what} for ever");
     let said = set(name);
-    let days = match (&said, file.audit_retention_days) {
-        (Some(value), _) => value.parse().map_err(|_| bad_value(name, value, wanted))?,
+    let days = match (&said, filed) {
+        (Some(value), _) => value.parse().map_err(|_| bad_value(name, value, &wanted))?,
         (None, Some(days)) => days,
         (None, None) => return Ok(Some(DEFAULT_RETENTION)),
     };
     if days > MAX_RETENTION_DAYS {
-        let name = if said.is_some() { name } else { "audit_retention_days" };
-        return Err(bad_value(name, &days.to_string(), wanted));
+        return Err(bad_value(if said.is_some() { name } else { in_file }, &days.to_string(), &wanted));
     }
     Ok((days > 0).then(|| Duration::from_secs(days * DAY)))
 }

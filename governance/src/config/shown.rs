@@ -69,6 +69,7 @@ impl Config {
             tenant,
             durability,
             retention,
+            run_retention,
             auto_orchestrate,
             timeout,
             model,
@@ -105,6 +106,11 @@ impl Config {
                 "audit_retention_days",
                 json!(retention.map_or(0, |age| age.as_secs() / DAY)),
                 from(None, &["GUVNOR_AUDIT_RETENTION_DAYS"], file.audit_retention_days.is_some()),
+            ),
+            setting(
+                "run_retention_days",
+                json!(run_retention.map_or(0, |age| age.as_secs() / DAY)),
+                from(None, &["GOVERNANCE_RUN_RETENTION_DAYS"], file.run_retention_days.is_some()),
             ),
             setting(
                 "auto_orchestrate",
@@ -272,12 +278,14 @@ mod tests {
             assert!(matches!(flag.1, Source::Flag(_)), "{name}");
             assert!([in_file, in_env, flag].iter().all(|found| found.0 != default.0), "{name}");
         }
-        let days = |said: &[(&str, &str)]| shown(&plain, said, "audit_retention_days");
-        let variable = "GUVNOR_AUDIT_RETENTION_DAYS";
-        std::fs::write(&file, "").unwrap();
-        assert_eq!(days(&[]), (json!(90), Source::Default));
-        std::fs::write(&file, "audit_retention_days = 0").unwrap();
-        assert_eq!((days(&[]), days(&[(variable, "7")])), ((json!(0), Source::File), (json!(7), Source::Environment(variable))));
+        let retentions = [("audit_retention_days", "GUVNOR_AUDIT_RETENTION_DAYS"), ("run_retention_days", "GOVERNANCE_RUN_RETENTION_DAYS")];
+        for (name, variable) in retentions {
+            let days = |said: &[(&str, &str)]| shown(&plain, said, name);
+            std::fs::write(&file, "").unwrap();
+            assert_eq!(days(&[]), (json!(90), Source::Default));
+            std::fs::write(&file, format!("{name} = 0")).unwrap();
+            assert_eq!((days(&[]), days(&[(variable, "7")])), ((json!(0), Source::File), (json!(7), Source::Environment(variable))));
+        }
         assert_eq!(shown(&plain, &[("GOVERNANCE_TENANT", "acme")], "tenant"), (json!("acme"), Source::Environment("GOVERNANCE_TENANT")));
     }
 

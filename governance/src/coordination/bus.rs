@@ -228,11 +228,12 @@ impl MessageBus {
 
     async fn post(&self, message: BusMessage) -> Result<Sent> {
         loop {
-            let mut to = self.roster().members().await?;
-            match &message.to {
-                Some(one) => to.retain(|member| member.id == *one),
-                None => to.retain(|member| member.id != message.from),
-            }
+            // Whoever writes to one asks for that one, however many are on the bus.
+            let mut to = match &message.to {
+                Some(one) => self.roster().here(one).await?.into_iter().collect(),
+                None => self.roster().members().await?,
+            };
+            to.retain(|member| message.to.is_some() || member.id != message.from);
             // A full inbox that refuses is found first: nobody else gives anything up for a message that is not sent.
             to.sort_by_key(|member| member.options.overflow == Overflow::DropOldest);
             if let (Some(missing), true) = (&message.to, to.is_empty()) {

@@ -22,6 +22,7 @@ mod message;
 mod proposal;
 mod register;
 mod roster;
+mod rounds;
 mod tally;
 
 pub use blackboard::{BOARD_EVENTS_KEPT, Blackboard, BoardEntry, BoardEvent, BoardEvents, Written};
@@ -37,4 +38,5 @@ pub use lease::Lease;
 pub use mailbox::{Delivery, MailboxOptions, Overflow};
 pub use message::{BusMessage, DeadLetter, MAX_MESSAGE};
 pub use proposal::{Electorate, Member, Opening, Proposal, ProposalState};
+pub(crate) use rounds::{Comes, Recurrence, Recurring, Rounds};
 pub use tally::{Ballot, Choice, DecisionRule, Outcome, Undecided, tally};

@@ -57,6 +57,15 @@ impl Roster<'_> {
         Ok(members)
     }
 
+    /// One member, if it is there; one that is leaving has gone afterwards.
+    pub async fn here(&self, id: &AgentId) -> Result<Option<Member>> {
+        let Some(member) = self.member(id).await? else { return Ok(None) };
+        match &member.leaving {
+            None => Ok(Some(member)),
+            Some(reason) => self.see_off(id, member.version, reason).await.map(|_| None),
+        }
+    }
+
     /// Makes somebody a member, or changes the options of one.
     pub async fn join(&self, id: &AgentId, options: MailboxOptions) -> Result<()> {
         loop {

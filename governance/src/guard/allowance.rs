@@ -27,7 +27,8 @@ pub struct Allowance {
     unit: Unit,
     piece: u64,
     ttl: Duration,
-    held: Turns<Option<Held>>,
+    // Boxed: most agents have drawn nothing yet.
+    held: Turns<Option<Box<Held>>>,
 }
 
 struct Held {
@@ -63,7 +64,7 @@ impl Allowance {
         held.ended(drawn)
     }
 
-    async fn drawn(&self, held: &mut Option<Held>, segment: &Arc<Segment>, amount: u64) -> Result<Spend> {
+    async fn drawn(&self, held: &mut Option<Box<Held>>, segment: &Arc<Segment>, amount: u64) -> Result<Spend> {
         // INVARIANT: a share is drawn and settled only by the process that reserved it: a fork leaves it to its parent.
         if held.as_ref().is_some_and(|share| share.segment.id() != segment.id()) {
             *held = None;
@@ -87,7 +88,7 @@ impl Allowance {
                     Err(refused) => return Ok(refused),
                 }
             };
-            *held = Some(Held { reservation, used: 0, segment: segment.clone() });
+            *held = Some(Box::new(Held { reservation, used: 0, segment: segment.clone() }));
         }
     }
 

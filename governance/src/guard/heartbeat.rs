@@ -1,11 +1,11 @@
 //! An agent's signs of life. Who gives none in time is revoked by the caretaker.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::task::JoinHandle;
 
-use crate::coordination::{Charge, Lease};
+use crate::coordination::{Charge, Comes, Lease, Recurrence, Recurring, Rounds};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Actor, Commit, Store, Write, to_json};
 use crate::vocabulary::{AgentId, Millis, ttl};
@@ -29,9 +29,15 @@ pub struct Beat {
 /// A drop without [`stop`](Self::stop) is a death: the agent is revoked when its last beat no longer counts, unless it or its run has ended.
 #[derive(Debug)]
 pub struct Heartbeat {
+    heart: Arc<Heart>,
+    beats: Recurrence,
+}
+
+#[derive(Debug)]
+struct Heart {
     store: Store,
     actor: Actor,
-    task: JoinHandle<()>,
+    interval: Duration,
 }
 
 impl Heartbeat {
@@ -40,24 +46,39 @@ impl Heartbeat {
         let first = beat(store, actor, interval).await?;
         let watched = Charge::heartbeat(&actor.id).begin(store.keys(), Some(first.1));
         store.apply(first.0.write(watched)).await?;
-        let (beating, who) = (store.clone(), actor.clone());
-        let task = tokio::spawn(async move { go_on(&beating, &who, interval).await });
-        Ok(Self { store: store.clone(), actor: actor.clone(), task })
+        let heart = Arc::new(Heart { store: store.clone(), actor: actor.clone(), interval });
+        Ok(Self { beats: Rounds::begin(store, heart.clone(), interval), heart })
     }
 
     /// Stops in order: from now on no sign of life is expected.
     pub async fn stop(self) -> Result<()> {
-        self.task.abort();
-        let keys = self.store.keys();
-        let sign = Write::Delete(keys.agent_heartbeat(&self.actor.id).into());
-        let last = self.actor.commit().write(sign).write(Charge::heartbeat(&self.actor.id).end(keys));
-        self.store.apply(last).await.map(drop)
+        drop(self.beats);
+        let Heart { store, actor, .. } = &*self.heart;
+        let keys = store.keys();
+        let sign = Write::Delete(keys.agent_heartbeat(&actor.id).into());
+        let last = actor.commit().write(sign).write(Charge::heartbeat(&actor.id).end(keys));
+        store.apply(last).await.map(drop)
     }
 }
 
-impl Drop for Heartbeat {
-    fn drop(&mut self) {
-        self.task.abort();
+impl Recurring for Heart {
+    fn comes(self: Arc<Self>) -> Comes {
+        Comes::Work(Box::pin(async move { self.beat_again().await }))
+    }
+}
+
+impl Heart {
+    /// The next beat. Answers when the one after it is due; none when no more is to come.
+    async fn beat_again(&self) -> Option<Duration> {
+        let Self { store, actor, interval } = self;
+        let beaten = async { store.apply(beat(store, actor, *interval).await?.0).await };
+        match beaten.await {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::Revoked => return None,
+            // The next beat may still be in time.
+            Err(error) => tracing::warn!(agent = %actor.id, %error, "a heartbeat did not reach the store"),
+        }
+        Some(*interval)
     }
 }
 
@@ -68,19 +89,6 @@ async fn beat(store: &Store, actor: &Actor, interval: Duration) -> Result<(Commi
     let cell = store.keys().agent_heartbeat(&actor.id).into();
     let write = Write::Put { cell, value: to_json(&Beat { at, until })?, ttl: Some(lasts), event: None };
     Ok((actor.commit().write(write), until))
-}
-
-async fn go_on(store: &Store, actor: &Actor, interval: Duration) {
-    loop {
-        tokio::time::sleep(interval).await;
-        let beaten = async { store.apply(beat(store, actor, interval).await?.0).await };
-        match beaten.await {
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::Revoked => return,
-            // The next beat may still be in time.
-            Err(error) => tracing::warn!(agent = %actor.id, %error, "a heartbeat did not reach the store"),
-        }
-    }
 }
 
 /// Takes an agent's execution lock, `agent:{id}:lock`, for 300 s at a time; none if another process acts as this agent. If it lapses instead of

@@ -82,7 +82,6 @@ pub(crate) use remedies::{remedies, ways_on};
 pub use reservation::{Reservation, Settled};
 pub use revocation::{Lifted, Receipt, Revocation, RevocationEngine, Stop};
 pub(crate) use runs::listed;
-#[cfg(feature = "cli")]
 pub(crate) use runs::runs;
 pub use standing::Standing;
 pub use triggers::{Observation, Response, Triggers};

@@ -79,6 +79,8 @@ named! {
         Recover = "recover",
         /// Old payloads are dropped from the record.
         Retention = "retention",
+        /// The shared state lets go of a run that ended long ago.
+        Retire = "retire",
         /// Something is spent.
         Spend = "spend",
         /// Work is handed to a successor.
@@ -98,13 +100,29 @@ named! {
 
 impl Action {
     /// Whether an entry about this keeps its payload whatever its age: the ledger's own bookkeeping, and what present rights rest on.
-    /// Without them a record could not be checked, nor a lost stop be brought back into force. They hold no content of agents.
+    /// Without them a record could not be checked, nor a lost stop be brought back into force, nor a retired run be told from one that never was. They hold no
+    /// content of agents.
     #[must_use]
     pub fn is_kept(self) -> bool {
-        use Action::{Adopt, Approver, Close, Damaged, Lift, Open, Policy, Promotion, Recover, Retention, Revoke, Spend, Stop, Vanished};
+        use Action::{
+            Adopt, Approver, Close, Damaged, Lift, Open, Policy, Promotion, Recover, Retention, Retire, Revoke, Spend, Stop, Vanished,
+        };
         matches!(
             self,
-            Open | Close | Adopt | Approver | Vanished | Damaged | Retention | Revoke | Stop | Lift | Recover | Promotion | Policy | Spend
+            Open | Close
+                | Adopt
+                | Approver
+                | Vanished
+                | Damaged
+                | Retention
+                | Retire
+                | Revoke
+                | Stop
+                | Lift
+                | Recover
+                | Promotion
+                | Policy
+                | Spend
         )
     }
 }

@@ -16,6 +16,7 @@ use super::frame::{self, End, Position};
 use super::sink::Sink;
 use super::{Action, Durability, Entry, EntryKind, OutcomeResult, entry};
 use crate::error::{Error, ErrorKind, Result};
+use crate::machine;
 use crate::process;
 use crate::vocabulary::{AgentId, LedgerId, PipelineId, Ports, SegmentId, Token, millis};
 
@@ -90,8 +91,7 @@ impl Segment {
         };
         let kept = file.try_clone().map_err(|e| trouble(&path, &e))?;
         let segment = Self::over(Box::new(file), id, path.clone(), ports, durability);
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let whose = serde_json::json!({ "ledger": ledger, "pid": segment.process, "boot": boot.trim() });
+        let whose = serde_json::json!({ "ledger": ledger, "pid": segment.process, "boot": machine::boot() });
         segment.append(&Entry::note(ports.clock.now(), Action::Open).payload(whose.to_string()))?;
         // INVARIANT: under its final name a segment is locked and holds its first entry, so no one takes it for dead or empty.
         std::fs::rename(path.with_extension(NEW), &path).map_err(|e| trouble(&path, &e))?;

@@ -340,7 +340,7 @@ impl Driver {
     /// Why the run was stopped, if it was.
     pub async fn stopped(&self) -> Result<Option<String>> {
         let store = &self.parts.store;
-        for (key, admitted) in &self.governor.admission.0 {
+        for (key, admitted) in self.governor.admission.0.iter() {
             if store.number(key.clone()).await? == *admitted {
                 continue;
             }

@@ -63,6 +63,9 @@ impl Driver {
             fields.push(("orchestration_started_at", store.ports().clock.now().0.to_string()));
             self.until = store.ports().clock.elapsed() + self.options.timeout;
         }
+        if status.is_final() {
+            fields.push(("ended_at", store.ports().clock.now().0.to_string()));
+        }
         if !self.run.goes_on() && !self.run.status.is_final() {
             // From here on its user is waited for, until somebody takes it up.
             fields.extend(Standstill::begins(store.now().await?));

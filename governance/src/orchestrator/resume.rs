@@ -86,6 +86,9 @@ fn admissible(pipeline: &PipelineId, state: &Fields, wish: Wish) -> Result<()> {
     let awaiting = state.field("awaiting_user") == "true" && status == PipelineStatus::Orchestrating;
     let refused = |code, message| Err(Error::new(ErrorKind::Conflict, code, message));
     match wish {
+        _ if !state.field("retired_at").is_empty() => {
+            refused("retired", format!("`{pipeline}` ended as {status} long ago and was retired: start another run with `governance run`"))
+        }
         _ if status.is_final() && status != PipelineStatus::Stopped => {
             refused("already_ended", format!("`{pipeline}` has ended as {status}: start another run with `governance run`"))
         }

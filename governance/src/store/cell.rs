@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
 use crate::vocabulary::Key;
 
@@ -38,17 +37,16 @@ impl std::fmt::Display for Cell {
     }
 }
 
-/// The epochs that an actor was admitted with, outermost first: tenant, pipeline, ancestors, instance.
+/// The epochs that an actor was admitted with, outermost first: tenant, pipeline, ancestors, instance. Everything that an agent writes through carries
+/// them, and shares them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Admission(pub SmallVec<[(Key, u64); 4]>);
+pub struct Admission(pub Arc<[(Key, u64)]>);
 
 impl Admission {
     /// This admission and one more epoch below it.
     #[must_use]
     pub fn and(&self, key: Key, epoch: u64) -> Self {
-        let mut longer = self.clone();
-        longer.0.push((key, epoch));
-        longer
+        Self(self.0.iter().cloned().chain([(key, epoch)]).collect())
     }
 
     /// Where its epochs are kept.

@@ -17,8 +17,14 @@ use crate::vocabulary::{Key, Keys, LedgerId, Millis, Ports, Token};
 /// A handle on shared state. Cheap to clone; every clone has seen what any of them has seen.
 #[derive(Clone)]
 pub struct Store {
-    pub(super) inner: Arc<Inner>,
-    pub(super) deadline: Duration,
+    pub(super) inner: Arc<Handle>,
+}
+
+// Everything that an agent works with holds one: it is a single pointer.
+#[derive(Clone)]
+pub(super) struct Handle {
+    shared: Arc<Inner>,
+    pub deadline: Duration,
     // What is told through this handle, counted for whoever asked for that.
     told: Option<Arc<AtomicU64>>,
 }
@@ -39,25 +45,30 @@ pub(super) struct Inner {
     beside: Mutex<Vec<Arc<dyn Any + Send + Sync>>>,
 }
 
+impl std::ops::Deref for Handle {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.shared
+    }
+}
+
 impl Store {
     /// A handle on a backend. Sets up an empty store; refuses one of a newer format.
     pub async fn new(backend: Arc<dyn Backend>, keys: Keys, ports: Ports) -> Result<Self> {
         let prefix = Token::fresh(&*ports.chance);
-        let store = Self {
-            inner: Arc::new(Inner {
-                witnessed: AtomicU64::new(backend.connection()),
-                backend,
-                keys,
-                seen: AtomicU64::new(0),
-                record: RwLock::default(),
-                tokens: (prefix.to_string(), AtomicU64::new(0)),
-                identity: OnceLock::new(),
-                beside: Mutex::default(),
-                ports,
-            }),
-            deadline: DEADLINE,
-            told: None,
-        };
+        let shared = Arc::new(Inner {
+            witnessed: AtomicU64::new(backend.connection()),
+            backend,
+            keys,
+            seen: AtomicU64::new(0),
+            record: RwLock::default(),
+            tokens: (prefix.to_string(), AtomicU64::new(0)),
+            identity: OnceLock::new(),
+            beside: Mutex::default(),
+            ports,
+        });
+        let store = Self { inner: Arc::new(Handle { shared, deadline: DEADLINE, told: None }) };
         store.set_up().await?;
         Ok(store)
     }
@@ -71,13 +82,13 @@ impl Store {
     /// The same store, whose calls wait this long for an answer, up to [`ttl::RETRY`](crate::vocabulary::ttl::RETRY).
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
-        Self { deadline, ..self.clone() }
+        Self { inner: Arc::new(Handle { deadline, ..Handle::clone(&self.inner) }) }
     }
 
     /// The same store, through which everything is counted that tells others something: an entry of a blackboard, a message, a ballot.
     #[must_use]
     pub(crate) fn counting(&self, told: Arc<AtomicU64>) -> Self {
-        Self { told: Some(told), ..self.clone() }
+        Self { inner: Arc::new(Handle { told: Some(told), ..Handle::clone(&self.inner) }) }
     }
 
     /// The keys of this store's tenant.
@@ -126,7 +137,7 @@ impl Store {
             commit.token = Some(self.fresh_token());
         }
         let outcome = patiently!(self, self.attempt(&mut commit));
-        if let (Some(told), Ok(Outcome::Accepted(_))) = (&self.told, &outcome)
+        if let (Some(told), Ok(Outcome::Accepted(_))) = (&self.inner.told, &outcome)
             && commit.tells()
         {
             told.fetch_add(1, Ordering::Relaxed);

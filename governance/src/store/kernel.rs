@@ -84,7 +84,7 @@ pub(crate) fn execute(cells: &mut impl Cells, commit: &Commit, generation: &Key)
 }
 
 fn judge(cells: &mut impl Cells, commit: &Commit) -> Result<Option<Refused>> {
-    for (key, carried) in &commit.admission.0 {
+    for (key, carried) in commit.admission.0.iter() {
         let current = cells.version(key, None)?;
         if current != *carried {
             let current = Some(current).filter(|e| *e > 0);

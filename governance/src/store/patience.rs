@@ -34,7 +34,7 @@ pub(super) struct Patience<'a> {
 impl<'a> Patience<'a> {
     pub fn new(store: &'a Store) -> Self {
         // INVARIANT: nothing is repeated after its answer may have been forgotten.
-        let until = store.ports().clock.elapsed() + store.deadline.min(ttl::RETRY);
+        let until = store.ports().clock.elapsed() + store.inner.deadline.min(ttl::RETRY);
         Self { store, until, pause: FIRST_PAUSE, last: None }
     }
 
@@ -60,6 +60,6 @@ impl<'a> Patience<'a> {
     }
 
     fn too_late(&self) -> Error {
-        Error::new(ErrorKind::Deadline, "store_deadline", format!("the store did not answer within {:?}", self.store.deadline))
+        Error::new(ErrorKind::Deadline, "store_deadline", format!("the store did not answer within {:?}", self.store.inner.deadline))
     }
 }

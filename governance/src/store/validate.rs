@@ -19,7 +19,7 @@ impl Commit {
         if self.checks.len() + self.writes.len() > MAX_OPERATIONS {
             return Err(Error::invalid("commit_too_large", format!("a commit has at most {MAX_OPERATIONS} checks and writes")));
         }
-        for (key, _) in &self.admission.0 {
+        for (key, _) in self.admission.0.iter() {
             expect(key, &[Kind::Epoch])?;
         }
         for check in &self.checks {

@@ -319,6 +319,8 @@ keys! {
     pipelines_open() -> Set "pipelines:open";
     /// Those that were stopped, and may be taken up again.
     pipelines_stopped() -> Set "pipelines:stopped";
+    /// When runs that ended long ago were looked for last.
+    retirement() -> Record "pipelines:retirement";
     /// A section of a blackboard.
     blackboard(task: TaskId, section: Section) -> Table "blackboard:{}:{}";
     /// A blackboard's events.

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod event;
+mod fields;
 mod id;
 mod key;
 mod named;
@@ -36,5 +37,5 @@ pub use record::{
 };
 pub use status::{AgentRole, AgentStatus, ExitCode, FallbackAction, GammaReason, PipelineStatus, StageStatus, StageType};
 pub use tier::{Capability, PromotionRules, PromotionStatus, TIERS, Tier, TierRules};
-pub use time::{Chance, Clock, Millis, Ports, System, millis};
+pub use time::{Chance, Clock, Millis, Ports, System, millis, nanos};
 pub use violation::{Extent, RevocationType, Severity, ViolationSeverity, ViolationType};

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use super::fields::{fields, maybe_fields};
 use super::{AgentId, Capability, Tier, named};
 
 /// What an agent is, as written in its profile file.
@@ -20,7 +21,7 @@ pub struct AgentProfile {
     #[serde(default)]
     pub capabilities: Vec<Capability>,
     /// What it may do.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields")]
     pub constraints: Constraints,
     /// What else must hold, in Cedar: see docs/policies.md.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,13 +30,13 @@ pub struct AgentProfile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditions_file: Option<String>,
     /// How it gets its credentials.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "maybe_fields", skip_serializing_if = "Option::is_none")]
     pub vault: Option<VaultRole>,
     /// How it is governed.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields")]
     pub governance: GovernanceRules,
     /// What it takes to be trusted further.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "maybe_fields", skip_serializing_if = "Option::is_none")]
     pub promotion: Option<PromotionTerms>,
 }
 
@@ -46,7 +47,7 @@ pub struct PromotionTerms {
     /// The tier that it is to rise to: the next one.
     pub target: Tier,
     /// What it takes; where nothing is said, what the tier's rules say.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "fields")]
     pub requirements: PromotionRequirements,
 }
 
@@ -124,12 +125,13 @@ pub struct GovernanceRules {
     /// Seconds between heartbeats.
     pub heartbeat_interval: u64,
     /// How many faults it may make.
+    #[serde(deserialize_with = "fields")]
     pub error_budget: FaultLimits,
     /// How much it may use.
-    #[serde(skip_serializing_if = "UseLimits::is_empty")]
+    #[serde(deserialize_with = "fields", skip_serializing_if = "UseLimits::is_empty")]
     pub limits: UseLimits,
     /// When what keeps failing is not called for a while; never, where nothing is said.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "maybe_fields", skip_serializing_if = "Option::is_none")]
     pub breaker: Option<BreakerRules>,
     /// Checks that its preflight must hold beside the usual ones, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -138,7 +140,7 @@ pub struct GovernanceRules {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reading_actions: Vec<String>,
     /// How its approvals are given.
-    #[serde(skip_serializing_if = "ApprovalRules::is_default")]
+    #[serde(deserialize_with = "fields", skip_serializing_if = "ApprovalRules::is_default")]
     pub approval: ApprovalRules,
 }
 

@@ -24,6 +24,12 @@ impl Millis {
     }
 }
 
+/// A span in nanoseconds.
+#[must_use]
+pub fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// A span in whole milliseconds.
 #[must_use]
 pub fn millis(span: Duration) -> u64 {

@@ -84,9 +84,8 @@ fn who_was_begun_by_a_revoked_agent_is_revoked_by_name(on: Backend) {
 
 /// What an agent was begun under.
 fn admission_above(actor: &Actor) -> governance::store::Admission {
-    let mut above = actor.admission.clone();
-    above.0.pop();
-    above
+    let (_, above) = actor.admission.0.split_last().unwrap();
+    governance::store::Admission(above.into())
 }
 
 fn children_that_are_being_begun_are_refused_or_named(on: Backend) {

@@ -21,6 +21,7 @@ mod limits;
 mod plans;
 mod policies;
 mod promotions;
+mod retirement;
 mod revocation;
 mod runs;
 mod sealed;

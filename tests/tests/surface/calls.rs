@@ -6,6 +6,7 @@ use std::sync::Arc;
 use governance::agent::{AgentFilter, Exhibit, Instructions, KnownCheck, Looked, PreflightReport, Promotions, Step};
 use governance::coordination::{BusEvent, Delivery, Events, MailboxOptions, Opening, Told, VoteEvent};
 use governance::guard::approval::KeyFile;
+use governance::guard::limits::Scope;
 use governance::guard::policies::{Policies, Text, Wish};
 use governance::guard::policy::Request;
 use governance::guard::{Allowance, Fault, Roll};
@@ -29,11 +30,12 @@ pub enum Handle {
     Approvals(Governance),
     Policies(Policies),
     Promotions(Promotions),
+    Limits(Governance),
     RevocationEngine(RevocationEngine),
     Consensus(Consensus),
     Ledger(Ledger),
     Agent(Agent),
-    Step(Agent, Step),
+    Step(Agent, Box<Step>),
     Model(Agent),
 }
 
@@ -99,6 +101,7 @@ classes! {
         "store_url" => value(of.0.store_url()),
         "policies" => handle(Handle::Policies(of.0.policies().clone())),
         "promotions" => handle(Handle::Promotions(of.0.promotions())),
+        "limits" => handle(Handle::Limits(of.0.clone())),
         "approvals" => handle(Handle::Approvals(of.0.clone())),
         "revocations" => handle(Handle::RevocationEngine(of.0.revocations())),
         "ledger" => handle(Handle::Ledger(of.0.ledger().clone())),
@@ -235,6 +238,17 @@ classes! {
             value(of.0.demote(&profile, to, with.text("by"), with.text("reason")).await?)
         },
     }
+    Limits(of: Governance; with) {
+        "set" => {
+            let operator = of.0.actor("operator").await?;
+            value(of.0.limits().set(&operator, &with.shaped("scope"), with.named("unit")?, with.number("limit")).await?)
+        },
+        "unset" => {
+            let operator = of.0.actor("operator").await?;
+            value(of.0.limits().unset(&operator, &with.shaped("scope"), with.named("unit")?).await?)
+        },
+        "usage" => value(of.0.limits().usage(&with.shaped::<Vec<Scope>>("scopes")).await?),
+    }
     RevocationEngine(of: RevocationEngine; with) {
         "revoke" => value(of.0.revoke(&with.named("agent")?, with.named("kind")?, with.text("reason")).await?),
         "stop_pipeline" => value(of.0.stop_pipeline(&with.named("pipeline")?, with.text("reason")).await?),
@@ -315,7 +329,7 @@ classes! {
         "vote" => value(of.0.desk().vote(&with.named("proposal")?, with.shaped("choice")).await?),
         "vote_best" => value(of.0.desk().vote_best(&with.named("proposal")?).await?),
         "next_step" => match of.0.next_step().await? {
-            Some(step) => handle(Handle::Step(of.0.clone(), step)),
+            Some(step) => handle(Handle::Step(of.0.clone(), Box::new(step))),
             None => value(()),
         },
         "next_event" => value(of.0.next_event().await),
@@ -362,6 +376,7 @@ impl Handle {
             Self::Approvals(_) => "Approvals",
             Self::Policies(_) => "Policies",
             Self::Promotions(_) => "Promotions",
+            Self::Limits(_) => "Limits",
             Self::RevocationEngine(_) => "RevocationEngine",
             Self::Consensus(_) => "Consensus",
             Self::Ledger(_) => "Ledger",
@@ -381,11 +396,12 @@ impl Handle {
             Self::Approvals(of) => Approvals((of,), method, with).await,
             Self::Policies(of) => Policies((of,), method, with).await,
             Self::Promotions(of) => Promotions((of,), method, with).await,
+            Self::Limits(of) => Limits((of,), method, with).await,
             Self::RevocationEngine(of) => RevocationEngine((of,), method, with).await,
             Self::Consensus(of) => Consensus((of,), method, with).await,
             Self::Ledger(of) => Ledger((of,), method, with).await,
             Self::Agent(of) => Agent((of,), method, with).await,
-            Self::Step(of, step) => Step((of, step), method, with).await,
+            Self::Step(of, step) => Step((of, *step), method, with).await,
             Self::Model(of) => Model((of,), method, with).await,
         }
     }

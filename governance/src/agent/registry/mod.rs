@@ -14,8 +14,8 @@ use crate::guard::limits::{Scope, ScopeLimits, Standstill};
 use crate::guard::{Beat, Faults, Recorder, Revocation, Usage};
 use crate::store::{Answer, Commit, MAX_OPERATIONS, Query, Store, Write, from_json};
 use crate::vocabulary::{
-    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, Capability, EvidencePackage, FaultLimits, InstructionPacket, Key, Millis,
-    PipelineId, PipelineStatus, Tier, ttl,
+    AgentId, AgentOutput, AgentPhase, AgentRole, AgentStatus, ApprovalId, Capability, EvidencePackage, FaultLimits, InstructionPacket, Key,
+    Millis, PipelineId, PipelineStatus, Tier, ttl,
 };
 
 /// An agent as the register has it.
@@ -52,6 +52,9 @@ pub struct AgentRecord {
     /// Why it is not well, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// The approval that it waits for, while it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<ApprovalId>,
 }
 
 /// Everything that is known of one agent.
@@ -236,6 +239,7 @@ impl Registry {
             status,
             health,
             why,
+            waits_for: known("waits_for").filter(|_| status == AgentStatus::Waiting).map(ApprovalId::new).transpose()?,
         };
         Ok(Some((record, facts)))
     }

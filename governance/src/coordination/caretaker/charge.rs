@@ -16,6 +16,8 @@ named! {
         Register = "register",
         /// Old payloads of the ledger.
         Retention = "retention",
+        /// Runs that ended long ago.
+        Retirement = "retirement",
         /// Revocations that the ledger was not told of.
         Acknowledgements = "acknowledgements",
         /// An agent that must give signs of life.

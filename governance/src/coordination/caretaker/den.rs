@@ -19,9 +19,8 @@ impl Den {
     pub fn new(directory: &Path, prefix: &str) -> Self {
         let tenant: String = prefix.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
         let name = if tenant.is_empty() { "caretaker.lock".to_owned() } else { format!("caretaker-{tenant}.lock") };
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned()).join(name);
-        Self { place: format!("{} {}", boot.trim(), path.display()), path }
+        Self { place: format!("{} {}", crate::machine::boot(), path.display()), path }
     }
 
     /// What tells it from the dens of other machines.

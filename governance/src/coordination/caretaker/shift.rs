@@ -24,8 +24,8 @@ use self::alarms::{Alarms, Armed};
 
 /// How often the lease is renewed: a renewal may be late by the rest of it.
 const RENEWAL: Duration = Duration::from_secs(3);
-/// How long the table of charges is left alone between two readings.
-const TABLE_REST: Duration = Duration::from_millis(50);
+/// How long the table of charges is left alone between two readings: no less than this, and so many times as long as reading it took.
+const TABLE_REST: (Duration, u32) = (Duration::from_millis(50), 10);
 /// How many things are looked after at the same time.
 const HANDS: usize = 16;
 /// What is late by this much is overdue.
@@ -73,8 +73,9 @@ pub(super) struct Shift<'a> {
     alarms: Alarms,
     reasons: BTreeMap<Charge, String>,
     table: Watch,
-    // When the table of charges is read next.
+    // When the table of charges is read next, and how long it is left alone after that.
     reading: Option<Millis>,
+    rest: Duration,
 }
 
 impl<'a> Shift<'a> {
@@ -99,6 +100,7 @@ impl<'a> Shift<'a> {
             alarms: Alarms::default(),
             reasons: BTreeMap::new(),
             reading: Some(now),
+            rest: TABLE_REST.0,
             _inside: inside.map(|(_, file)| file),
             status,
             store,
@@ -143,7 +145,7 @@ impl<'a> Shift<'a> {
                     Err(error) => tracing::error!(%error, "a chore panicked"),
                 },
                 charge = self.alarms.next() => self.stirred(&charge),
-                () = self.table.changed(), if self.reading.is_none() => self.reading = Some(self.time.now().after(TABLE_REST)),
+                () = self.table.changed(), if self.reading.is_none() => self.reading = Some(self.time.now().after(self.rest)),
                 () = tokio::time::sleep(pause) => {}
             }
             if self.lease.left() + RENEWAL <= CARETAKER_LEASE && !self.renew().await? {
@@ -155,6 +157,7 @@ impl<'a> Shift<'a> {
     /// Learns what is to be looked after. What is handed out is not touched.
     async fn read_table(&mut self) -> Result<()> {
         self.reading = None;
+        let began = self.time.clock.elapsed();
         let found = self.store.table(self.store.keys().caretaker_charges()).await?;
         let now = self.time.now();
         let mut there = BTreeSet::new();
@@ -171,6 +174,9 @@ impl<'a> Shift<'a> {
         for charge in gone.cloned().collect::<Vec<_>>() {
             self.forget(&charge);
         }
+        // A long table takes no more than a tenth of the time, and what is new in it is known within a second.
+        let took = self.time.clock.elapsed().saturating_sub(began);
+        self.rest = (took * TABLE_REST.1).clamp(TABLE_REST.0, CARETAKER_LEASE / 4);
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::alerts::alert;
+use crate::machine;
 use crate::store::{Actor, Cell, Commit, Store, Versioned, Write, to_json};
 use crate::vocabulary::{AgentId, Keys, Millis, ttl};
 
@@ -41,8 +42,8 @@ struct Process {
 
 /// What says that this process is an agent's. Nothing where the machine cannot be told from others.
 pub(super) fn seat(keys: &Keys, actor: &Actor, at: Millis) -> Option<Write> {
-    let cell = Cell::field(keys.agent_processes(), format!("{}.{}", machine()?, std::process::id()));
-    let seat = Seat { agent: actor.id.clone(), started: look(std::process::id())?.started, at };
+    let cell = Cell::field(keys.agent_processes(), format!("{}.{}", this_machine()?, std::process::id()));
+    let seat = Seat { agent: actor.id.clone(), started: machine::process(std::process::id())?.started, at };
     Some(Write::Put { cell, value: to_json(&seat).ok()?, ttl: None, event: None })
 }
 
@@ -54,7 +55,7 @@ pub(super) fn seat(keys: &Keys, actor: &Actor, at: Millis) -> Option<Write> {
 pub(crate) async fn sit_down(store: &Store, actor: &Actor) -> Result<()> {
     let (keys, now) = (store.keys(), store.now().await?);
     let Some(seat) = seat(keys, actor, now) else { return Ok(()) };
-    let (here, machine) = (std::process::id(), machine().unwrap_or_default());
+    let (here, machine) = (std::process::id(), this_machine().unwrap_or_default());
     let gone = |(name, value): &(String, Versioned)| {
         let Ok(seat) = serde_json::from_slice::<Seat>(&value.value) else { return false };
         match number(name, &machine) {
@@ -79,7 +80,7 @@ pub async fn governed_by(store: &Store) -> Result<Option<String>> {
     }
     let seats = seats(store).await?;
     // A parent may be gone: the leaders stay.
-    let (line, leaders) = (ancestors(), look(std::process::id()).map_or([0; 2], |status| status.leaders));
+    let (line, leaders) = (ancestors(), machine::process(std::process::id()).map_or([0; 2], |status| status.leaders));
     let is_ours = |process: &Process| line.contains(process) || (leaders.contains(&process.pid) && !is_another(*process));
     Ok(seats.iter().find(|(process, _)| is_ours(process)).map(|(process, agent)| format!("`{agent}` (process {})", process.pid)))
 }
@@ -95,7 +96,7 @@ pub async fn refuse_agents(store: &Store) -> Result<()> {
 
 /// The processes of this machine in which agents sat down.
 async fn seats(store: &Store) -> Result<Vec<(Process, AgentId)>> {
-    let Some(machine) = machine() else { return Ok(Vec::new()) };
+    let Some(machine) = this_machine() else { return Ok(Vec::new()) };
     let read = |(name, value): (String, Versioned)| {
         let pid = number(&name, &machine)?;
         let seat: Seat = serde_json::from_slice(&value.value).ok()?;
@@ -117,57 +118,20 @@ fn is_marked() -> bool {
 
 /// This boot of this machine, and the numbering of processes that is seen from here.
 #[cfg(target_os = "linux")]
-fn machine() -> Option<String> {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    let numbering = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(crate::guard::canonical::sha256(format!("{boot}{}", numbering.display()).as_bytes())[..16].to_owned())
+fn this_machine() -> Option<String> {
+    let (boot, numbering) = (Some(machine::boot()).filter(|boot| !boot.is_empty())?, machine::numbering()?);
+    Some(crate::guard::canonical::sha256(format!("{boot}\n{numbering}").as_bytes())[..16].to_owned())
 }
 
 #[cfg(not(target_os = "linux"))]
-fn machine() -> Option<String> {
+fn this_machine() -> Option<String> {
     Some(rustix::system::uname().nodename().to_string_lossy().chars().filter(char::is_ascii_alphanumeric).take(64).collect())
-}
-
-/// What the kernel says of a process. A number is 0 where the process that bears it is outside of the numbering that is seen from here, as those
-/// who start programs in a container are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Status {
-    started: u64,
-    parent: u32,
-    /// The leaders of its group and its session.
-    leaders: [u32; 2],
-}
-
-/// Nothing if it is gone.
-#[cfg(target_os = "linux")]
-fn look(pid: u32) -> Option<Status> {
-    status(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-#[cfg(target_os = "linux")]
-fn status(stat: &str) -> Option<Status> {
-    // Behind the name, which may hold anything: state, parent, group, session, … and the start as the twentieth.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(1);
-    let parent = fields.next()?.parse().ok()?;
-    let leaders = [fields.next()?.parse().ok()?, fields.next()?.parse().ok()?];
-    Some(Status { started: fields.nth(15)?.parse().ok()?, parent, leaders })
-}
-
-/// Elsewhere only the nearest are known.
-#[cfg(not(target_os = "linux"))]
-fn look(pid: u32) -> Option<Status> {
-    use rustix::process::{getpgrp, getppid, getsid};
-    let number = |pid: rustix::process::Pid| pid.as_raw_nonzero().get().cast_unsigned();
-    let is_own = pid == std::process::id();
-    let group = number(getpgrp());
-    let leaders = if is_own { [group, getsid(None).map_or(group, number)] } else { [0; 2] };
-    Some(Status { started: 0, parent: if is_own { getppid().map_or(0, number) } else { 0 }, leaders })
 }
 
 /// This process, whoever started it, and so on.
 fn ancestors() -> Vec<Process> {
     let (mut line, mut pid) = (Vec::new(), std::process::id());
-    while let Some(Status { started, parent, .. }) = look(pid) {
+    while let Some(machine::Status { started, parent, .. }) = machine::process(pid) {
         line.push(Process { pid, started });
         if parent == 0 || line.len() > 1_000 {
             break;
@@ -178,12 +142,12 @@ fn ancestors() -> Vec<Process> {
 }
 
 fn is_alive(process: Process) -> bool {
-    look(process.pid).is_some_and(|status| status.started == process.started)
+    machine::process(process.pid).is_some_and(|status| status.started == process.started)
 }
 
 /// Whether its number is another's by now.
 fn is_another(process: Process) -> bool {
-    look(process.pid).is_some_and(|status| status.started != process.started)
+    machine::process(process.pid).is_some_and(|status| status.started != process.started)
 }
 
 #[cfg(test)]
@@ -192,27 +156,18 @@ mod tests {
     use crate::vocabulary::AgentId;
 
     #[cfg(target_os = "linux")]
-    #[test]
-    fn a_leader_outside_of_a_container_is_nobody_here() {
-        let line = |leaders: &str| format!("7 (a) b (c) S 1 {leaders} 0 -1 4194560 2 0 0 0 0 0 0 0 20 0 1 0 4711 0 0");
-        assert_eq!(status(&line("7 3")), Some(Status { started: 4711, parent: 1, leaders: [7, 3] }));
-        assert_eq!(status(&line("0 0")), Some(Status { started: 4711, parent: 1, leaders: [0, 0] }));
-        assert_eq!(status("7 (a) S 1"), None);
-    }
-
-    #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn a_process_is_known_by_its_number_and_its_start_and_so_are_those_below() {
         let store = Store::memory().await.unwrap();
         assert_eq!(governed_by(&store).await.unwrap(), None);
         let keys = store.keys();
-        let parent = look(std::process::id()).unwrap().parent;
+        let parent = machine::process(std::process::id()).unwrap().parent;
         let put = async |pid: u32, started: u64| {
-            let cell = Cell::field(keys.agent_processes(), format!("{}.{pid}", machine().unwrap()));
+            let cell = Cell::field(keys.agent_processes(), format!("{}.{pid}", this_machine().unwrap()));
             let seat = Seat { agent: AgentId::new("alpha-1").unwrap(), started, at: store.now().await.unwrap() };
             store.apply(Commit::default().put(cell, to_json(&seat).unwrap())).await.unwrap();
         };
-        let started = look(parent).unwrap().started;
+        let started = machine::process(parent).unwrap().started;
         put(parent, started + 1).await;
         assert_eq!(governed_by(&store).await.unwrap(), None, "the number is another's by now");
         put(parent, started).await;

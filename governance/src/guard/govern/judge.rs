@@ -26,7 +26,7 @@ impl Guard {
             let known = own.policy.fresh(own.believed).await;
             let policy = own.policy.now();
             let later = |error: Error| match error.may_retry() {
-                true => Ok((policy.defer(&error.to_string()).under(&own.epochs), None)),
+                true => Ok((policy.defer(&error.to_string()).under(&own.actor.admission), None)),
                 false => Err(error),
             };
             if let Err(error) = known {
@@ -87,14 +87,14 @@ impl Own {
         let resolved = root.resolve(asked);
         let found = resolved.as_ref().ok().and_then(|found| found.as_ref().ok());
         if let Some(refused) = self.grounds.tampering(root, asked, found)? {
-            return Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.epochs)));
+            return Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.actor.admission)));
         }
         match resolved {
             Ok(Ok(found)) => Ok(Considered::Open(decision, Some(found))),
-            Ok(Err(refused)) => Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.epochs))),
+            Ok(Err(refused)) => Ok(Considered::Decided(policy.refuse_path(&refused).under(&self.actor.admission))),
             // Nor whether something is there that it could not touch anyway.
             Err(error) => {
-                let decision = policy.by_patterns(request).under(&self.epochs);
+                let decision = policy.by_patterns(request).under(&self.actor.admission);
                 let hidden = decision.violation() == Some(ViolationType::PathOutOfScope);
                 if hidden { Ok(Considered::Decided(decision)) } else { Err(error) }
             }
@@ -121,7 +121,7 @@ impl Own {
             Some(gate) => gate.judge(policy, request, self.store.ports().clock.now(), decision),
             None => decision,
         };
-        decision.under(&self.epochs)
+        decision.under(&self.actor.admission)
     }
 }
 

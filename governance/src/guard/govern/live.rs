@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Held, Lookout, Work};
 use crate::store::{Actor, Store};
+use crate::vocabulary::nanos;
 
 /// How often a store is asked that answers later than its answer may be believed.
 const TRIES: usize = 3;
@@ -106,8 +107,4 @@ impl Live {
         };
         tokio::select! { error = told => error, error = looks => error }
     }
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

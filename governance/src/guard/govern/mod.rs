@@ -44,7 +44,7 @@ use super::recorder::Recorder;
 use super::revocation::RevocationEngine;
 use crate::error::Result;
 use crate::ledger::Action;
-use crate::store::{Actor, Admission, Store};
+use crate::store::{Actor, Store};
 use crate::vocabulary::{BreakerRules, Token};
 pub use arguments::Arguments;
 pub use call::{Call, Running};
@@ -74,14 +74,13 @@ pub struct Guard {
 struct Own {
     store: Store,
     actor: Actor,
-    epochs: Arc<Admission>,
     recorder: Recorder,
     engine: RevocationEngine,
     policy: PolicySource,
     role: Option<Role>,
     root: Option<Root>,
     // Out of reach for every path.
-    grounds: Arc<Grounds>,
+    grounds: Grounds,
     limits: Option<Limits>,
     breakers: Breakers,
     believed: Duration,
@@ -113,14 +112,13 @@ impl Guard {
         Self {
             own: Arc::new(Own {
                 store: store.clone(),
-                epochs: Arc::new(actor.admission.clone()),
                 actor: actor.clone(),
                 recorder: recorder.clone(),
                 engine: RevocationEngine::open(store).recorded(recorder),
                 policy: policy.into(),
                 role: None,
                 root: None,
-                grounds: Arc::new(Grounds::of(store, recorder)),
+                grounds: Grounds::of(store, recorder),
                 limits: None,
                 breakers: Breakers::new(store, actor, None),
                 believed: BELIEVED,
@@ -164,7 +162,7 @@ impl Guard {
     /// out of reach by itself.
     #[must_use]
     pub fn protecting(self, policies: impl IntoIterator<Item = PathBuf>) -> Self {
-        self.with(|own| Arc::make_mut(&mut own.grounds).add(policies))
+        self.with(|own| own.grounds.add(policies))
     }
 
     /// The same, held to the limits of its agent, its pipeline and its tenant.

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io::ErrorKind::NotFound;
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::path::{PathRefused, Place, Root};
@@ -15,23 +16,44 @@ use crate::vocabulary::ViolationType;
 const BESIDE: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Where the governance's own files lie. Their paths are followed anew with each question: somebody may have put a link there since.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Grounds {
+    own: Arc<Own>,
+    // Files and folders that say what agents may do.
+    policies: Vec<PathBuf>,
+}
+
+/// The record's and the store's own, the same for every agent that works on them.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Own {
     // The folder of the record, the keys and, unless told otherwise, the store.
     home: Option<PathBuf>,
     // What lies in the home or elsewhere, and is out of reach also for who works in the home.
     databases: Vec<PathBuf>,
     configuration: Option<PathBuf>,
-    // Files and folders that say what agents may do.
-    policies: Vec<PathBuf>,
 }
+
+/// Those that are known in this process: all of a store's guards share one.
+#[derive(Default)]
+struct Known(Mutex<Vec<Arc<Own>>>);
 
 impl Grounds {
     pub fn of(store: &Store, recorder: &Recorder) -> Self {
         let ledger = recorder.ledger();
         let home = ledger.map(|ledger| absolute(ledger.home()));
         let databases = store.file().into_iter().chain(ledger.map(|ledger| ledger.database())).map(absolute).collect();
-        Self { configuration: home.as_ref().map(|home| home.join("config.toml")), home, databases, policies: Vec::new() }
+        let own = Own { configuration: home.as_ref().map(|home| home.join("config.toml")), home, databases };
+        let known: Arc<Known> = store.beside();
+        let mut known = known.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = match known.iter().find(|known| ***known == own) {
+            Some(known) => known.clone(),
+            None => {
+                let own = Arc::new(own);
+                known.push(own.clone());
+                own
+            }
+        };
+        Self { own, policies: Vec::new() }
     }
 
     pub fn add(&mut self, policies: impl IntoIterator<Item = PathBuf>) {
@@ -50,18 +72,18 @@ impl Grounds {
     }
 
     fn hold(&self, root: &Path, leads: &Path) -> Result<bool> {
-        for database in &self.databases {
+        for database in &self.own.databases {
             let real = real(database)?;
             if BESIDE.iter().any(|end| *leads == with_end(&real, end)) {
                 return Ok(true);
             }
         }
-        if let Some(configuration) = &self.configuration
+        if let Some(configuration) = &self.own.configuration
             && leads == real(configuration)?
         {
             return Ok(true);
         }
-        if let Some(home) = &self.home {
+        if let Some(home) = &self.own.home {
             let home = real(home)?;
             // Who was given a folder inside of it was given it on purpose.
             if leads.starts_with(&home) && !root.starts_with(&home) {

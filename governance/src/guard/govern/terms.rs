@@ -14,6 +14,8 @@ pub struct Terms {
     pub waiting: Option<Duration>,
     /// The approval that it presents.
     pub approval: Option<ApprovalId>,
+    /// Whether its failures are held against the agent; what the guard says, unless said otherwise.
+    pub counting_failures: Option<bool>,
 }
 
 impl Guard {
@@ -29,6 +31,9 @@ impl Guard {
         }
         if let Some(id) = &terms.approval {
             guard = guard.presenting(id);
+        }
+        if let Some(counts) = terms.counting_failures {
+            guard = guard.counting_failures(counts);
         }
         guard
     }

@@ -58,20 +58,33 @@ pub struct Limits {
 }
 
 struct Inner {
-    store: Store,
-    actor: Actor,
-    recorder: Recorder,
-    engine: RevocationEngine,
-    scopes: Vec<Scope>,
     // Shared by those of the agent's model and of its tools.
-    own: Arc<Mutex<UseLimits>>,
+    base: Arc<Base>,
     // Calls a minute, where the profile says nothing of them.
     usual: Option<u64>,
     held: Mutex<Shares>,
     // One draws for all: who waits for it finds the share that it brought.
     drawing: Turns<()>,
+}
+
+struct Base {
+    store: Store,
+    actor: Actor,
+    recorder: Recorder,
+    engine: RevocationEngine,
+    scopes: Box<[Scope]>,
+    // None where the profile says nothing.
+    own: Mutex<Option<Box<UseLimits>>>,
     // Where what nobody waits for is done.
     runtime: Option<Handle>,
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Base;
+
+    fn deref(&self) -> &Base {
+        &self.base
+    }
 }
 
 impl Limits {
@@ -79,37 +92,32 @@ impl Limits {
     /// not say how many calls it may make in a minute, the triggers do.
     #[must_use]
     pub fn open(store: &Store, actor: &Actor, recorder: &Recorder, own: UseLimits, triggers: &Triggers) -> Self {
-        let usual = Some(triggers.api_calls_per_minute);
-        Self {
-            inner: Arc::new(Inner {
-                store: store.clone(),
-                actor: actor.clone(),
-                recorder: recorder.clone(),
-                engine: RevocationEngine::open(store).recorded(recorder).with_triggers(*triggers),
-                scopes: Scope::of(actor),
-                own: Arc::new(Mutex::new(own)),
-                usual,
-                held: Mutex::default(),
-                drawing: Turns::default(),
-                runtime: Handle::try_current().ok(),
-            }),
-        }
+        let base = Arc::new(Base {
+            store: store.clone(),
+            actor: actor.clone(),
+            recorder: recorder.clone(),
+            engine: RevocationEngine::open(store).recorded(recorder).with_triggers(*triggers),
+            scopes: Scope::of(actor).into(),
+            own: Mutex::new(said(own)),
+            runtime: Handle::try_current().ok(),
+        });
+        Self::over(base, Some(triggers.api_calls_per_minute))
+    }
+
+    fn over(base: Arc<Base>, usual: Option<u64>) -> Self {
+        Self { inner: Arc::new(Inner { base, usual, held: Mutex::default(), drawing: Turns::default() }) }
     }
 
     /// The same for the agent's tools, of which as many may be called in a minute as the profile says: no more than usual is said of a model's calls
     /// alone, because to read a file is no call of an API.
     #[must_use]
     pub fn of_tools(&self) -> Self {
-        let Inner { store, actor, recorder, engine, scopes, own, runtime, .. } = &*self.inner;
-        let (store, actor, recorder, engine) = (store.clone(), actor.clone(), recorder.clone(), engine.clone());
-        let (scopes, own, runtime) = (scopes.clone(), own.clone(), runtime.clone());
-        let (held, drawing) = (Mutex::default(), Turns::default());
-        Self { inner: Arc::new(Inner { store, actor, recorder, engine, scopes, own, usual: None, held, drawing, runtime }) }
+        Self::over(self.inner.base.clone(), None)
     }
 
     /// Holds the agent to what another profile says, from the next share on: within five seconds.
     pub fn adopt(&self, own: UseLimits) {
-        *self.inner.own.lock().unwrap_or_else(PoisonError::into_inner) = own;
+        *self.inner.own.lock().unwrap_or_else(PoisonError::into_inner) = said(own);
     }
 
     /// Takes one call from a share that this process holds, without waiting. None where no share has one: ask [`take`](Self::take) then.
@@ -166,7 +174,7 @@ impl Inner {
 
     /// What the agent's profile says.
     fn own(&self) -> UseLimits {
-        let own = *self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner).as_deref().copied().unwrap_or_default();
         UseLimits { calls_per_minute: own.calls_per_minute.or(self.usual), ..own }
     }
 
@@ -191,6 +199,10 @@ impl Inner {
             }
         }
     }
+}
+
+fn said(own: UseLimits) -> Option<Box<UseLimits>> {
+    (!own.is_empty()).then(|| Box::new(own))
 }
 
 impl std::fmt::Debug for Limits {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::scope::Scope;
 use super::standing::Standing;
-use super::{Inner, Limits};
+use super::{Base, Limits};
 use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::budget::{Limit, Unit, Usage, check_amount};
@@ -104,13 +104,13 @@ impl ScopeLimits {
 impl Limits {
     /// How every limit stands that holds for the agent.
     pub async fn usage(&self) -> Result<Vec<ScopeUsage>> {
-        let Inner { store, scopes, .. } = &*self.inner;
+        let Base { store, scopes, .. } = &*self.inner.base;
         Ok(used(Standing::of(store, scopes, &self.inner.own(), |_| true).await?))
     }
 
     /// How those limits stand that do not come back by themselves.
     pub(crate) async fn finite(&self) -> Result<Vec<ScopeUsage>> {
-        let Inner { store, scopes, .. } = &*self.inner;
+        let Base { store, scopes, .. } = &*self.inner.base;
         let finite = |unit| !matches!(unit, Unit::CallsPerMinute | Unit::Concurrency);
         Ok(used(Standing::of(store, scopes, &self.inner.own(), finite).await?))
     }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::machine;
 use crate::vocabulary::{AgentId, Millis, SegmentId};
 
 /// How many acts a process remembers of itself.
@@ -89,7 +90,7 @@ impl Process {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             runtime: runtime().to_owned(),
             place: place(),
-            started: stat(pid).map_or(0, |(_, started)| started),
+            started: machine::process(pid).map_or(0, |process| process.started),
             since: Millis(0),
             until: Millis(0),
             seen: 0,
@@ -113,7 +114,7 @@ impl Process {
         if self.place.is_empty() || self.place != place() {
             return None;
         }
-        Some(stat(self.pid).is_some_and(|(state, started)| started == self.started && !matches!(state, 'Z' | 'X')))
+        Some(machine::process(self.pid).is_some_and(|process| process.started == self.started && !process.ended))
     }
 
     /// Whether it is gone: works for nobody any more, is seen to be dead, or without a word for so long, where nobody can see.
@@ -123,19 +124,15 @@ impl Process {
     }
 }
 
+#[cfg(target_os = "linux")]
 fn place() -> String {
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let Ok(room) = std::fs::read_link("/proc/self/ns/pid") else { return String::new() };
-    format!("{} {}", boot.trim(), room.display())
+    machine::numbering().map_or_else(String::new, |numbering| format!("{} {numbering}", machine::boot()))
 }
 
-/// A process's state and when it was started, as Linux tells them.
-fn stat(pid: u32) -> Option<(char, u64)> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Its name, in brackets, may hold anything.
-    let mut fields = text.get(text.rfind(')')? + 1..)?.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+/// Elsewhere nobody can tell.
+#[cfg(not(target_os = "linux"))]
+fn place() -> String {
+    String::new()
 }
 
 #[cfg(test)]

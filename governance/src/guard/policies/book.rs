@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::guard::policy::Policy;
 use crate::guard::turns::Turns;
 use crate::store::{Refused, Store, from_json};
-use crate::vocabulary::{AgentId, Tier};
+use crate::vocabulary::{AgentId, Tier, nanos};
 
 /// A look without a wake, in case one was lost, unless the configuration says otherwise: `GUVNOR_POLICY_REFRESH_INTERVAL`.
 pub const REFRESH: Duration = Duration::from_secs(30);
@@ -190,8 +190,4 @@ async fn compiled(mut before: HashMap<AgentId, Page>, held: Vec<PolicyVersion>) 
 fn of(pages: &HashMap<AgentId, Page>, name: &AgentId, tier: Tier, shipped: &Policy) -> Policy {
     let page = pages.get(name).or_else(|| pages.get(&shipped.profile().agent_id));
     law(page.map(|page| &page.held), page.and_then(|page| page.compiled.as_ref()), tier, shipped)
-}
-
-fn nanos(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

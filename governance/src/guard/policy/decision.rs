@@ -48,7 +48,7 @@ pub struct Decision {
     pub(super) cause: Cause,
     pub(super) violation: Option<ViolationType>,
     pub(super) policy: Policy,
-    pub(super) epochs: Option<Arc<Admission>>,
+    pub(super) epochs: Option<Admission>,
 }
 
 /// Why.
@@ -197,13 +197,13 @@ impl Decision {
     /// The epochs of the admission that it was decided for; none where a policy was asked by itself.
     #[must_use]
     pub fn epochs(&self) -> Option<&Admission> {
-        self.epochs.as_deref()
+        self.epochs.as_ref()
     }
 }
 
 impl Decision {
     /// The same, for an admission.
-    pub(in crate::guard) fn under(mut self, epochs: &Arc<Admission>) -> Self {
+    pub(in crate::guard) fn under(mut self, epochs: &Admission) -> Self {
         self.epochs = Some(epochs.clone());
         self
     }

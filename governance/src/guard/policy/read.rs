@@ -1,5 +1,7 @@
 //! Profiles out of files: the shipped ones, one for each tier, and one's own.
 
+use std::sync::OnceLock;
+
 use serde::Deserialize as _;
 use serde_path_to_error::Track;
 
@@ -23,7 +25,14 @@ const SHIPPED: [&str; 5] = [
 impl Policy {
     /// The shipped profile of a tier.
     pub fn shipped(tier: Tier) -> Result<Self> {
-        Self::read(tier.as_str(), SHIPPED[tier as usize])
+        // Every agent of a tier shares it: compiled, it weighs more than all else that an agent is.
+        static COMPILED: [OnceLock<Policy>; SHIPPED.len()] = [const { OnceLock::new() }; SHIPPED.len()];
+        let place = &COMPILED[tier as usize];
+        if let Some(compiled) = place.get() {
+            return Ok(compiled.clone());
+        }
+        let compiled = Self::read(tier.as_str(), SHIPPED[tier as usize])?;
+        Ok(place.get_or_init(|| compiled).clone())
     }
 
     /// Reads a profile: JSON, or YAML where the feature `llm` is on. `name` is its file's, for errors, which say the line.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::row::{column, number};
+use crate::machine;
 use crate::vocabulary::{Clock, Millis, millis};
 
 /// Runs on the suspend-aware clock from an anchor that the file keeps, so that all processes have the same time and no jump of the wall clock
@@ -32,8 +33,7 @@ struct Written {
 impl StoreClock {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         // Where there is none the clock is anchored each time that the file is opened.
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        Self { clock, boot: boot.trim().to_owned(), anchor: AtomicU64::new(0) }
+        Self { clock, boot: machine::boot(), anchor: AtomicU64::new(0) }
     }
 
     /// Takes the file's anchor over, or gives it one.
