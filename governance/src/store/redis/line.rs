@@ -58,7 +58,7 @@ impl Line {
             queue: Queue::default(),
             closed,
             doubted: Arc::default(),
-            scripts: [Value::Null, Value::Null, Value::Null],
+            scripts: [const { Value::Null }; Script::ALL.len()],
             texts: Default::default(),
             router,
         })

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Redis ── Lines ── Line 1, 2, 3 …    one connection each; the next has a higher number
-//!     │                 └ Queue          a lone commit at once, many as one call of commit.lua
+//!     │                 └ Queue          a lone commit at once, many as one call of put.lua or commit.lua
 //!     └─── Ear                           a connection for wake-ups and signals, when somebody waits
 //! ```
 
@@ -14,17 +14,18 @@ mod lines;
 mod options;
 mod program;
 mod promised;
+mod puts;
 mod question;
 mod queue;
 mod route;
 mod script;
 mod tls;
+mod words;
+mod work;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use fred::error::Error as FredError;
 use fred::types::Value;
 
 use self::address::Address;
@@ -34,7 +35,9 @@ use self::line::Line;
 use self::lines::Lines;
 pub use self::options::RedisOptions;
 use self::program::Program;
+use self::queue::Reply;
 use self::script::Script;
+use self::work::{Asked, Names};
 use super::{Answer, Backend, Commit, Description, Outcome, Query, Scan, Signals, StoreUrl, Watch};
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::{Key, Keys, Millis, Ports};
@@ -44,6 +47,7 @@ pub struct Redis {
     lines: Lines,
     ear: Arc<Ear>,
     keys: Keys,
+    names: Arc<Names>,
 }
 
 impl Redis {
@@ -51,7 +55,12 @@ impl Redis {
     pub async fn open(url: &StoreUrl, keys: &Keys, ports: Ports, options: RedisOptions) -> Result<Arc<Self>> {
         let address = Arc::new(Address::of(url, keys)?);
         let strict = options.strict || address.url.strict;
-        let redis = Self { lines: Lines::new(address.clone(), keys, options, ports), ear: Ear::new(address), keys: keys.clone() };
+        let redis = Self {
+            lines: Lines::new(address.clone(), keys, options, ports),
+            ear: Ear::new(address),
+            keys: keys.clone(),
+            names: Names::of(keys),
+        };
         let line = redis.lines.line().await?;
         if let Some(warning) = eviction(&line).await {
             if strict {
@@ -67,13 +76,14 @@ impl Redis {
         line.ask(command, args).await.map_err(|error| line.address.trouble(&error))
     }
 
-    async fn send(&self, line: &Arc<Line>, commit: &Commit) -> Result<Result<Bytes, FredError>> {
-        let program = Program::of(&self.keys, commit)?;
-        if !commit.urgent {
-            return Ok(queue::submit(line, program).await);
+    async fn send(&self, line: &Arc<Line>, commit: &Commit) -> Result<(Script, Reply)> {
+        if commit.urgent {
+            let program = Asked::Program(Program::of(&self.names, commit)?);
+            let reply = queue::send(line, Script::Urgent, program.alone()).await;
+            return Ok((Script::Urgent, reply.map(|mut replies| replies.pop().unwrap_or_default())));
         }
-        let reply = queue::send(line, Script::Urgent, std::iter::once(program)).await;
-        Ok(reply.map(|mut replies| replies.pop().unwrap_or_default()))
+        let asked = Asked::of(&self.names, commit)?;
+        Ok((asked.script(), queue::submit(line, asked).await))
     }
 
     /// Runs a script behind the guard that refuses undeclared keys.
@@ -94,12 +104,11 @@ impl Backend for Redis {
             let message = format!("the connection to `{}` is a new one: ask the witness, then ask again", line.address);
             return Err(Error::unavailable("store_reconnected", message));
         }
-        let mut reply = self.send(&line, commit).await?;
+        let (script, mut reply) = self.send(&line, commit).await?;
         if reply.as_ref().is_err_and(|error| error.details().starts_with("NOSCRIPT")) {
             // The server forgot the script, so nothing ran.
-            let script = if commit.urgent { Script::Urgent } else { Script::Commit };
             line.load(script).await.map_err(|error| line.address.trouble(&error))?;
-            reply = self.send(&line, commit).await?;
+            reply = self.send(&line, commit).await?.1;
         }
         let outcome = program::outcome(commit, &reply.map_err(|error| line.address.trouble(&error))?)?;
         if let Outcome::Accepted(accepted) = &outcome {

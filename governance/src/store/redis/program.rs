@@ -1,16 +1,17 @@
 //! Puts a commit into the words of `commit.lua`, and reads what it answers.
 
-use std::fmt::Write as _;
+use std::fmt;
 
 use bytes::Bytes;
-use fred::types::Value;
 
-use super::super::{Accepted, Cell, Check, Commit, Outcome, Refused, Write};
+use super::super::{Accepted, Admission, Cell, Check, Commit, Outcome, Refused, Write};
+use super::words::Words;
+use super::work::Names;
 use crate::error::{Error, Result};
-use crate::vocabulary::{Key, Keys, Kind, Millis, millis};
+use crate::vocabulary::{Key, Kind, Millis, millis};
 
 /// The largest number that a script counts exactly.
-const EXACT: u64 = (1 << 53) - 1;
+pub(super) const EXACT: u64 = (1 << 53) - 1;
 
 const LIVES: u8 = 1;
 const EVENT: u8 = 2;
@@ -18,19 +19,31 @@ const EVENT: u8 = 2;
 /// A commit as the script's keys and arguments.
 #[derive(Debug)]
 pub(super) struct Program {
-    pub keys: Vec<Value>,
-    pub args: Vec<Value>,
+    pub keys: Words,
+    pub ops: Vec<u8>,
+    /// What stands behind the program itself.
+    pub args: Words,
 }
 
 struct Building<'a> {
     commit: &'a Commit,
-    keys: Vec<Value>,
-    args: Vec<Value>,
+    keys: Words,
+    args: Words,
     ops: Vec<u8>,
 }
 
+/// What somebody was admitted with, as a script compares it: the generation seen, then the epochs.
+pub(super) struct Admitted<'a>(pub u64, pub &'a Admission);
+
+impl fmt::Display for Admitted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.min(EXACT))?;
+        self.1.0.iter().try_for_each(|(_, epoch)| write!(f, ",{}", (*epoch).min(EXACT)))
+    }
+}
+
 impl Program {
-    pub fn of(keys: &Keys, commit: &Commit) -> Result<Self> {
+    pub fn of(names: &Names, commit: &Commit) -> Result<Self> {
         let asked = usize::from(commit.token.is_some()) + 1 + commit.admission.0.len();
         let (Ok(count), Ok(checks)) = (u8::try_from(asked), u16::try_from(commit.checks.len())) else {
             return Err(Error::invalid("commit_too_large", "a commit is admitted by at most 253 epochs"));
@@ -38,25 +51,19 @@ impl Program {
         let operations = commit.checks.len() + commit.writes.len();
         let mut building = Building {
             commit,
-            keys: Vec::with_capacity(asked + operations + 2),
-            args: Vec::with_capacity(3 + 5 * operations),
+            keys: Words::with_capacity(asked + operations + 2, 40 * (asked + operations)),
+            args: Words::with_capacity(3 + 5 * operations, 128 + 32 * operations),
             ops: Vec::with_capacity(8 + 4 * operations),
         };
         building.ops.extend([count, u8::from(commit.token.is_some()), 0, 0, 0, 0]);
         building.ops.extend(checks.to_be_bytes());
-        building.args.push(Value::Null);
         if let Some(token) = &commit.token {
-            building.keys.push(text(&format!("{}token:{token}", keys.prefix())));
+            building.keys.told(format_args!("{}{token}", names.tokens));
             building.number(commit.digest());
         }
-        building.key(&keys.generation());
-        let mut admission = String::with_capacity(16 * (1 + commit.admission.0.len()));
-        let _ = write!(admission, "{}", commit.generation.min(EXACT));
-        for (key, epoch) in commit.admission.0.iter() {
-            building.key(key);
-            let _ = write!(admission, ",{}", (*epoch).min(EXACT));
-        }
-        building.args.push(Value::String(admission.into()));
+        building.keys.bytes(names.generation.as_bytes());
+        commit.admission.0.iter().for_each(|(key, _)| building.key(key));
+        building.args.told(Admitted(commit.generation, &commit.admission));
         for check in &commit.checks {
             building.check(check);
         }
@@ -65,35 +72,37 @@ impl Program {
         }
         building.finish()
     }
+
+    /// How many words it has.
+    pub fn len(&self) -> usize {
+        self.keys.len() + 1 + self.args.len()
+    }
 }
 
 impl<'a> Building<'a> {
     fn finish(mut self) -> Result<Program> {
-        let (Ok(keys), Ok(args)) = (u16::try_from(self.keys.len()), u16::try_from(self.args.len())) else {
+        let (Ok(keys), Ok(args)) = (u16::try_from(self.keys.len()), u16::try_from(1 + self.args.len())) else {
             return Err(Error::invalid("commit_too_large", "a commit names at most 65535 keys and values"));
         };
         self.ops[2..4].copy_from_slice(&keys.to_be_bytes());
         self.ops[4..6].copy_from_slice(&args.to_be_bytes());
-        self.args[0] = Value::Bytes(self.ops.into());
-        Ok(Program { keys: self.keys, args: self.args })
+        Ok(Program { keys: self.keys, ops: self.ops, args: self.args })
     }
 
     fn key(&mut self, key: &Key) {
-        self.keys.push(text(key.as_str()));
+        self.keys.bytes(key.as_str().as_bytes());
     }
 
     fn text(&mut self, value: &str) {
-        self.args.push(text(value));
+        self.args.bytes(value.as_bytes());
     }
 
     fn bytes(&mut self, value: &Bytes) {
-        self.args.push(Value::Bytes(value.clone()));
+        self.args.value(value);
     }
 
     fn number(&mut self, number: u64) {
-        let mut digits = String::with_capacity(16);
-        let _ = write!(digits, "{}", number.min(EXACT));
-        self.args.push(Value::String(digits.into()));
+        self.args.told(number.min(EXACT));
     }
 
     fn operation(&mut self, operation: u8, kind: u8, flags: u8, key: &Key) {
@@ -229,10 +238,6 @@ impl<'a> Building<'a> {
         }
         Ok(())
     }
-}
-
-fn text(text: &str) -> Value {
-    Value::Bytes(Bytes::copy_from_slice(text.as_bytes()))
 }
 
 /// How the script calls what a key holds as a whole.

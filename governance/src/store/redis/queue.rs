@@ -1,21 +1,18 @@
 //! What waits to be sent on a line. A lone commit is sent by its caller; under concurrency a few carriers take what has gathered and
 //! send it as one script call, in which each commit is judged for itself.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use fred::error::{Error as FredError, ErrorKind as Trouble};
-use fred::types::{Resp3Frame, Value};
+use fred::types::Resp3Frame;
 use tokio::sync::oneshot;
 
 use super::line::{Doubt, Line};
-use super::program::Program;
 use super::script::Script;
+use super::work::{Asked, Work};
 
-/// The most commits in one script call.
-const BATCH: usize = 64;
-/// The most arguments in one script call, so that no call holds the server for long.
-const BATCH_ARGS: usize = 8192;
 /// How many script calls are under way at once.
 const CARRIERS: usize = 3;
 
@@ -29,7 +26,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: Vec<(Program, oneshot::Sender<Reply>)>,
+    waiting: VecDeque<(Work, Vec<oneshot::Sender<Reply>>)>,
     under_way: usize,
 }
 
@@ -40,11 +37,11 @@ impl Queue {
 }
 
 /// Sends a commit, alone or with others.
-pub(super) async fn submit(line: &Arc<Line>, program: Program) -> Reply {
-    match enqueue(line, program) {
-        Ok(program) => {
+pub(super) async fn submit(line: &Arc<Line>, asked: Asked<'_>) -> Reply {
+    match enqueue(line, asked) {
+        Ok(asked) => {
             let _alone = Alone(line);
-            send(line, Script::Commit, std::iter::once(program)).await.map(|mut replies| replies.pop().unwrap_or_default())
+            send(line, asked.script(), asked.alone()).await.map(|mut replies| replies.pop().unwrap_or_default())
         }
         Err(receiver) => {
             let doubt = Doubt(line);
@@ -55,15 +52,21 @@ pub(super) async fn submit(line: &Arc<Line>, program: Program) -> Reply {
     }
 }
 
-/// Gives the program back to a caller who is alone.
-fn enqueue(line: &Arc<Line>, program: Program) -> Result<Program, oneshot::Receiver<Reply>> {
+/// Gives it back to a caller who is alone.
+fn enqueue<'a>(line: &Arc<Line>, asked: Asked<'a>) -> Result<Asked<'a>, oneshot::Receiver<Reply>> {
     let mut state = line.queue.lock();
     if state.under_way == 0 {
         state.under_way = 1;
-        return Ok(program);
+        return Ok(asked);
     }
     let (sender, receiver) = oneshot::channel();
-    state.waiting.push((program, sender));
+    match state.waiting.iter_mut().find(|(work, _)| work.has_room(&asked)) {
+        Some((work, senders)) => {
+            work.add(asked);
+            senders.push(sender);
+        }
+        None => state.waiting.push_back((asked.alone(), vec![sender])),
+    }
     if state.under_way < CARRIERS {
         state.under_way += 1;
         drop(state);
@@ -73,22 +76,11 @@ fn enqueue(line: &Arc<Line>, program: Program) -> Result<Program, oneshot::Recei
 }
 
 /// Sends commits as one script call.
-pub(super) async fn send(
-    line: &Line,
-    script: Script,
-    programs: impl ExactSizeIterator<Item = Program> + Send,
-) -> Result<Vec<Bytes>, FredError> {
-    let count = programs.len();
-    let mut all = line.begin(script, 0);
-    let mut args = Vec::with_capacity(1 + 16 * count);
-    args.push(Value::Integer(i64::try_from(count).unwrap_or(0)));
-    for program in programs {
-        all.extend(program.keys);
-        args.extend(program.args);
-    }
-    all[1] = Value::Integer(i64::try_from(all.len() - 2).unwrap_or(0));
-    all.append(&mut args);
-    let Resp3Frame::Array { data, .. } = line.ask("EVALSHA", all).await? else {
+pub(super) async fn send(line: &Line, script: Script, work: Work) -> Result<Vec<Bytes>, FredError> {
+    let (count, mut words) = (work.len(), line.begin(script, 0));
+    let keys = work.say(&mut words);
+    words[1] = keys.into();
+    let Resp3Frame::Array { data, .. } = line.ask("EVALSHA", words).await? else {
         return Err(FredError::new(Trouble::Protocol, "the script did not answer a list"));
     };
     if data.len() != count {
@@ -106,23 +98,15 @@ async fn carry(line: Arc<Line>) {
     loop {
         // Lets those who were just answered, or are just beginning, join.
         tokio::task::yield_now().await;
-        let batch = {
+        let (work, senders) = {
             let mut state = line.queue.lock();
-            if state.waiting.is_empty() {
+            let Some(batch) = state.waiting.pop_front() else {
                 state.under_way -= 1;
                 return;
-            }
-            let mut args = 0;
-            let fits = |(program, _): &&(Program, _)| {
-                args += program.args.len() + program.keys.len();
-                args <= BATCH_ARGS
             };
-            let size = state.waiting.iter().take(BATCH).take_while(fits).count().max(1);
-            let rest = state.waiting.split_off(size);
-            std::mem::replace(&mut state.waiting, rest)
+            batch
         };
-        let (programs, senders): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        match send(&line, Script::Commit, programs.into_iter()).await {
+        match send(&line, work.script(), work).await {
             Ok(replies) => senders.into_iter().zip(replies).for_each(|(sender, reply)| drop(sender.send(Ok(reply)))),
             Err(error) => senders.into_iter().for_each(|sender| drop(sender.send(Err(error.clone())))),
         }

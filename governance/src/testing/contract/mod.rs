@@ -4,6 +4,7 @@ mod commits;
 mod content;
 mod fences;
 mod losses;
+mod told;
 mod wakes;
 
 use super::Case;
@@ -48,6 +49,8 @@ cases! { $
         a_wrong_kind_at_any_write_position_leaves_nothing_half_written
         a_malformed_commit_never_travels
         a_large_commit_is_one_step;
+    told:
+        puts_that_come_at_once_are_judged_each_for_itself;
     content:
         a_value_of_any_bytes_comes_back
         a_table_holds_versions_by_field
