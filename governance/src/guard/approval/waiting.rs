@@ -19,39 +19,49 @@ pub(super) struct Sign {
     store: Store,
     actor: Actor,
     of: ApprovalId,
-    // What it was before; none before anything was said.
+    // What it was before; none before anything is said.
     was: Option<AgentStatus>,
-    said: Duration,
+    // When that was last said.
+    said: Option<Duration>,
     runtime: Option<Handle>,
 }
 
 impl Sign {
     pub fn new(store: &Store, actor: &Actor, of: &ApprovalId) -> Self {
         let (store, actor, runtime) = (store.clone(), actor.clone(), Handle::try_current().ok());
-        Self { store, actor, of: of.clone(), was: None, said: Duration::ZERO, runtime }
+        Self { store, actor, of: of.clone(), was: None, said: None, runtime }
     }
 
     /// Says that it waits, for so long at most, unless that was said a moment ago.
     pub async fn waits(&mut self, left: Duration) -> Result<()> {
         let now = self.store.ports().clock.elapsed();
-        if self.was.is_some() && now.saturating_sub(self.said) < AGAIN {
+        if self.said.is_some_and(|said| now.saturating_sub(said) < AGAIN) {
             return Ok(());
         }
         let key = self.store.keys().agent_state(&self.actor.id);
-        // A part of the system that asks is no agent, and nobody counts its progress.
-        let Some(state) = self.store.state(key.clone()).await? else { return Ok(()) };
-        let status: AgentStatus = state.field("status").parse()?;
-        if status.is_final() {
-            return Ok(());
+        loop {
+            // A part of the system that asks is no agent, and nobody counts its progress.
+            let Some(state) = self.store.state(key.clone()).await? else { return Ok(()) };
+            let status: AgentStatus = state.field("status").parse()?;
+            if status.is_final() {
+                return Ok(());
+            }
+            let mut fields = vec![("busy_for_ms", millis(left.min(BUSY)).to_string()), ("waits_for", self.of.to_string())];
+            if status != AgentStatus::Waiting {
+                fields.push(("status", AgentStatus::Waiting.to_string()));
+                fields.extend(Standstill::begins(self.store.now().await?));
+            }
+            // INVARIANT: known before it is said, so that whoever is dropped while it is being said takes it back; and said on top of what was read, so
+            // that it does not land behind that.
+            self.was.get_or_insert(if status == AgentStatus::Waiting { AgentStatus::Running } else { status });
+            match self.store.commit(self.actor.commit().version(key.clone(), state.version).merge(key.clone(), fields)).await? {
+                Outcome::Accepted(_) => break,
+                // Something else was written meanwhile.
+                Outcome::Refused(Refused::Conflict { .. }) => {}
+                Outcome::Refused(refused) => return Err(refused.into()),
+            }
         }
-        let mut fields = vec![("busy_for_ms", millis(left.min(BUSY)).to_string()), ("waits_for", self.of.to_string())];
-        if status != AgentStatus::Waiting {
-            fields.push(("status", AgentStatus::Waiting.to_string()));
-            fields.extend(Standstill::begins(self.store.now().await?));
-        }
-        self.store.apply(self.actor.commit().merge(key, fields)).await?;
-        self.said = now;
-        self.was.get_or_insert(if status == AgentStatus::Waiting { AgentStatus::Running } else { status });
+        self.said = Some(now);
         Ok(())
     }
 
