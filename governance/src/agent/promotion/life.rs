@@ -8,13 +8,16 @@ use super::Promotions;
 use crate::error::Result;
 use crate::guard::{Recorder, RevocationEngine, changes_something, policy::Policy};
 use crate::ledger::{Action, Entry, EntryKind, Ledger, OutcomeResult};
-use crate::store::{Fields, Store};
+use crate::store::{Answer, Fields, Query, Store};
 use crate::vocabulary::{
     AgentId, AgentStatus, Millis, PipelineId, PipelineStatus, RevocationType, Run, Severity, Tier, Token, ViolationType,
 };
 
 /// What is looked at: a life without any of these did nothing that could be held for it.
 const DOING: [Action; 6] = [Action::ToolCall, Action::ModelCall, Action::Proposal, Action::Vote, Action::Output, Action::Violation];
+
+/// How many agents' states are asked for at once.
+const AT_ONCE: usize = 256;
 
 /// An agent's life.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,10 +42,41 @@ impl Promotions {
         if pipeline.is_empty() {
             return Ok((Some(state), false));
         }
-        let run = self.store.state(keys.pipeline(&PipelineId::new(pipeline)?)).await?.unwrap_or_default();
-        let over = run.field("status").parse().is_ok_and(|status: PipelineStatus| status.is_final() && status != PipelineStatus::Stopped);
-        let ended = over && self.store.cell(keys.agent_heartbeat(id)).await?.is_none();
+        let ended = self.is_over(pipeline).await? && self.store.cell(keys.agent_heartbeat(id)).await?.is_none();
         Ok((Some(state), ended))
+    }
+
+    /// Which agents are worth a closer look: those of a profile, or of all, that have ended or whose run is over. Asked of many at once, because most
+    /// are at work, and whoever joins waits for this.
+    pub(super) async fn may_have_ended(&self, agents: &[AgentId], of: Option<&AgentId>) -> Result<Vec<AgentId>> {
+        let (mut ended, mut over) = (Vec::new(), HashMap::<String, bool>::new());
+        for agents in agents.chunks(AT_ONCE) {
+            let states: Vec<_> = agents.iter().map(|id| Query::State(self.store.keys().agent_state(id))).collect();
+            for (id, answer) in agents.iter().zip(self.store.read(&states).await?) {
+                let Answer::State(state) = answer else { continue };
+                let state = state.unwrap_or_default();
+                if of.is_some_and(|of| state.field("profile") != of.as_str()) {
+                    continue;
+                }
+                let (status, pipeline) = (state.field("status"), state.field("pipeline_id"));
+                // One of which nothing is left, one that was counted: its charge is to end.
+                let is_final = status.parse().map_or(true, AgentStatus::is_final) || state.field("counted") == "true";
+                let is_over = match over.get(pipeline) {
+                    Some(over) => *over,
+                    None if pipeline.is_empty() => false,
+                    None => *over.entry(pipeline.to_owned()).or_insert(self.is_over(pipeline).await?),
+                };
+                if is_final || is_over {
+                    ended.push(id.clone());
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn is_over(&self, pipeline: &str) -> Result<bool> {
+        let run = self.store.state(self.store.keys().pipeline(&PipelineId::new(pipeline)?)).await?.unwrap_or_default();
+        Ok(run.field("status").parse().is_ok_and(|status: PipelineStatus| status.is_final() && status != PipelineStatus::Stopped))
     }
 }
 

@@ -94,14 +94,9 @@ impl Promotions {
     pub async fn catch_up(&self, of: Option<&AgentId>) -> Result<()> {
         let charges = self.store.table(self.store.keys().caretaker_charges()).await?;
         let charges: Vec<_> = charges.iter().filter_map(|(field, _)| Charge::parse(field)).collect();
-        for charge in charges.iter().filter(|charge| charge.kind == ChargeKind::Conduct) {
-            let id = charge.agent()?;
-            if let Some(profile) = of {
-                let state = self.store.state(self.store.keys().agent_state(&id)).await?.unwrap_or_default();
-                if state.field("profile") != profile.as_str() {
-                    continue;
-                }
-            }
+        let conduct = charges.iter().filter(|charge| charge.kind == ChargeKind::Conduct);
+        let agents = conduct.map(Charge::agent).collect::<Result<Vec<_>>>()?;
+        for id in self.may_have_ended(&agents, of).await? {
             self.count(&id).await?;
         }
         for charge in charges.iter().filter(|charge| charge.kind == ChargeKind::Review) {

@@ -27,6 +27,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use fred::types::Value;
+use futures_util::future::try_join_all;
 
 use self::address::Address;
 use self::ear::Ear;
@@ -124,11 +125,8 @@ impl Backend for Redis {
 
     async fn read(&self, queries: &[Query]) -> Result<Vec<Answer>> {
         let line = self.lines.line().await?;
-        let mut answers = Vec::with_capacity(queries.len());
-        for query in queries {
-            answers.push(question::ask(&line, query).await?);
-        }
-        Ok(answers)
+        // All at once: one connection, in this order, for one round trip.
+        try_join_all(queries.iter().map(|query| question::ask(&line, query))).await
     }
 
     async fn scan(&self, prefix: &str, from: Option<&str>, limit: usize) -> Result<Scan> {
