@@ -201,6 +201,19 @@ fn a_run_is_taken_up_as_it_was_begun_unless_told_otherwise() {
     assert_eq!(user.object(&["pipeline", "continue", &id])["status"], "COMPLETED");
 }
 
+#[test]
+fn who_takes_a_run_up_goes_by_a_directory_of_policies_as_who_begins_one() {
+    let user = User::default();
+    let begun = user.object(&["run", CACHE, "--auto-orchestrate", "false"]);
+    assert_eq!(user.objects(&["policy", "list"]).len(), 0);
+    let policies = user.path("policies");
+    std::fs::create_dir(&policies).unwrap();
+    std::fs::write(policies.join("ann.yaml"), "agent_id: ann\nagent_version: '1'\ntier: T1\n").unwrap();
+    user.object(&["pipeline", "continue", begun["pipeline_id"].as_str().unwrap(), "--policies", policies.to_str().unwrap()]);
+    let listed = user.object(&["policy", "list"]);
+    assert_eq!((&listed["name"], &listed["by"]), (&"ann".into(), &"the directory of policies".into()), "{listed}");
+}
+
 /// Moves the beginning of a run, and of its wait, an hour back: nothing else is different from a user who comes back then.
 async fn an_hour_later(user: &User, id: &str) {
     let governance = Governance::visit(user.config()).await.unwrap();

@@ -74,16 +74,30 @@ impl Desk {
             let why = format!("`{}` is in {phase}: evidence is packaged in PACKAGE, after VERIFY", self.actor().id);
             return Err(Error::new(ErrorKind::Denied, "phase_order", why));
         }
+        let mut shown = Vec::with_capacity(exhibits.len());
+        for exhibit in exhibits {
+            shown.push(self.show(exhibit).await?);
+        }
+        loop {
+            match self.bundle(&shown).await {
+                // Another task of this agent showed something in between.
+                Err(error) if error.code() == "version_conflict" => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// What was shown before, and this.
+    async fn bundle(&self, shown: &[Evidence]) -> Result<EvidencePackage> {
         let key = self.store().keys().agent_evidence(&self.actor().id);
         let found: Option<(u64, EvidencePackage)> = self.store().json(key.clone()).await?;
         let (version, mut evidence) = found.clone().map_or((0, Vec::new()), |(version, package)| (version, package.evidence));
         let before = evidence.len();
-        for exhibit in exhibits {
-            let shown = self.show(exhibit).await?;
+        for shown in shown {
             match evidence.iter().find(|other| other.name == shown.name) {
                 Some(same) if same.content_hash == shown.content_hash => {}
                 Some(_) => return Err(exists(&shown.name)),
-                None => evidence.push(shown),
+                None => evidence.push(shown.clone()),
             }
         }
         if evidence.len() > MAX_EVIDENCE {

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Desk;
 use super::plan::ApprovedPlan;
@@ -116,22 +116,40 @@ impl Desk {
     }
 
     async fn go(&self, from: AgentPhase, to: AgentPhase, plan: Option<&ApprovedPlan>) -> Result<()> {
-        let key = self.store().keys().agent_state(&self.actor().id);
-        let state = self.store().state(key.clone()).await?.unwrap_or_default();
-        if state.field("phase") != from.as_str() {
-            let elsewhere = format!("`{}` is in {} meanwhile, not in {from}", self.actor().id, state.field("phase"));
-            return Err(Error::new(ErrorKind::Conflict, "version_conflict", elsewhere));
-        }
-        let now = self.store().ports().clock.now().0;
         let mut payload = json!({"from": from, "to": to});
         if let Some(plan) = plan {
             payload["approval"] = json!(plan.approval);
             payload["plan"] = json!(plan.hash);
         }
+        loop {
+            match self.step(from, to, plan, &payload).await {
+                // Something else of its state was written in between; a phase that is another one by now is told when it is looked at again.
+                Err(error) if error.code() == "version_conflict" => {}
+                other => break other?,
+            }
+        }
+        self.gate.set_phase(to);
+        self.gate.progress().made();
+        Ok(())
+    }
+
+    async fn step(&self, from: AgentPhase, to: AgentPhase, plan: Option<&ApprovedPlan>, payload: &Value) -> Result<()> {
+        let key = self.store().keys().agent_state(&self.actor().id);
+        let state = self.store().state(key.clone()).await?.unwrap_or_default();
+        let phase = state.field("phase");
+        if phase == to.as_str() {
+            // Another task of this agent took the same step.
+            return Ok(());
+        }
+        if phase != from.as_str() {
+            let elsewhere = format!("`{}` is in {phase} meanwhile, not in {from}", self.actor().id);
+            return Err(Error::new(ErrorKind::Denied, "phase_order", elsewhere));
+        }
+        let now = self.store().ports().clock.now().0;
         let fields = [("phase", to.to_string()), ("phase_at", now.to_string())];
         let enters = self.actor().commit().version(key.clone(), state.version).merge(key, fields);
         self.recorder
-            .record(self.store(), Action::Phase, self.subject(), &payload, async |token| match plan {
+            .record(self.store(), Action::Phase, self.subject(), payload, async |token| match plan {
                 // INVARIANT: an approval is used by the step that it allows, or not at all.
                 Some(plan) => {
                     let approvals = self.guard().approvals();
@@ -139,9 +157,6 @@ impl Desk {
                 }
                 None => self.store().apply(enters.token(token)).await.map(drop),
             })
-            .await?;
-        self.gate.set_phase(to);
-        self.gate.progress().made();
-        Ok(())
+            .await
     }
 }

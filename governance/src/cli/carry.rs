@@ -33,7 +33,9 @@ pub async fn carry_out(mut config: Config, how: How, printer: &Printer, work: Wo
     let (opened, work) = match work {
         Work::Begin(objective) => (None, Todo::Begin(objective)),
         Work::Resume(id, wish) => {
-            let governance = super::existing(config.clone()).await?;
+            super::must_exist(&config)?;
+            // It stays until the run has ended, so it keeps to its directory of policies as the one that began it did.
+            let governance = Governance::open(config.clone()).await?;
             let id = super::chosen(&governance, id).await?;
             if let Some(context) = governance.orchestrator().begun_with(&id).await? {
                 as_begun(&mut config, &how, context);

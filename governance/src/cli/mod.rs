@@ -158,12 +158,18 @@ fn program() -> Result<PathBuf> {
 
 /// Opens what is there; a command that only looks makes nothing.
 async fn existing(config: Config) -> Result<Governance> {
+    must_exist(&config)?;
+    Governance::open(passing(config)).await
+}
+
+/// Refuses where nothing was begun yet.
+fn must_exist(config: &Config) -> Result<()> {
     if !config.home.join(crate::vocabulary::DEFAULT_LEDGER_PATH).exists() {
         let message =
             format!("there is nothing in `{}` yet: run `governance run \"…\"` first, or name another --home", config.home.display());
         return Err(Error::new(ErrorKind::NotFound, "no_home", message));
     }
-    Governance::open(passing(config)).await
+    Ok(())
 }
 
 /// The same for a command that soon ends: it leaves a directory of policies to those that stay.

@@ -32,6 +32,7 @@ governance_tests::on_every_backend! {
     whoever_is_revoked_in_between_runs_nothing
     a_policy_that_forbids_it_by_now_outranks_an_approval
     nothing_is_used_after_its_deadline
+    a_request_that_was_written_again_is_neither_decided_nor_used
     a_use_is_remembered_by_the_ledger_where_the_store_forgot_it
     an_emptied_store_asks_anew
     who_waits_runs_once_approved_and_its_clocks_stand_still
@@ -460,6 +461,23 @@ fn nothing_is_used_after_its_deadline(on: Backend) {
         moved.deadline.0 += 3_600_000;
         scene.write(Write::Put { cell: keys.approval(&id).into(), value: to_json(&moved).unwrap(), ttl: None, event: None }).await;
         assert_eq!(scene.call(&scene.guard.clone().presenting(&id), &json!({})).await.unwrap_err().code(), "approval_required");
+        assert_eq!(scene.ran(), 0);
+    });
+}
+
+fn a_request_that_was_written_again_is_neither_decided_nor_used(on: Backend) {
+    on.story(async |world| {
+        let scene = Scene::new(world, rules(1, HOUR)).await;
+        let [approved, open] = [json!({"n": 1}), json!({"n": 2})];
+        let (used, decided) = (scene.asked(&approved).await, scene.asked(&open).await);
+        scene.approve(&used).await;
+        for id in [&used, &decided] {
+            let request = scene.queue().await.approval(id).await.unwrap().request;
+            let cell = scene.store.keys().approval(id).into();
+            scene.write(Write::Put { cell, value: to_json(&request).unwrap(), ttl: None, event: None }).await;
+        }
+        assert_eq!(scene.call(&scene.guard, &approved).await.unwrap_err().code(), "approval_damaged");
+        assert_eq!(scene.say(&scene.ann, &decided, ApprovalVerdict::Approve).await.unwrap_err().code(), "approval_damaged");
         assert_eq!(scene.ran(), 0);
     });
 }

@@ -15,6 +15,7 @@ use super::{is_revoked, on_both, open, told};
 on_both! {
     evidence_is_taken_from_where_the_agents_tools_could_read_it
     who_works_below_no_root_shows_no_file
+    two_tasks_of_an_agent_show_what_they_have_at_once
 }
 
 /// An agent that may read `docs/**` and `logs/**` below a root, and has something to show.
@@ -100,5 +101,21 @@ async fn who_works_below_no_root_shows_no_file(user: &User) {
     let error = agent.package(&[Exhibit::file("shown", "log", "/etc/hostname")]).await.unwrap_err();
     assert_eq!(error.code(), "no_root", "{error}");
     agent.package(&[Exhibit::inline("shown", "log", "a text needs none")]).await.unwrap();
+    governance.close().await.unwrap();
+}
+
+async fn two_tasks_of_an_agent_show_what_they_have_at_once(user: &User) {
+    let (governance, pipeline) = open(user).await;
+    for _ in 0..5 {
+        let agent = verified(&governance, &pipeline, None).await;
+        let shows = async |name: &str| agent.package(&[Exhibit::inline(name, "log", name)]).await;
+        let shown = tokio::join!(shows("one"), shows("two"), shows("three"));
+        shown.0.and(shown.1).and(shown.2).unwrap();
+        let package = agent.desk().evidence().await.unwrap().unwrap();
+        let mut names: Vec<_> = package.evidence.iter().map(|evidence| evidence.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!((names, agent.phase().await.unwrap()), (vec!["one", "three", "two"], AgentPhase::Package));
+        assert_eq!(told(&governance, &agent, Action::Violation).await.len(), 0);
+    }
     governance.close().await.unwrap();
 }

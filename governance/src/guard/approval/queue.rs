@@ -19,6 +19,8 @@ use crate::vocabulary::{AgentId, ApprovalId, Key, PipelineId, Token};
 
 /// How long what became of a request can still be looked at after its deadline.
 pub(super) const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+/// The version of a request's cell, which nobody who may writes a second time.
+pub(super) const WRITTEN_ONCE: u64 = 1;
 /// How long a change may stay unseen where the store's own signal was lost.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -32,6 +34,7 @@ pub struct Approvals {
 /// A request as it was found, with the versions that its use depends on.
 pub(super) struct Looked {
     pub approval: Approval,
+    version: u64,
     pub arguments: u64,
     pub decisions: u64,
     pub said: Vec<Signed<Statement>>,
@@ -43,11 +46,24 @@ pub(super) struct Looked {
 /// What the store holds of a request.
 pub(super) struct Found {
     pub request: ApprovalRequest,
+    version: u64,
     text: Option<String>,
     arguments: u64,
     decisions: u64,
     said: Vec<Signed<Statement>>,
     ended: Option<Ended>,
+}
+
+impl Looked {
+    /// Refuses a request that was written a second time, even if it says the same: nobody who may does that.
+    pub fn untouched(&self) -> Result<()> {
+        if self.version == WRITTEN_ONCE {
+            return Ok(());
+        }
+        let message =
+            format!("the request `{}` was written again since it was made: somebody wrote into the store", self.approval.request.id);
+        Err(Error::corrupt("approval_damaged", message))
+    }
 }
 
 impl Approvals {
@@ -145,14 +161,16 @@ impl Approvals {
                 }
                 return Ok(again);
             }
+            let untouched = found.untouched();
             let approval = usable(found.approval, actor, asked)?;
+            untouched?;
             let keys = self.store.keys();
             let used = Used { token: token.clone(), at: self.store.ports().clock.now() };
             let ttl = Some(approval.request.deadline.since(self.store.now().await?) + KEPT);
             // INVARIANT: one use, before the deadline (its arguments are gone after it), with no word of an approver unseen, by the admission that asked.
             let commit = Commit { admission: actor.admission.clone(), ..with.clone() }
                 .token(token.clone())
-                .version(keys.approval(id), 1)
+                .version(keys.approval(id), WRITTEN_ONCE)
                 .version(keys.approval_arguments(id), found.arguments)
                 .version(keys.approval_decisions(id), found.decisions)
                 .absent(keys.approval_use(id))
@@ -212,6 +230,7 @@ impl Approvals {
         let cells = [keys.approval(id), keys.approval_arguments(id), keys.approval_decisions(id), keys.approval_use(id)];
         let [request, arguments, decisions, ended] = self.cells(cells).await?;
         let Some(request) = request else { return Ok(None) };
+        let written = request.version;
         let request: ApprovalRequest = from_json("a request for approval", &request.value)?;
         if request.id != *id {
             return Err(Error::corrupt("approval_damaged", format!("`{id}` does not hold the request of this name")));
@@ -225,12 +244,12 @@ impl Approvals {
         let said = decisions.as_ref().map_or(Ok(Vec::new()), |found| from_json("approvals", &found.value))?;
         let ended = ended.map(|ended| from_json("the end of an approval", &ended.value)).transpose()?;
         let version = |cell: Option<Versioned>| cell.map_or(0, |found| found.version);
-        Ok(Some(Found { request, text, arguments: version(arguments), decisions: version(decisions), said, ended }))
+        Ok(Some(Found { request, version: written, text, arguments: version(arguments), decisions: version(decisions), said, ended }))
     }
 
     /// Where it stands, by what the ledger knows.
     pub(super) async fn weighed(&self, found: Found, evidence: &Evidence) -> Result<Looked> {
-        let Found { request, text, arguments, decisions, said: stored, ended } = found;
+        let Found { request, version, text, arguments, decisions, said: stored, ended } = found;
         let told = evidence.ended(&request.id).cloned();
         // Of a use the ledger has the last word. Of a plan that is another, the store: only it knows whether a use came first.
         let ended = match &told {
@@ -244,7 +263,7 @@ impl Approvals {
         let admitted = here && self.still_admitted(&request).await?;
         let known = Known { said: &said, approvers: &evidence.approvers, ended, admitted, now: self.store.now().await? };
         let approvers = evidence.approvers.clone();
-        Ok(Looked { approval: weigh(request, text, known), arguments, decisions, said: stored, approvers, told })
+        Ok(Looked { approval: weigh(request, text, known), version, arguments, decisions, said: stored, approvers, told })
     }
 
     async fn still_admitted(&self, request: &ApprovalRequest) -> Result<bool> {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::key::ApproverKey;
 use super::process::refuse_agents;
-use super::queue::{Approvals, KEPT, Looked, refusal, subject};
+use super::queue::{Approvals, KEPT, Looked, WRITTEN_ONCE, refusal, subject};
 use super::registry::{Approver, Approvers, Registration, RegistryChange};
 use super::state::{Approval, counts};
 use super::statement::{ApprovalVerdict, Signed, Statement};
@@ -49,7 +49,9 @@ impl Approvals {
     pub async fn submit(&self, signed: &Signed<Statement>) -> Result<Approval> {
         let said = &signed.said;
         loop {
-            let Looked { approval, arguments, decisions, said: before, approvers, .. } = self.look(&said.request).await?;
+            let looked = self.look(&said.request).await?;
+            let untouched = looked.untouched();
+            let Looked { approval, arguments, decisions, said: before, approvers, .. } = looked;
             if !said.is_about(&approval.request) {
                 let message = format!("what was signed is not about `{}` as it stands", said.request);
                 return Err(Error::invalid("not_this_request", message));
@@ -64,13 +66,14 @@ impl Approvals {
             if said.verdict == ApprovalVerdict::Approve && approval.approved.iter().any(|given| given.approver == said.approver) {
                 return Ok(approval);
             }
+            untouched?;
             let keys = self.store.keys();
             let mut all = before;
             all.push(signed.clone());
             let left = approval.request.deadline.since(self.store.now().await?);
             let (id, decided) = (&said.request, json!({"approval_id": said.request, "verdict": said.verdict, "approver": said.approver}));
             let mut commit = Commit::by(&self.store.admission().await?)
-                .version(keys.approval(id), 1)
+                .version(keys.approval(id), WRITTEN_ONCE)
                 .version(keys.approval_arguments(id), arguments)
                 .version(keys.approval_decisions(id), decisions)
                 .absent(keys.approval_use(id))
