@@ -54,9 +54,14 @@ pub struct HeldUp {
 }
 
 impl HeldUp {
+    /// Waits until the commit is on its way. It goes on once what this answers is told so.
+    pub async fn arrives(&mut self) -> oneshot::Sender<()> {
+        self.arrivals.recv().await.expect("the commit arrives")
+    }
+
     /// Does something while the commit is held up, then lets it go on.
     pub async fn meanwhile(mut self, act: impl Future<Output = ()>) {
-        let go_on = self.arrivals.recv().await.expect("the commit arrives");
+        let go_on = self.arrives().await;
         act.await;
         go_on.send(()).expect("the commit waits");
     }

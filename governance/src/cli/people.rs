@@ -9,7 +9,7 @@ use crate::vocabulary::{DEFAULT_LEDGER_PATH, FallbackAction, Ports};
 
 /// What the environment says of the rules, in place of the home's configuration.
 const POLICIES: &str = "GOVERNANCE_POLICIES";
-const RETENTION: &str = "GUVNOR_AUDIT_RETENTION_DAYS";
+const RETENTIONS: [&str; 2] = ["GUVNOR_AUDIT_RETENTION_DAYS", "GOVERNANCE_RUN_RETENTION_DAYS"];
 
 impl Command {
     /// Whether it says who may do what, how much, or what is done where people were asked; that a stop is over; or takes something from the record. Ending
@@ -75,12 +75,12 @@ impl Command {
 }
 
 /// Refuses a command that is for people in a process of a governed agent, or below one: `governed_process`. The configuration that it may go on with: what
-/// is kept of the record is not for an agent's environment to say, so its processes drop nothing.
+/// is kept of the record and of runs is not for an agent's environment to say, so its processes drop nothing.
 pub async fn admit(command: &Command, flags: &Flags, config: Config, env: impl Fn(&str) -> Option<String>) -> Result<Config> {
     let says = |name: &str| env(name).is_some_and(|value| !value.is_empty());
     let brings = command.brings_policies() && (flags.policies.is_some() || says(POLICIES));
     let is_for_people = command.is_for_people() || brings;
-    if !is_for_people && !says(RETENTION) {
+    if !is_for_people && !RETENTIONS.iter().any(|name| says(name)) {
         return Ok(config);
     }
     // Where nothing was begun, only the process itself can tell; a look makes nothing.
@@ -89,7 +89,7 @@ pub async fn admit(command: &Command, flags: &Flags, config: Config, env: impl F
     if is_for_people {
         refuse_agents(&store).await?;
     } else if governed_by(&store).await?.is_some() {
-        return Ok(Config { retention: None, ..config });
+        return Ok(Config { retention: None, run_retention: None, ..config });
     }
     Ok(config)
 }
@@ -151,16 +151,23 @@ mod tests {
         for (words, said, _) in cases {
             assert!(tried(words, said).await.is_ok(), "a person may: {words:?}");
         }
-        let kept = |config: Config| config.retention;
-        assert!(kept(tried(&["health"], &[(RETENTION, "1")]).await.unwrap()).is_some());
+        let kept = async |said| {
+            let config = tried(&["health"], &[(said, "1")]).await.unwrap();
+            (config.retention.is_some(), config.run_retention.is_some())
+        };
+        for said in RETENTIONS {
+            assert_eq!(kept(said).await, (true, true), "{said}");
+        }
         let actor = Actor::system(governance.store(), "beta-1").await.unwrap();
         sit_down(governance.store(), &actor).await.unwrap();
         for (words, said, open) in cases {
             let code = tried(words, said).await.err().map(|error| error.code().to_owned());
             assert_eq!(code.as_deref(), (!open).then_some("governed_process"), "{words:?} {said:?}");
         }
-        assert!(kept(tried(&["health"], &[]).await.unwrap()).is_some(), "what the home's own configuration says holds");
-        assert!(kept(tried(&["health"], &[(RETENTION, "1")]).await.unwrap()).is_none());
+        assert!(tried(&["health"], &[]).await.unwrap().retention.is_some(), "what the home's own configuration says holds");
+        for said in RETENTIONS {
+            assert_eq!(kept(said).await, (false, false), "{said}");
+        }
         governance.close().await.unwrap();
     }
 }

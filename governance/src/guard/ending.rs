@@ -44,7 +44,7 @@ impl Admissions {
             let mut commit = Commit::default()
                 .raise(keys.pipeline_epoch(id))
                 .version(keys.pipeline(id), state.version)
-                .merge(keys.pipeline(id), [("status", status.to_string()), ("ended_at", self.store.ports().clock.now().0.to_string())])
+                .merge(keys.pipeline(id), [("status", status.to_string()), ("ended_at", self.store.now().await?.0.to_string())])
                 .write(Write::Signal { channel: keys.ws_broadcast(), payload: to_json(&told)? });
             commit.writes.extend(listed(keys, id, status));
             let payload = json!({"status": status, "reason": null});
@@ -101,7 +101,7 @@ impl RevocationEngine {
                 .write(self.alert("pipeline_stopped", &data)?)
                 .write(self.broadcast("pipeline_stopped", &data)?);
             if ended.is_none() {
-                let now = self.store.ports().clock.now().0.to_string();
+                let now = self.store.now().await?.0.to_string();
                 let stopped =
                     [("status", PipelineStatus::Stopped.as_str()), ("reason", reason), ("awaiting_user", "false"), ("ended_at", &now)];
                 commit = commit.merge(keys.pipeline(id), stopped);

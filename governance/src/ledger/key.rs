@@ -73,7 +73,7 @@ impl PublicKeys {
     /// Those in a directory.
     pub fn open(directory: &Path) -> Result<Self> {
         let path = directory.join(PUBLIC_FILE);
-        let text = match reading::read_text(&path, MAX_FILE) {
+        let text = match read_public(&path) {
             Ok(text) => text,
             Err(e) if e.kind() == Io::NotFound => String::new(),
             Err(e) => return Err(trouble(&path, &e)),
@@ -150,12 +150,19 @@ fn read(path: &Path) -> Result<SigningKey> {
     Ok(SigningKey { id: id_of(&secret.verifying_key()), secret })
 }
 
+/// Reads public keys. That there are too many is no full disk.
+fn read_public(path: &Path) -> std::io::Result<String> {
+    reading::read_text(path, MAX_FILE).map_err(|error| match error.kind() {
+        Io::FileTooLarge => std::io::Error::new(Io::InvalidData, error.to_string()),
+        _ => error,
+    })
+}
+
 fn publish(path: &Path, key: &SigningKey) -> Result<()> {
     let line = hex::encode(key.secret.verifying_key().as_bytes());
-    match reading::read_text(path, MAX_FILE) {
+    match read_public(path) {
         Ok(text) if text.lines().any(|known| known == line) => return Ok(()),
-        // It could not be added to either.
-        Err(error) if error.kind() == Io::InvalidInput => return Err(trouble(path, &error)),
+        Err(error) if error.kind() != Io::NotFound => return Err(trouble(path, &error)),
         _ => {}
     }
     let append = |path: &PathBuf| {

@@ -159,7 +159,9 @@ impl Ledger {
     /// Writes into this process's segment, and answers which one that was. One that was closed or belongs to the parent of this fork writes nothing, and
     /// a fresh one takes its place.
     pub(crate) fn write<T>(&self, write: impl Fn(&Segment) -> Result<T>) -> Result<(T, Arc<Segment>)> {
-        if let Some(segment) = self.inner.held().clone().filter(|segment| segment.is_there()) {
+        // The lock is let go at once: whoever writes to a disk holds up nobody else, who may be served by the same flush.
+        let held = self.inner.held().clone();
+        if let Some(segment) = held.filter(|segment| segment.is_there()) {
             match write(&segment) {
                 Err(error) if matches!(error.code(), segment::FORKED | segment::CLOSED) => {}
                 written => return written.map(|written| (written, segment)),
@@ -325,7 +327,8 @@ impl Inner {
         if let Some(segment) = held.as_ref().filter(|segment| segment.is_own() && segment.is_open() && segment.is_there()) {
             return Ok(segment.clone());
         }
-        if let Some(gone) = held.take() {
+        // What a fork inherits it leaves alone: its parent may have been writing.
+        if let Some(gone) = held.take().filter(|gone| gone.is_own()) {
             gone.abandon();
         }
         let segment = Segment::open(&self.home.segments(), &self.database.id, &self.ports, self.durability)?;

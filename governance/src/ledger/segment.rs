@@ -225,11 +225,13 @@ impl Segment {
         if *synced >= end {
             return Ok(());
         }
-        let (reached, flush) = {
+        let (reached, flusher) = {
             let state = self.state();
             (state.position.offset, state.sink.as_ref().map(|sink| sink.flusher()).transpose().map_err(|e| self.trouble(&e))?)
         };
-        if let Some(Err(e)) = flush.map(|flush| flush.flush()) {
+        // Whoever waited for a flush that failed is not told that it succeeded.
+        let flushed = flusher.ok_or_else(|| io::Error::other("an earlier flush failed")).and_then(|flusher| flusher.flush());
+        if let Err(e) = flushed {
             // After a failed flush the system may have dropped the pages: nothing more is acknowledged here.
             self.state().sink = None;
             let message = format!("`{}` could not be brought to the disk: check the disk, then open the ledger again", self.path.display());

@@ -120,6 +120,64 @@ fn a_full_disk_refuses_the_entry_and_loses_nothing() {
     assert_eq!(read_all(home.path(), &id).unwrap().len(), written + 1);
 }
 
+/// A disk whose flushes fail, each once somebody else has written too.
+struct Failing(File, Arc<std::sync::Barrier>);
+
+impl Sink for Failing {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.put(bytes)
+    }
+
+    fn cut(&mut self, offset: u64) -> io::Result<()> {
+        self.0.cut(offset)
+    }
+
+    fn flusher(&self) -> io::Result<Box<dyn Flush>> {
+        Ok(Box::new(Failed(self.1.clone())))
+    }
+}
+
+struct Failed(Arc<std::sync::Barrier>);
+
+impl Flush for Failed {
+    fn flush(&self) -> io::Result<()> {
+        self.0.wait();
+        // Time for the other to come to its own flush.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        Err(io::ErrorKind::Other.into())
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_flush_that_fails_is_not_acknowledged() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("s-1.segment");
+    let both = Arc::new(std::sync::Barrier::new(2));
+    let sink = Failing(create(&path).unwrap(), both.clone());
+    let id = SegmentId::new("s-1").unwrap();
+    let segment = Segment::over(Box::new(sink), id, path, &Ports::default(), Durability::Disk);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| segment.append(&note("{}")).map_err(|error| error.code().to_owned()));
+        both.wait();
+        let second = segment.append(&note("{}")).map_err(|error| error.code().to_owned());
+        assert_eq!((first.join().unwrap(), second), (Err("segment_not_durable".to_owned()), Err("segment_not_durable".to_owned())));
+    });
+    assert_eq!(segment.append(&note("{}")).unwrap_err().code(), "segment_closed");
+}
+
+#[tokio::test]
+async fn whoever_writes_holds_nobody_else_up() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = super::super::Ledger::open(home.path(), Ports::default(), Durability::Disk).await.unwrap();
+    ledger.write(|segment| segment.append(&note("{}"))).unwrap();
+    let written = ledger.write(|_| {
+        let (ledger, (done, told)) = (ledger.clone(), std::sync::mpsc::channel());
+        std::thread::spawn(move || done.send(ledger.write(|segment| segment.append(&note("{}"))).map(|(written, _)| written.number)));
+        Ok(told.recv_timeout(std::time::Duration::from_secs(10)).expect("the other has to wait"))
+    });
+    assert_eq!(written.unwrap().0.unwrap(), 3);
+}
+
 #[test]
 fn a_directory_that_cannot_be_used_is_a_clear_error() {
     let home = tempfile::tempdir().unwrap();

@@ -64,7 +64,7 @@ impl Driver {
             self.until = store.ports().clock.elapsed() + self.options.timeout;
         }
         if status.is_final() {
-            fields.push(("ended_at", store.ports().clock.now().0.to_string()));
+            fields.push(("ended_at", store.now().await?.0.to_string()));
         }
         if !self.run.goes_on() && !self.run.status.is_final() {
             // From here on its user is waited for, until somebody takes it up.

@@ -1,7 +1,7 @@
 //! Runs that ended long ago leave the shared state. What they did stays in the record.
 //!
 //! ```text
-//!   ended ── so long ago ──▶ retire: epoch raised, `retired_at` ──▶ what is kept of its agents, votes, messages goes ──▶ off the list of runs
+//!   ended ── so long ago ──▶ retire: epoch raised, `retired_at` ──▶ its agents counted ──▶ what is kept of them, of votes, messages goes ──▶ off the list of runs
 //!                               │ taken up meanwhile, or by somebody else: left alone
 //! ```
 //!
@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 
-use crate::agent::{GOVERNOR, everything_of};
+use crate::agent::{GOVERNOR, Promotions, everything_of};
 use crate::coordination::{Charge, ChargeKind, Chore, Cursor, Follower, Keeper, Look, VoteEvent};
 use crate::error::{ErrorKind, Result};
 use crate::guard::{Recorder, Unit, runs};
@@ -63,6 +63,11 @@ impl Retirement {
             return Ok(());
         }
         let agents = self.store.set(keys.pipeline_agents(id)).await?.into_iter().map(AgentId::new).collect::<Result<Vec<_>>>()?;
+        // INVARIANT: counted before anything of them goes. Those of a run that was stopped were not: it might have gone on.
+        let promotions = Promotions::open(&self.store, &self.recorder);
+        for agent in &agents {
+            promotions.count(agent).await?;
+        }
         let mut going = self.shared(id, &agents).await?;
         for agent in &agents {
             going.extend(everything_of(keys, agent));
@@ -146,9 +151,12 @@ fn at(state: &Fields, field: &str) -> Millis {
     Millis(state.field(field).parse().unwrap_or(0))
 }
 
-/// When a run ended. What earlier versions did not say is taken to be when it was last said to begin something.
+/// When a run ended, by the store's clock. What earlier versions did not say is taken to be when it was last said to begin something.
 fn ended_at(state: &Fields) -> Millis {
-    ["created_at", "orchestration_started_at", "ended_at"].into_iter().map(|field| at(state, field)).max().unwrap_or_default()
+    match at(state, "ended_at") {
+        Millis(0) => at(state, "created_at").max(at(state, "orchestration_started_at")),
+        ended => ended,
+    }
 }
 
 /// What the record says of a run that was retired; none where it was not, or nobody knows yet.

@@ -158,7 +158,7 @@ impl Crew {
         for life in self.lives.values().filter(|life| life.of == *id) {
             life.end();
             if let Some(process) = &life.process {
-                process.group.sweep();
+                process.group.kill();
             }
         }
     }

@@ -445,16 +445,25 @@ fn a_policy_that_forbids_it_by_now_outranks_an_approval(on: Backend) {
 
 fn nothing_is_used_after_its_deadline(on: Backend) {
     on.story(async |world| {
-        let scene = Scene::new(world, rules(1, 1)).await;
+        // Long enough that it is approved in time on a busy machine.
+        let scene = Scene::new(world, rules(1, 3)).await;
+        let plan = Asked::plan(json!({"steps": ["stop"]}), rules(1, 3));
+        let planned = scene.queue().await.ask(&scene.actor, &plan).await.unwrap().request.id;
         let id = scene.asked(&json!({})).await;
         let request = scene.queue().await.approval(&id).await.unwrap();
+        scene.approve(&planned).await;
         scene.approve(&id).await;
         governance_tests::world::until_after(&scene.store, request.request.deadline).await;
         let late = scene.call(&scene.guard.clone().presenting(&id), &json!({})).await.unwrap_err();
         assert_eq!((late.code(), scene.ran()), ("approval_expired", 0));
         assert_eq!(scene.say(&scene.ann, &id, ApprovalVerdict::Approve).await.unwrap_err().code(), "approval_expired");
+        // Nor by whoever writes a use into the store.
+        let (keys, token) = (scene.store.keys(), scene.store.fresh_token());
+        let used = to_json(&json!({"token": token, "at": 1})).unwrap();
+        scene.write(Write::Put { cell: keys.approval_use(&planned).into(), value: used, ttl: None, event: None }).await;
+        let forged = scene.queue().await.redeem(&scene.actor, &planned, &plan, &token).await.unwrap_err();
+        assert_eq!(forged.code(), "approval_used");
         // Whoever writes the arguments back has not moved the deadline, which is signed.
-        let keys = scene.store.keys();
         scene.write(Write::Put { cell: keys.approval_arguments(&id).into(), value: "{}".into(), ttl: None, event: None }).await;
         assert_eq!(scene.call(&scene.guard.clone().presenting(&id), &json!({})).await.unwrap_err().code(), "approval_expired");
         let mut moved = request.request.clone();
@@ -706,6 +715,13 @@ fn who_asks_again_with_the_token_of_a_use_hears_what_was_answered_first(on: Back
         let unapproved = queue.ask(&scene.actor, &changed).await.unwrap().request.id;
         scene.write(forged(&unapproved, &another)).await;
         assert_eq!(queue.redeem(&scene.actor, &unapproved, &changed, &another).await.unwrap_err().code(), "approval_used");
+        // Nor where people did approve it, and one of them took that back.
+        let plan = Asked::plan(json!({"steps": ["stop"]}), rules(1, HOUR));
+        let denied = queue.ask(&scene.actor, &plan).await.unwrap().request.id;
+        scene.approve(&denied).await;
+        scene.say(&scene.ann, &denied, ApprovalVerdict::Deny).await.unwrap();
+        scene.write(forged(&denied, &another)).await;
+        assert_eq!(queue.redeem(&scene.actor, &denied, &plan, &another).await.unwrap_err().code(), "approval_used");
         // It is in the record once.
         let (ledger, _) = scene.world.ledger().await;
         ledger.sequence(1).await.unwrap();

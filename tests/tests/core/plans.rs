@@ -311,6 +311,17 @@ fn a_wait_that_is_given_up_is_taken_back(on: Backend) {
         // Its patience over, it is refused as if it had not waited.
         let refused = scene.desk.enter_waiting(AgentPhase::Execute, Duration::from_millis(50)).await.unwrap_err();
         assert_eq!((refused.code(), waiting().await), ("approval_required", false));
+        // Nor does it stay where whoever called stops waiting while it is being taken back: its second commit.
+        let (slow, mut held_up) = scene.world.slow(2).await;
+        let desk = Desk::new(&slow, scene.actor.clone(), &scene.world.ledger().await.1, Arc::new(LocalModel)).await.unwrap();
+        let desk = desk.with_guard(|guard| guard.with_policy(policy(Some(1))));
+        let on_its_way = tokio::select! {
+            entered = desk.enter_waiting(AgentPhase::Execute, Duration::from_secs(1)) => panic!("nobody approved: {entered:?}"),
+            on_its_way = held_up.arrives() => on_its_way,
+        };
+        until("that is taken back", async || !waiting().await).await;
+        assert_eq!(scene.state().await.field("waits_since"), "", "its clocks go on");
+        drop(on_its_way);
         // And a revocation ends the wait.
         let revoke = async {
             until("it waits", waiting).await;

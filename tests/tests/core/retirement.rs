@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use governance::agent::Promotions;
 use governance::coordination::Caretaker;
 use governance::guard::care::Sequencing;
 use governance::guard::{Admissions, Unit};
-use governance::ledger::Ledger;
+use governance::ledger::{Action, Ledger};
 use governance::orchestrator::{Retirement, retired};
 use governance::store::{Actor, Commit, Store};
-use governance::vocabulary::{AgentId, PipelineId, PipelineStatus, RevocationType, Section};
+use governance::vocabulary::{AgentId, PipelineId, PipelineStatus, RevocationType, Section, ViolationType};
 use governance::{Blackboard, ErrorKind, MessageBus, RevocationEngine};
 use governance_tests::world::{Backend, World, until};
 
@@ -18,6 +19,7 @@ use crate::consensus::{opening, proposal};
 governance_tests::on_every_backend! {
     a_run_that_ended_long_ago_goes_and_nothing_that_was_admitted_to_it_lands_any_more
     a_run_goes_on_being_kept_while_it_lives_while_it_is_young_and_while_somebody_takes_it_up
+    what_agents_of_a_run_that_was_stopped_did_counts_before_it_goes
 }
 
 fn named(name: &str) -> PipelineId {
@@ -133,6 +135,25 @@ fn a_run_goes_on_being_kept_while_it_lives_while_it_is_young_and_while_somebody_
         let epoch = store.keys().pipeline_epoch(&lives);
         let admission = store.admission().await.unwrap().and(epoch.clone(), store.number(epoch).await.unwrap());
         store.apply(Commit::by(&admission).merge(store.keys().pipeline(&lives), [("reason", "goes on")])).await.unwrap();
+        caretaker.stop(&keeper, "keeper").await;
+    });
+}
+
+fn what_agents_of_a_run_that_was_stopped_did_counts_before_it_goes(on: Backend) {
+    on.story(async |world| {
+        let pipe = named("pipe");
+        let admission = world.pipeline(&pipe).await;
+        let (store, agent) = world.agent(&admission, &pipe, "alpha-7f3k2q").await;
+        let (_, recorder) = world.ledger().await;
+        let broke = serde_json::json!({"type": ViolationType::ProcedureViolation});
+        recorder.note(&store, Action::Violation, (Some(&agent.id), Some(&pipe)), &broke).unwrap();
+        RevocationEngine::open(&store).recorded(&recorder).stop_pipeline(&pipe, "a drill").await.unwrap();
+        let profile = AgentId::new("alpha").unwrap();
+        let violations = async || Promotions::open(&store, &recorder).standing(&profile).await.unwrap().history.violations.len();
+        assert_eq!(violations().await, 0, "it may go on");
+        let (keeper, _, caretaker) = house(&world, Duration::from_millis(30)).await;
+        until("it is off the list", async || runs(&store).await.is_empty()).await;
+        assert_eq!(violations().await, 1);
         caretaker.stop(&keeper, "keeper").await;
     });
 }

@@ -25,7 +25,7 @@ impl Promotions {
     }
 
     /// Counts an agent that has ended; false if it has not, true also where it was counted before. Repeating it changes nothing.
-    pub(super) async fn count(&self, id: &AgentId) -> Result<bool> {
+    pub(crate) async fn count(&self, id: &AgentId) -> Result<bool> {
         let keys = self.store.keys();
         loop {
             let (Some(state), ended) = self.ended(id).await? else { return Ok(true) };

@@ -31,7 +31,7 @@ pub(super) struct Life {
 }
 
 impl Promotions {
-    /// An agent's state, and whether it has ended: by itself, or with its run and without a sign of life. A run that was stopped may go on.
+    /// An agent's state, and whether it has ended: by itself, or with its run and without a sign of life. A run that was stopped may go on, until it is retired.
     pub(super) async fn ended(&self, id: &AgentId) -> Result<(Option<Fields>, bool)> {
         let keys = self.store.keys();
         let Some(state) = self.store.state(keys.agent_state(id)).await? else { return Ok((None, true)) };
@@ -76,7 +76,8 @@ impl Promotions {
 
     async fn is_over(&self, pipeline: &str) -> Result<bool> {
         let run = self.store.state(self.store.keys().pipeline(&PipelineId::new(pipeline)?)).await?.unwrap_or_default();
-        Ok(run.field("status").parse().is_ok_and(|status: PipelineStatus| status.is_final() && status != PipelineStatus::Stopped))
+        let may_go_on = |status: PipelineStatus| status == PipelineStatus::Stopped && run.field("retired_at").is_empty();
+        Ok(run.field("status").parse().is_ok_and(|status: PipelineStatus| status.is_final() && !may_go_on(status)))
     }
 }
 

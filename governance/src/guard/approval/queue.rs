@@ -41,6 +41,8 @@ pub(super) struct Looked {
     pub approvers: Approvers,
     /// How it ended, as the ledger has it.
     pub told: Option<Ended>,
+    // Whether it may still have been used at this moment: its asker is admitted, its time is not over, and nobody denied it.
+    is_live: bool,
 }
 
 /// What the store holds of a request.
@@ -261,9 +263,11 @@ impl Approvals {
         let here =
             request.ledger == *self.ledger()?.id() && request.tenant == keys.prefix() && request.lineage == self.store.lineage().await?;
         let admitted = here && self.still_admitted(&request).await?;
-        let known = Known { said: &said, approvers: &evidence.approvers, ended, admitted, now: self.store.now().await? };
-        let approvers = evidence.approvers.clone();
-        Ok(Looked { approval: weigh(request, text, known), version, arguments, decisions, said: stored, approvers, told })
+        let now = self.store.now().await?;
+        let is_in_time = now < request.deadline;
+        let approval = weigh(request, text, Known { said: &said, approvers: &evidence.approvers, ended, admitted, now });
+        let is_live = admitted && is_in_time && approval.denied.is_none();
+        Ok(Looked { approval, version, arguments, decisions, said: stored, approvers: evidence.approvers.clone(), told, is_live })
     }
 
     async fn still_admitted(&self, request: &ApprovalRequest) -> Result<bool> {
@@ -309,11 +313,16 @@ pub(super) fn subject(request: &ApprovalRequest) -> (Option<&AgentId>, Option<&P
 
 /// The approval, if it was used for exactly this before: as it was answered then.
 ///
-/// INVARIANT: what the store says of a use is believed only where people approved it, and the ledger knows of no other: tokens can be foretold.
+/// INVARIANT: what only the store says of a use is believed where it could be used right now, people having approved it: tokens can be foretold.
 fn used_for(found: &Looked, actor: &Actor, asked: &Asked, token: &Token) -> Result<Option<Approval>> {
     let approval = &found.approval;
+    let is_believed = match &found.told {
+        Some(Ended::Used(_)) => true,
+        Some(Ended::Superseded { .. }) => false,
+        None => found.is_live,
+    };
     let is_same = approval.used.as_ref().is_some_and(|used| used.token == *token)
-        && !matches!(found.told, Some(Ended::Superseded { .. }))
+        && is_believed
         && approval.request.differs_from(actor, asked).is_none()
         && are_enough(&approval.approved, approval.request.quorum, approval.request.administrator);
     // Its arguments are gone from the store; these have their digest.

@@ -53,7 +53,9 @@ impl Sign {
             }
             // INVARIANT: known before it is said, so that whoever is dropped while it is being said takes it back; and said on top of what was read, so
             // that it does not land behind that.
-            self.was.get_or_insert(if status == AgentStatus::Waiting { AgentStatus::Running } else { status });
+            if self.said.is_none() {
+                self.was = Some(if status == AgentStatus::Waiting { AgentStatus::Running } else { status });
+            }
             match self.store.commit(self.actor.commit().version(key.clone(), state.version).merge(key.clone(), fields)).await? {
                 Outcome::Accepted(_) => break,
                 // Something else was written meanwhile.
@@ -67,8 +69,11 @@ impl Sign {
 
     /// It waits no more: it is what it was, and the time is not counted.
     pub async fn over(mut self) -> Result<()> {
-        let Some(was) = self.was.take() else { return Ok(()) };
-        over(&self.store, &self.actor, was).await
+        let Some(was) = self.was else { return Ok(()) };
+        over(&self.store, &self.actor, was).await?;
+        // INVARIANT: forgotten only now, so that whoever is dropped while it is being taken back takes it back all the same.
+        self.was = None;
+        Ok(())
     }
 }
 

@@ -93,6 +93,7 @@ impl Keeper {
             }
         };
         // Whatever it started goes with it.
+        self.group.swept(KILLED).await;
         drop(swept);
         if !silent && tokio::time::timeout(REST, heard).await.is_err() {
             tracing::debug!(agent = %self.seat.actor.id, "somebody outside of its group holds the outputs of an agent that ended");
@@ -119,7 +120,7 @@ impl Keeper {
         drop(stdin);
         self.group.terminate();
         let Ok(status) = tokio::time::timeout(GRACE, child.wait()).await else {
-            self.group.sweep();
+            self.group.swept(KILLED).await;
             let killed = tokio::time::timeout(KILLED, child.wait()).await;
             return End { status: killed.ok().and_then(std::result::Result::ok), told: asked };
         };
