@@ -26,7 +26,11 @@ fn options(model: Arc<dyn Model>, timeout: Duration) -> RunOptions {
 
 /// A run that goes on beside its test until the model is reached.
 async fn begun(governance: &Governance, model: &Arc<Held>, timeout: Duration) -> (JoinHandle<RunOutcome>, PipelineId, Vec<AgentId>) {
-    let (orchestrator, options) = (governance.orchestrator(), options(model.clone(), timeout));
+    begun_with(governance, model, options(model.clone(), timeout)).await
+}
+
+async fn begun_with(governance: &Governance, model: &Arc<Held>, options: RunOptions) -> (JoinHandle<RunOutcome>, PipelineId, Vec<AgentId>) {
+    let orchestrator = governance.orchestrator();
     let run = tokio::spawn(async move { orchestrator.run(CACHE, options).await.unwrap() });
     model.reached().await;
     let store = governance.store();
@@ -89,11 +93,13 @@ async fn time_that_runs_out_ends_a_run_as_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_goes_on_alone_when_one_agent_is_revoked() {
+async fn a_run_that_may_decide_by_one_ballot_goes_on_alone_when_one_agent_is_revoked() {
     let user = User::default();
     let governance = opened(&user).await;
     let model = Arc::new(Held::at(Call::Propose(AgentRole::Alpha)));
-    let (run, _, ids) = begun(&governance, &model, Duration::from_secs(60)).await;
+    let mut alone = options(model.clone(), Duration::from_secs(60));
+    alone.limits.quorum = 1;
+    let (run, _, ids) = begun_with(&governance, &model, alone).await;
     governance.revocations().revoke(&ids[0], RevocationType::Manual, "a drill").await.unwrap();
     model.let_go();
     let outcome = run.await.unwrap();

@@ -115,7 +115,7 @@ fn a_revoked_process_that_does_not_go_is_killed_in_time_with_what_it_started_and
     // The agent itself is a child; what was started pays no heed to anything.
     let stubborn = "trap '' TERM INT HUP\necho $$ >leader\nexec 3<&0\n$AGENT <&3 3<&- &\necho $! >child\nwhile :; do sleep 1000; done";
     let program = alpha(&shell(&user, "stubborn", stubborn));
-    let mut run = user.start(&["run", CACHE, "--json", "--agent", &program, "--script", &slow(&user, 50, 7)]);
+    let mut run = user.start(&["run", CACHE, "--json", "--quorum", "1", "--agent", &program, "--script", &slow(&user, 50, 7)]);
     let id = spawned(&mut run, "alpha")["agent_id"].clone();
     let (leader, child) = (noted(&user, "leader"), noted(&user, "child"));
     at_work(&user, &id);

@@ -185,7 +185,7 @@ fn a_sole_survivor_decides_alone_only_where_that_was_allowed() {
 fn time_up_ends_as_timeout_with_what_there_is() {
     let user = User::default();
     let slow = "{agent: alpha, on: evaluate, call: 2, do: {slow: 30s}}";
-    let answer = staged(&user, CACHE, slow, &["--timeout", "1"]);
+    let answer = staged(&user, CACHE, slow, &["--timeout", "3"]);
     let outcome = answer.last_object();
     assert_eq!((answer.code, &outcome["status"]), (Some(1), &Value::from("TIMEOUT")), "{answer:?}");
     assert!(!outcome["proposals"].as_array().unwrap().is_empty());
