@@ -7,12 +7,14 @@ from typing import Any, Literal, Optional, TypedDict, TypeVar, Union, overload, 
 
 from typing_extensions import ParamSpec, TypeAlias, Unpack
 
-__all__ = ["current", "enter", "govern", "leave"]
+__all__ = ["current", "enter", "govern", "leave", "unless_besides"]
 
 current: ContextVar[Any]
 
 def enter(agent: Any) -> Token[Any]: ...
 def leave(entered: Token[Any]) -> None: ...
+def unless_besides(raised: Optional[BaseException], failed: Exception) -> None:
+    """Raises why leaving failed, unless something is raised already: that goes on, with a note of the other."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
