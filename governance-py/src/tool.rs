@@ -95,7 +95,8 @@ impl Tool {
                 let place = parameters.place(&name);
                 if !parameters.has(&name) {
                     let many = [&parameters.rest, &parameters.others].into_iter().flatten().any(|own| *own == name);
-                    let why = if many { "holds any number of values: name a parameter that holds one" } else { "is no parameter of the tool" };
+                    let why =
+                        if many { "holds any number of values: name a parameter that holds one" } else { "is no parameter of the tool" };
                     return Err(raise(py, &unclear(format!("`{what}_from`: `{name}` {why}"))));
                 }
                 let default = defaults.get_item(&name)?.map(Bound::unbind);

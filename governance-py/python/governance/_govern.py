@@ -245,7 +245,7 @@ def iterated(tool, whose, described, resolved, timeout):
         agent = whose()
         call = agent._try_begin(described, args, kwargs) or begun(agent, described, args, kwargs)
         args, kwargs, file = placed(call, resolved, args, kwargs)
-        yield from pieces_of(call, tool(*args, **kwargs), file, timeout)
+        return (yield from pieces_of(call, tool(*args, **kwargs), file, timeout))
 
     return iterate
 

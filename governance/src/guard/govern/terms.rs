@@ -27,10 +27,16 @@ impl Terms {
     pub fn check(&self) -> Result<()> {
         if self.within.is_some_and(|span| span.is_zero() || span > LONGEST) {
             let longest = LONGEST.as_secs();
-            return Err(Error::invalid("invalid_span", format!("the `timeout` of a tool is more than zero, and at most {longest} seconds")));
+            return Err(Error::invalid(
+                "invalid_span",
+                format!("the `timeout` of a tool is more than zero, and at most {longest} seconds"),
+            ));
         }
         if let Some(id) = self.approval.as_ref().filter(|id| !id.is_one()) {
-            return Err(Error::invalid("invalid_id", format!("`{id}` is no `approval`: it is named `approval-…`, as `governance approvals list` shows")));
+            return Err(Error::invalid(
+                "invalid_id",
+                format!("`{id}` is no `approval`: it is named `approval-…`, as `governance approvals list` shows"),
+            ));
         }
         Ok(())
     }
