@@ -1029,13 +1029,22 @@ class SlyZone(datetime.tzinfo):
     def utcoffset(self, _: Any) -> datetime.timedelta:
         return datetime.timedelta(0)
 
+    dst = utcoffset
+
+    def tzname(self, _: Any) -> str:
+        return "its own"
+
 
 NOON = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.timezone.utc)
 
 
 def test_dates_enums_ids_and_decimals_are_recorded_as_what_they_say(searcher: Opened) -> None:
     taken: list[Any] = []
-    tool: Any = govern(lambda at: taken.append(at), action="web.search")
+
+    def take(at: Any) -> None:
+        taken.append(at)
+
+    tool = govern(take, action="web.search")
     one = uuid.UUID(int=1)
     said = [
         (NOON, '"2026-11-22T12:00:00+00:00"'), (NOON.replace(tzinfo=None), '"2026-11-22T12:00:00"'), (NOON.date(), '"2026-11-22"'), (NOON.timetz(), '"12:00:00+00:00"'),

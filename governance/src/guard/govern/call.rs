@@ -146,6 +146,11 @@ impl Call {
         }
     }
 
+    fn unless_ended(&self) -> Result<()> {
+        let own = &self.begun.guard.own;
+        own.live.unless_ended(&own.actor)
+    }
+
     /// Refuses where what was taken for the call may belong to others by now.
     pub(super) fn confirm(&self) -> Result<()> {
         self.begun.entered.confirm()
@@ -154,7 +159,7 @@ impl Call {
     /// It was done. Refused where this process knows by now that the admission has ended: what the tool answered is then nobody's, and its outcome is
     /// `unknown`. Looks without a round trip.
     pub fn done(self) -> Result<()> {
-        if let Err(ended) = self.is_admitted() {
+        if let Err(ended) = self.unless_ended() {
             return self.dropped(&ended).and(Err(ended));
         }
         self.begun.entered.leave(Ending::Done, self.begun.guard.own.runtime.as_ref());
@@ -187,7 +192,7 @@ impl Call {
     /// What was done after this process had heard that the admission has ended is refused, as [`done`](Self::done) says.
     pub async fn settled<T>(self, done: Result<T>) -> Result<T> {
         if done.is_ok()
-            && let Err(ended) = self.is_admitted()
+            && let Err(ended) = self.unless_ended()
         {
             return self.cut_off(ended).await;
         }
