@@ -679,9 +679,12 @@ export interface ScopeUsage {
 /** What agents, pipelines and everything may use. */
 export class Limits {
   private constructor()
-  /** Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds. */
+  /**
+   * Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds. A `NotFoundError` for
+   * a pipeline or an agent that is not there, a `ConflictError` (`agent_ended`) for an agent that has ended.
+   */
   set(scope: Scope, unit: Limited, limit: number): Promise<void>
-  /** Takes a limit away; nothing where there is none. */
+  /** Takes a limit away; nothing where there is none. Refused as `set` is. */
   unset(scope: Scope, unit: Limited): Promise<void>
   /** How the limits stand that were set for these scopes. What a profile says for its own agents is not among them. */
   usage(scopes: readonly Scope[]): Promise<ScopeUsage[]>
