@@ -2,7 +2,7 @@
 // with what the core's text says; nothing is decided here.
 
 import { ask } from './desk.js'
-import { call, callAsync, mended } from './errors.js'
+import { call, callAsync, mended, RevokedError } from './errors.js'
 import { named } from './json.js'
 import { native } from './native.js'
 import { Stream } from './stream.js'
@@ -100,8 +100,13 @@ export const concept = (name, table) => {
   }
   for (const [method, make] of Object.entries(own)) define(prototype, method, make(held))
   if (disposal) {
-    define(prototype, Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose'), function () {
-      return this[disposal]()
+    define(prototype, Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose'), async function () {
+      try {
+        await this[disposal]()
+      } catch (error) {
+        // Who is revoked holds nothing any more, and what was closed has let go of everything.
+        if (!(error instanceof RevokedError) && error?.code !== 'closed') throw error
+      }
     })
   }
   return Concept

@@ -64,22 +64,35 @@ const listed = (given) => {
   return JSON.stringify(all)
 }
 
-const kinds = { AsyncGeneratorFunction: 'stream', GeneratorFunction: 'pieces' }
-const kindOf = (tool) => kinds[tool.constructor?.name] ?? 'plain'
+const GENERATORS = ['AsyncGeneratorFunction', 'GeneratorFunction']
+const isStream = (tool) => GENERATORS.includes(tool.constructor?.name)
+
+/** A number of milliseconds; the core says how many. */
+const spanned = (name, span) => {
+  if (span === undefined || Number.isFinite(span)) return
+  throw new InvalidError(`\`${name}\`: \`${String(span)}\` is no span: it takes milliseconds`, { kind: 'invalid', code: 'invalid_span' })
+}
+
+const isPlace = (from) => (typeof from === 'string' ? from !== '' : Number.isSafeInteger(from) && from >= 0)
 
 const check = (tool, options) => {
   if (typeof tool !== 'function') throw unclear(`a tool is a function, not ${typeof tool}`)
-  if (kindOf(tool) === 'pieces') throw unclear('a generator function answers before it has run: make it an `async function*`')
+  if (/^class\b/.test(Function.prototype.toString.call(tool))) throw unclear('a tool is a function: a class cannot be called')
   const { action, target, targetFrom, path, pathFrom, opened, timeout, waiting, approval, risks, countingFailures, signalIn, ...others } = options
   for (const name of Object.keys(others)) throw unclear(`there is no option \`${name}\``)
   if (typeof action !== 'string') throw unclear('`action` says what the tool does: it takes a text')
   if (target !== undefined && targetFrom !== undefined) throw unclear('`target` and `targetFrom` exclude each other')
   if (path !== undefined && pathFrom !== undefined) throw unclear('`path` and `pathFrom` exclude each other')
+  for (const [name, from] of Object.entries({ targetFrom, pathFrom })) {
+    if (from !== undefined && !isPlace(from)) throw unclear(`\`${name}\` is the position of an argument, from 0, or a name in the first one`)
+  }
+  spanned('timeout', timeout)
+  spanned('waiting', waiting)
   if (risks !== undefined && !(Array.isArray(risks) && risks.every((risk) => typeof risk === 'string'))) throw unclear('`risks` takes a list of texts')
   if (opened !== undefined && (!['r', 'w', 'x'].includes(opened) || pathFrom === undefined)) throw unclear('`opened` is one of r, w, x, and needs `pathFrom`')
-  if (signalIn !== undefined && !Number.isSafeInteger(signalIn)) throw unclear('`signalIn` is the position of an argument')
+  if (signalIn !== undefined && !(Number.isSafeInteger(signalIn) && signalIn >= 0)) throw unclear('`signalIn` is the position of an argument')
   // The terms of every call of it: what is wrong with them is told now.
-  const terms = text({ action, within: timeout, waiting, approval, risks, countingFailures })
+  const terms = text({ action, target, within: timeout, waiting, approval, risks, countingFailures })
   return { terms, native: call(() => new core.Tool(terms)) }
 }
 
@@ -243,18 +256,30 @@ const streamed = (tool, options, described, nativeOf) =>
     let begun = Call.now(native, described, asked)
     if (begun === undefined) (begun = await Call.begin(native, described, asked)).same(asked, options, given)
     const stop = options.signalIn === undefined ? undefined : new AbortController()
-    let [pieces, ended] = [undefined, false]
+    let [pieces, how, ended, result] = [undefined, 'next', false, undefined]
     try {
       pieces = tool.apply(this, heard(options.signalIn, begun.placed(options, given), stop))
       const over = begun.over(0, stop)
       over.catch(() => {})
-      for (let isFirst = true; ; isFirst = false) {
+      for (let [isFirst, said] = [true, undefined]; ; isFirst = false) {
         // Before it goes on, and before what it made meanwhile is handed out. It begins at once: what was decided on is still what it was.
         if (!isFirst) await Promise.race([over, begun.admitted()])
-        const { done, value } = await Promise.race([pieces.next(), over])
-        if (done) break
+        const { done, value } = await Promise.race([pieces[how](said), over])
+        if (done) {
+          result = value
+          break
+        }
         await begun.admitted()
-        yield value
+        // Who asks no more leaves from here.
+        how = 'return'
+        try {
+          said = yield value
+          how = 'next'
+        } catch (error) {
+          // The tool's to handle.
+          said = error
+          how = 'throw'
+        }
       }
       ended = true
     } catch (error) {
@@ -264,13 +289,20 @@ const streamed = (tool, options, described, nativeOf) =>
     } finally {
       if (!ended) begun.lost('cancelled')
       if (!ended) stop?.abort()
-      const back = Promise.resolve(pieces?.return()).catch(() => {})
+      let failed
+      const back = returned(pieces).catch((error) => (failed = [error]))
       await soon(back)
       begun.close()
       begun.gone(back)
+      // Nothing else is on its way out.
+      if (how === 'return' && !ended && failed !== undefined) throw failed[0]
     }
     begun.done()
+    return result
   }
+
+/** Has an iterator tidy up. */
+const returned = async (pieces) => pieces?.return()
 
 /** Waits a moment for an iterator to tidy up. One that does not come back is left alone. */
 const soon = async (back) => {
@@ -286,7 +318,7 @@ export const governed = (tool, options, nativeOf) => {
   const own = { ...options }
   if (Array.isArray(own.risks)) own.risks = [...own.risks]
   const described = check(tool, own)
-  const wrapped = (kindOf(tool) === 'stream' ? streamed : plain)(tool, own, described, nativeOf)
+  const wrapped = (isStream(tool) ? streamed : plain)(tool, own, described, nativeOf)
   return Object.defineProperties(wrapped, { name: { value: tool.name, configurable: true }, length: { value: tool.length, configurable: true } })
 }
 

@@ -679,9 +679,12 @@ export interface ScopeUsage {
 /** What agents, pipelines and everything may use. */
 export class Limits {
   private constructor()
-  /** Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds. */
+  /**
+   * Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds. A `NotFoundError` for
+   * a pipeline or an agent that is not there, a `ConflictError` (`agent_ended`) for an agent that has ended.
+   */
   set(scope: Scope, unit: Limited, limit: number): Promise<void>
-  /** Takes a limit away; nothing where there is none. */
+  /** Takes a limit away; nothing where there is none. Refused as `set` is. */
   unset(scope: Scope, unit: Limited): Promise<void>
   /** How the limits stand that were set for these scopes. What a profile says for its own agents is not among them. */
   usage(scopes: readonly Scope[]): Promise<ScopeUsage[]>
@@ -822,7 +825,10 @@ export interface ToolOptions {
   pathFrom?: number | string
   /** How the file is opened there: the argument is then its descriptor, which is closed after the call. `x` makes a new one. */
   opened?: 'r' | 'w' | 'x'
-  /** How many milliseconds it may take; 60,000 unless said otherwise. A function that does not await runs as long as it takes. */
+  /**
+   * How many milliseconds it may take; 60,000 unless said otherwise. A function that does not await runs as long as it takes, and what it answers is
+   * withheld (a `RevokedError`) where its agent is known to be revoked by then.
+   */
   timeout?: number
   /** How many milliseconds a call that needs a person's approval waits for it; without this it is refused at once. */
   waiting?: number
@@ -839,8 +845,10 @@ export interface ToolOptions {
   signalIn?: number
 }
 
-/** A governed tool answers a promise; an async generator function stays one. */
-export type Governed<Answer> = Answer extends AsyncGenerator<infer Piece, unknown, unknown> ? AsyncGenerator<Piece, void, undefined> : Promise<Awaited<Answer>>
+/** A governed tool answers a promise; a generator function of either kind becomes an asynchronous one. */
+export type Governed<Answer> = Answer extends AsyncGenerator<infer Piece, infer Result, infer Given> | Generator<infer Piece, infer Result, infer Given>
+  ? AsyncGenerator<Piece, Result, Given>
+  : Promise<Awaited<Answer>>
 
 /**
  * Governs a tool for the agent that acts where it is called, inside `agent.act(…)`. Each call is decided by the agent's profile, recorded, checked

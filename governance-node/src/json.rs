@@ -126,7 +126,7 @@ pub fn small(number: &Value) -> Result<u32> {
 pub fn span(number: &Value) -> Result<Duration> {
     let milliseconds = number.as_f64().filter(|ms| (0.0..=LONGEST).contains(ms));
     let span = milliseconds.map(|ms| Duration::from_secs_f64(ms / 1000.0));
-    span.ok_or_else(|| Core::invalid("invalid_span", format!("`{number}` is no span: milliseconds, zero or more")).into())
+    span.ok_or_else(|| Core::invalid("invalid_span", format!("`{number}` is no span: milliseconds, from 0 to {LONGEST}")).into())
 }
 
 /// Writes an answer. A number that JavaScript would change is an error, not another number.

@@ -96,7 +96,7 @@ impl Tool {
     #[napi(constructor)]
     pub fn new(text: String) -> Result<Self> {
         given!(
-            text => action: String, within: Option<Value>, waiting: Option<Value>, approval: Option<String>, risks: Option<Vec<String>>,
+            text => action: String, target: Option<String>, within: Option<Value>, waiting: Option<Value>, approval: Option<String>, risks: Option<Vec<String>>,
             counting_failures: Option<bool>
         );
         let terms = Terms {
@@ -105,6 +105,8 @@ impl Tool {
             approval: approval.map(|id| id.parse()).transpose()?,
             counting_failures,
         };
+        Request { target: target.as_deref(), ..Request::new(&action) }.check()?;
+        terms.check()?;
         Ok(Self { action, terms, risks: risks.unwrap_or_default() })
     }
 }

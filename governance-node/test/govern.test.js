@@ -97,9 +97,14 @@ test('without an agent nothing runs', async () => {
 
 test('a tool that is described wrongly is refused at once', () => {
   const odd = [{}, { action, target: 'a', targetFrom: 0 }, { action, path: 'a', pathFrom: 0 }, { action, opened: 'r' }, { action, pathFrom: 0, opened: 'a' }, { action, tagret: 'a' }]
-  for (const options of odd) assert.throws(() => govern(() => {}, options), { code: 'unclear_tool' })
-  assert.throws(() => govern(function* () {}, { action }), { code: 'unclear_tool' })
-  assert.throws(() => govern('tool', { action }), { code: 'unclear_tool' })
+  const unusable = [{ action: '' }, { action: 'web.*' }, { action: 'wéb' }, { action, target: 'prod%2e' }, { action, targetFrom: -1 }, { action, pathFrom: 0.5 }, { action, targetFrom: '' }]
+  for (const options of [...odd, ...unusable]) assert.throws(() => govern(() => {}, options), { code: 'unclear_tool', kind: 'invalid' }, JSON.stringify(options))
+  for (const tool of ['tool', class Tool {}]) assert.throws(() => govern(tool, { action }), { code: 'unclear_tool' })
+  for (const timeout of [0, -1, NaN, Infinity, 1e30, '10']) {
+    assert.throws(() => govern(() => {}, { action, timeout }), (error) => error.code === 'invalid_span' && (timeout < 0 || timeout > 1e20 || /`timeout`/.test(error.message)), String(timeout))
+  }
+  assert.throws(() => govern(() => {}, { action, timeout: 1e30 }), /9000000000/)
+  assert.throws(() => govern(() => {}, { action, approval: 'nope' }), /`nope` is no `approval`/)
 })
 
 story('the inner agent acts, and then the outer one again', async ({ governance, agent }) => {
@@ -186,6 +191,74 @@ story('pieces are one call, and whoever stops asking leaves it unknown', async (
   assert.deepEqual(await ends(), [['ok', undefined], ['error', 'RangeError'], ['unknown', 'tool_timed_out'], ['unknown', 'cancelled']])
   const late = govern(() => pages(1), { action })
   await assert.rejects(late(), { code: 'unclear_tool' })
+})
+
+for (const [kind, generator] of Object.entries({
+  async: async function* (first) {
+    return yield* talk(first)
+  },
+  sync: function* (first) {
+    return yield* talk(first)
+  },
+})) {
+  story(`what is said to a governed ${kind} generator reaches it, and what it answers at last comes back`, async ({ ends }) => {
+    const talks = govern(generator, { action })
+    const pieces = talks('hello')
+    assert.deepEqual(await pieces.next('nobody hears the first'), { value: 'hello', done: false })
+    assert.deepEqual(await pieces.next(5), { value: ['heard', 5], done: false })
+    assert.deepEqual(await pieces.throw(new RangeError('no')), { value: ['caught', 'no'], done: false })
+    assert.deepEqual(await pieces.next('bye'), { value: 'ended by bye', done: true })
+    const unheard = talks('hello')
+    await unheard.next()
+    const own = new TypeError('not its to handle')
+    assert.equal(await unheard.throw(own).catch((error) => error), own)
+    const left = talks('tidies up badly')
+    await left.next()
+    await assert.rejects(left.return(7), /tidied up badly/)
+    const quiet = talks('hello')
+    await quiet.next()
+    assert.deepEqual(await quiet.return(7), { value: 7, done: true })
+    assert.deepEqual(await ends(), [['ok', undefined], ['error', 'TypeError'], ['unknown', 'cancelled'], ['unknown', 'cancelled']])
+  })
+}
+
+function* talk(first) {
+  let last
+  try {
+    last = ['heard', yield first]
+    for (;;) {
+      try {
+        const said = yield last
+        return `ended by ${said}`
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error
+        last = ['caught', error.message]
+      }
+    }
+  } finally {
+    if (first === 'tidies up badly') throw new Error('tidied up badly')
+  }
+}
+
+story('what a function answers that does not await is withheld once its agent is revoked', async ({ governance, agent, ends }) => {
+  const is = () => {
+    try {
+      return agent.check() ?? true
+    } catch {
+      return false
+    }
+  }
+  let revoking
+  const blocks = govern(() => {
+    revoking = governance.revocations.revoke(agent.id, 'manual', 'a drill')
+    // Other threads carry it out.
+    for (const until = Date.now() + 10_000; is(); ) assert.ok(Date.now() < until, 'nobody heard of it')
+    return 'a secret'
+  }, { action })
+  const revoked = await blocks().catch((error) => error)
+  assert.ok(revoked instanceof RevokedError, String(revoked))
+  await revoking
+  assert.deepEqual(await ends(), [['unknown', 'revoked']])
 })
 
 story('pieces end with their agent', async ({ governance, agent, ends }) => {

@@ -81,6 +81,18 @@ test('a handle closes itself where its scope ends', async () => {
   await opened[Symbol.asyncDispose]()
 })
 
+test('an agent that is revoked, or whose governance was closed, is left quietly', { timeout: 20_000 }, async () => {
+  const opened = await Governance.open({ home: home() })
+  const pipeline = await opened.begin('o')
+  const [alpha, beta] = [await opened.agent('alpha', pipeline), await opened.agent('beta', pipeline)]
+  await opened.revocations.revoke(alpha.id, 'manual', 'a drill')
+  await alpha[Symbol.asyncDispose]()
+  await assert.rejects(alpha.leave(), { code: 'revoked' })
+  await opened.close()
+  await beta[Symbol.asyncDispose]()
+  await assert.rejects(beta.leave(), { code: 'closed' })
+})
+
 test('two processes share one blackboard', async () => {
   const [shared, each] = [home(), 50]
   const writer = fileURLToPath(new URL('./writer.js', import.meta.url))

@@ -25,13 +25,14 @@ test('what README.md shows is short, and does what it says', { timeout: 60_000 }
       // What it prints is what its comments say.
       const said = [...block.matchAll(/console\.log\([^]*?\) \/\/ (.*)/g)].map((match) => match[1])
       // What it leaves behind is in nobody's way: not of the same once more, and not of what begins next.
-      const next = "import { Governance } from 'governance'\nconst next = await Governance.open({ home: '.governance' })\nawait next.begin('next')\nawait next.close()\n"
+      const next = "import { Governance } from 'governance'\nconst next = await Governance.open({ home: '.governance' })\nawait next.begin('next')\nfor (const { id, status } of await next.agents()) console.log(id, status)\nawait next.close()\n"
       writeFileSync(join(folder, 'next.mjs'), next)
       for (const _ of [1, 2]) {
         const { stdout, stderr } = await run(process.execPath, ['quick.mjs'], { cwd: folder })
         assert.equal(stderr, '')
         assert.deepEqual(stdout.trim().split('\n'), said)
-        await run(process.execPath, ['next.mjs'], { cwd: folder })
+        const agents = (await run(process.execPath, ['next.mjs'], { cwd: folder })).stdout
+        assert.ok(/completed/.test(agents) && !/running|pending/.test(agents), `an agent that never left is lost a minute later: ${agents}`)
       }
     } finally {
       rmSync(folder, { recursive: true, force: true })

@@ -49,6 +49,8 @@ export async function governed(agent: Agent): Promise<void> {
   const found: (string | number | undefined)[] = await search('cats', 3)
   const count: number = await agent.govern((text: string) => text.length, { action: 'write_file', targetFrom: 0 })('sandbox-1')
   const pages = agent.govern(async function* (from: number) { yield from }, { action: 'web.search' })
+  const said = agent.govern(function* (): Generator<number, string, boolean> { return (yield 1) ? 'yes' : 'no' }, { action: 'web.search' })()
+  const piece: IteratorResult<number, string> = await said.next(true)
   for await (const page of pages(count)) console.log(page + 1, found)
   // @ts-expect-error the tool takes a text
   await search(5)

@@ -214,10 +214,20 @@ fn put(value: &Bound<'_, PyAny>, out: &mut Vec<u8>, depth: usize) -> Put {
     } else if let Some(plain) = json::plain(value)? {
         unless_wavering(value)?;
         put(&plain, out, depth)?;
+    } else if let Some((said,)) = standard(value)? {
+        put(&said, out, depth)?;
     } else {
         return Err(json::refuse(py, &format!("holds a `{}`, which JSON lacks", value.get_type().name()?)).into());
     }
     Ok(())
+}
+
+/// What a date, an enum and so on are written as.
+fn standard<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<(Bound<'py, PyAny>,)>> {
+    static SAID: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let py = value.py();
+    let _inside = gate::enter(py).map_err(|error| raise(py, &error))?;
+    SAID.import(py, "governance._steady", "said")?.call1((value,))?.extract()
 }
 
 /// Refuses what may read differently when the tool reads it: then that is not what was decided on.

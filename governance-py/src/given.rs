@@ -60,6 +60,9 @@ impl<'py, T: DeserializeOwned> FromPyObject<'_, 'py> for Shaped<T> {
     }
 }
 
+/// The longest span, in seconds: as long as JavaScript takes, and any clock can count.
+const LONGEST: u64 = 9_000_000_000;
+
 /// A span: seconds, or a `datetime.timedelta`.
 pub struct Span(pub Duration);
 
@@ -69,8 +72,9 @@ impl<'py> FromPyObject<'_, 'py> for Span {
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let seconds =
             if given.is_instance_of::<PyDelta>() { given.call_method0("total_seconds")?.extract()? } else { given.extract::<f64>()? };
-        let refused = || Error::invalid("invalid_span", format!("`{seconds}` is no span: seconds, zero or more"));
-        Duration::try_from_secs_f64(seconds).map(Self).map_err(|_| raise(given.py(), &refused()))
+        let refused = || Error::invalid("invalid_span", format!("`{seconds}` is no span: seconds, from 0 to {LONGEST}"));
+        let span = Duration::try_from_secs_f64(seconds).ok().filter(|span| *span <= Duration::from_secs(LONGEST));
+        span.map(Self).ok_or_else(|| raise(given.py(), &refused()))
     }
 }
 

@@ -11,6 +11,7 @@ use ::governance::{Error, ErrorKind, Result, process};
 use pyo3::exceptions::{PyException, PyTimeoutError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
+use tokio::sync::Notify;
 
 use crate::answer::Answer;
 use crate::arguments::{Parameter, Parameters, steady};
@@ -77,10 +78,10 @@ impl Tool {
         target_from: Option<String>,
         path: Option<String>,
         path_from: Option<String>,
-        timeout: Option<Span>,
+        #[pyo3(from_py_with = timeout)] timeout: Option<Span>,
         waiting: Option<Span>,
         approval: Option<Named<ApprovalId>>,
-        risks: Option<Vec<String>>,
+        #[pyo3(from_py_with = risks)] risks: Option<Vec<String>>,
         counting_failures: Option<bool>,
     ) -> PyResult<Self> {
         let py = defaults.py();
@@ -93,7 +94,10 @@ impl Tool {
             (None, Some(name)) => {
                 let place = parameters.place(&name);
                 if !parameters.has(&name) {
-                    return Err(raise(py, &unclear(format!("`{what}_from`: the tool has no parameter `{name}`"))));
+                    let many = [&parameters.rest, &parameters.others].into_iter().flatten().any(|own| *own == name);
+                    let why =
+                        if many { "holds any number of values: name a parameter that holds one" } else { "is no parameter of the tool" };
+                    return Err(raise(py, &unclear(format!("`{what}_from`: `{name}` {why}"))));
                 }
                 let default = defaults.get_item(&name)?.map(Bound::unbind);
                 Ok(Some(Source::Given { name, place, default }))
@@ -103,8 +107,29 @@ impl Tool {
         let (within, waiting, approval) = (timeout.map(|span| span.0), waiting.map(|span| span.0), approval.map(|id| id.0));
         let terms = Terms { within, waiting, approval, counting_failures };
         let risks = risks.unwrap_or_default();
+        let always = match &target {
+            Some(Source::Always(target)) => Some(&**target),
+            _ => None,
+        };
+        let request = Request { target: always, ..Request::new(&action) };
+        request.check().and_then(|()| terms.check()).map_err(|error| raise(py, &error))?;
         Ok(Self { target, path, parameters, described: Described { action, terms, risks } })
     }
+}
+
+/// How long a tool may take.
+fn timeout(given: &Bound<'_, PyAny>) -> PyResult<Option<Span>> {
+    let py = given.py();
+    given.extract().map_err(|error: PyErr| match error.is_instance_of::<PyTypeError>(py) {
+        true => error,
+        false => raise(py, &Error::invalid("invalid_span", format!("`timeout`: {}", error.value(py)))),
+    })
+}
+
+fn risks(given: &Bound<'_, PyAny>) -> PyResult<Option<Vec<String>>> {
+    // A text is a sequence of texts.
+    let wrong = || raise(given.py(), &unclear("`risks` takes a list of texts, as `[\"irreversible\"]`".to_owned()));
+    if given.is_instance_of::<PyString>() { Err(wrong()) } else { given.extract().map_err(|_| wrong()) }
 }
 
 /// What one call of a tool asks for, beside what all of them do.
@@ -242,7 +267,7 @@ impl Call {
 
     /// That its tool runs, for who leaves it behind.
     fn running(&self, py: Python<'_>) -> PyResult<StillRunning> {
-        self.with(py, |call| Ok(StillRunning(Mutex::new(Some(call.running())))))
+        self.with(py, |call| Ok(StillRunning { running: Mutex::new(Some(call.running())), ended: Notify::new() }))
     }
 
     /// It was done.
@@ -270,6 +295,17 @@ impl Call {
     /// Nobody knows what it did.
     fn lost(&self, py: Python<'_>, code: &str) -> PyResult<()> {
         self.end(py, |call| call.lost(code))
+    }
+
+    /// Waits until its tool has ended, which runs elsewhere; raises once the call has to end before, of whose time so many seconds are gone already.
+    fn wait(&self, py: Python<'_>, running: &StillRunning, gone: Span) -> PyResult<()> {
+        let over = self.with(py, |call| Ok(call.until_over(gone.0)))?;
+        let waited = crate::runtime::wait(py, self.place.handle(), async {
+            Ok(tokio::select! { biased; () = running.ended.notified() => None, why = over => Some(why) })
+        })?;
+        let Some(why) = waited else { return Ok(()) };
+        self.end(py, |call| call.dropped(&why))?;
+        Err(raise(py, &why))
     }
 
     /// It took too long: raises that.
@@ -340,13 +376,17 @@ impl Call {
 
 /// A tool that was left behind and goes on: as long as it does, its process confirms no stop.
 #[pyclass(name = "_StillRunning", module = "governance._governance", frozen)]
-pub struct StillRunning(Mutex<Option<Running>>);
+pub struct StillRunning {
+    running: Mutex<Option<Running>>,
+    ended: Notify,
+}
 
 #[pymethods]
 impl StillRunning {
     /// It has ended.
     fn ended(&self) {
-        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.ended.notify_one();
     }
 }
 

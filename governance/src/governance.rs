@@ -237,7 +237,7 @@ impl Governance {
     /// The limits of agents, pipelines and the tenant.
     #[must_use]
     pub fn limits(&self) -> ScopeLimits {
-        ScopeLimits::new(self.store(), self.recorder())
+        ScopeLimits::new(self.store(), self.recorder()).strict()
     }
 
     /// Revoking agents, stopping pipelines, stopping everything.

@@ -2,7 +2,7 @@
 
 from contextvars import ContextVar
 
-__all__ = ["current", "enter", "govern", "leave"]
+__all__ = ["current", "enter", "govern", "leave", "unless_besides"]
 
 # Set while an agent is entered.
 current = ContextVar("governance.agent")
@@ -18,6 +18,16 @@ def leave(entered):
     except ValueError:
         # Left in another context than it was entered in: there it is not seen any more.
         pass
+
+
+def unless_besides(raised, failed):
+    """Raises why leaving failed, unless something is raised already: that goes on, with a note of the other."""
+    if raised is None:
+        raise failed
+    # Python 3.11 and later.
+    note = getattr(raised, "add_note", None)
+    if note is not None:
+        note(f"leaving failed besides: {failed}")
 
 
 def govern(tool=None, /, *, action, **options):

@@ -7,12 +7,14 @@ from typing import Any, Literal, Optional, TypedDict, TypeVar, Union, overload, 
 
 from typing_extensions import ParamSpec, TypeAlias, Unpack
 
-__all__ = ["current", "enter", "govern", "leave"]
+__all__ = ["current", "enter", "govern", "leave", "unless_besides"]
 
 current: ContextVar[Any]
 
 def enter(agent: Any) -> Token[Any]: ...
 def leave(entered: Token[Any]) -> None: ...
+def unless_besides(raised: Optional[BaseException], failed: Exception) -> None:
+    """Raises why leaving failed, unless something is raised already: that goes on, with a note of the other."""
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -41,8 +43,9 @@ def govern(
 
     `target` names what the tool touches, and `path` where, always; `target_from` and `path_from` name the parameter that says so. The argument of
     `path_from` is replaced by the place that it really leads to, an absolute path below the agent's root, or by the open file where `opened` says
-    how. `timeout` is 60 seconds unless said otherwise; a tool that is no coroutine runs on a thread of its own where it is given, and as long as it
-    takes where not. Where a call needs a person's approval, `waiting` is how long it waits for that before it is refused, and `approval` the id of
+    how. `timeout` is 60 seconds unless said otherwise; a tool that is no coroutine runs on a thread of its own where it is given, which is
+    left behind when it is late or its agent is revoked, and as long as it takes where not: what it answers is withheld where its agent is known to be
+    revoked by then. Where a call needs a person's approval, `waiting` is how long it waits for that before it is refused, and `approval` the id of
     the one that it rests on. `risks` says what there is to fear of it, as `["irreversible"]`, for the conditions of a profile; a call that has some
     believes nothing, and asks the store each time. With `counting_failures=False` the tool may fail without that being held against the agent.
     """

@@ -55,7 +55,7 @@ def governed(tool, whose, action, opened, options):
     resolved = Resolved(tool, path_from, opened) if path_from is not None else None
     kind = kind_of(tool)
     if kind == "async generator":
-        return streamed(tool, whose, described, resolved)
+        return wraps(tool)(streaming(partial(begin_stream, tool, whose, described, resolved)))
     if kind == "coroutine":
         return awaited(tool, whose, described, resolved)
     if kind == "generator":
@@ -64,6 +64,10 @@ def governed(tool, whose, action, opened, options):
 
 
 def describe(tool, action, options):
+    if isinstance(tool, (classmethod, staticmethod)):
+        raise unclear(f"govern the function itself: `@govern` belongs below `@{type(tool).__name__}`")
+    if not callable(tool):
+        raise unclear(f"a tool is a function, not `{type(tool).__name__}`")
     positional, named, rest, others, only, defaults = [], [], None, None, 0, {}
     for name, of in inspect.signature(tool).parameters.items():
         if of.kind in (of.POSITIONAL_ONLY, of.POSITIONAL_OR_KEYWORD):
@@ -211,10 +215,11 @@ def finished(call, result, file=None, timeout=None):
 
 
 def beside(call, tool, args, kwargs):
-    """Runs a tool on a thread of its own, which is left alone when its time is over."""
+    """Runs a tool on a thread of its own, which is left alone when its call has to end before."""
     ended, told = threading.Event(), []
     context = contextvars.copy_context()
     running = call.running()
+    gone = min(call.time, LOOK)
 
     def work():
         try:
@@ -226,8 +231,8 @@ def beside(call, tool, args, kwargs):
             running.ended()
 
     threading.Thread(target=work, name="governance-tool", daemon=True).start()
-    if not ended.wait(call.time):
-        call.late()
+    if not ended.wait(gone):
+        call.wait(running, gone)
     result, error = told[0]
     if error is not None:
         raise error
@@ -240,26 +245,33 @@ def iterated(tool, whose, described, resolved, timeout):
         agent = whose()
         call = agent._try_begin(described, args, kwargs) or begun(agent, described, args, kwargs)
         args, kwargs, file = placed(call, resolved, args, kwargs)
-        yield from pieces_of(call, tool(*args, **kwargs), file, timeout)
+        return (yield from pieces_of(call, tool(*args, **kwargs), file, timeout))
 
     return iterate
 
 
 def pieces_of(call, pieces, file, timeout):
     until = monotonic() + call.time if timeout is not None else None
+    given, thrown = None, None
     try:
         while True:
             # Before it goes on, and before what it made meanwhile is handed out.
             call.is_admitted() or call.check()
             try:
-                piece = next(pieces)
+                piece = pieces.send(given) if thrown is None else pieces.throw(thrown)
             except StopIteration as end:
                 result = end.value
                 break
             if until is not None and monotonic() > until:
                 call.late()
             call.is_admitted() or call.check()
-            yield piece
+            try:
+                given, thrown = (yield piece), None
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                # The tool's to handle.
+                given, thrown = None, error
     except GeneratorExit:
         call.lost("cancelled")
         raise
@@ -345,54 +357,72 @@ async def ended(task):
         task.exception()
 
 
-def streamed(tool, whose, described, resolved):
-    @wraps(tool)
+async def begin_stream(tool, whose, described, resolved, *args, **kwargs):
+    agent = whose()
+    call = agent._try_begin(described, args, kwargs) or await asked_for(agent, described, args, kwargs)
+    given = args, kwargs
+    args, kwargs, file = placed(call, resolved, args, kwargs)
+    still = None if is_fixed(*given) else partial(call.same, described, *given)
+    return call, tool(*args, **kwargs), file, still
+
+
+async def begun_stream(call, pieces, file):
+    return call, pieces, file, None
+
+
+def stream_of(call, pieces, file):
+    return streaming(begun_stream)(call, pieces, file)
+
+
+def streaming(begin):
     async def stream(*args, **kwargs):
-        agent = whose()
-        call = agent._try_begin(described, args, kwargs) or await asked_for(agent, described, args, kwargs)
-        given = args, kwargs
-        args, kwargs, file = placed(call, resolved, args, kwargs)
-        still = None if is_fixed(*given) else partial(call.same, described, *given)
-        pieces = stream_of(call, tool(*args, **kwargs), file, still)
+        call, pieces, file, still = await begin(*args, **kwargs)
+        pump = Pump(pieces, still)
+        left(call, pump.task)
+        over = None
+        given, thrown = None, None
         try:
-            async for piece in pieces:
-                yield piece
+            over = asyncio.ensure_future(call.over(0))
+            while True:
+                call.is_admitted() or await asked(call)
+                coming = pump.next(given, thrown)
+                await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
+                if over.done():
+                    call.lost(over.exception().code)
+                    over.result()
+                piece, failed = coming.result()
+                if failed is not None:
+                    raise failed
+                if piece is Pump.END:
+                    break
+                call.is_admitted() or await asked(call)
+                try:
+                    given, thrown = (yield piece), None
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    # The tool's to handle.
+                    given, thrown = None, error
+        except GeneratorExit:
+            call.lost("cancelled")
+            failed = await pump.end()
+            if failed is not None:
+                raise failed
+            raise
+        except asyncio.CancelledError:
+            call.lost("cancelled")
+            raise
+        except BaseException as error:
+            call.raised(error)
+            raise
         finally:
-            await pieces.aclose()
+            if over is not None:
+                over.cancel()
+            await pump.end()
+            close(file)
+        call.done()
 
     return stream
-
-
-async def stream_of(call, pieces, file, still=None):
-    pump = Pump(pieces, still)
-    left(call, pump.task)
-    over = None
-    try:
-        over = asyncio.ensure_future(call.over(0))
-        while True:
-            call.is_admitted() or await asked(call)
-            coming = pump.next()
-            await asyncio.wait({coming, over}, return_when=asyncio.FIRST_COMPLETED)
-            if over.done():
-                call.lost(over.exception().code)
-                over.result()
-            piece = coming.result()
-            if piece is Pump.END:
-                break
-            call.is_admitted() or await asked(call)
-            yield piece
-    except (GeneratorExit, asyncio.CancelledError):
-        call.lost("cancelled")
-        raise
-    except BaseException as error:
-        call.raised(error)
-        raise
-    finally:
-        if over is not None:
-            over.cancel()
-        await pump.end()
-        close(file)
-    call.done()
 
 
 async def asked(call):
@@ -411,43 +441,47 @@ class Pump:
     def __init__(self, pieces, still):
         self.wanted = asyncio.Event()
         self.coming = None
+        self.sent = None, None
         self.task = asyncio.ensure_future(self.run(pieces, still))
 
-    def next(self):
+    def next(self, given, thrown):
+        """Goes on with what the generator is given, or what is thrown into it. A future of the piece, or of why there is none."""
+        self.sent = given, thrown
         self.coming = asyncio.get_running_loop().create_future()
         if self.task.done():
-            self.coming.set_result(Pump.END)
+            self.tell(Pump.END)
         self.wanted.set()
         return self.coming
 
     async def run(self, pieces, still):
         try:
-            await self.asked()
+            given, thrown = await self.asked()
             if still is not None:
                 still()
-            async for piece in pieces:
-                self.tell(piece)
-                await self.asked()
+            while True:
+                self.tell(await (pieces.asend(given) if thrown is None else pieces.athrow(thrown)))
+                given, thrown = await self.asked()
+        except StopAsyncIteration:
             self.tell(Pump.END)
-        except Exception as error:
-            if not self.coming.done():
-                self.coming.set_exception(error)
+        except BaseException as error:
+            # Also what was thrown in to end it. Who cancels this task waits for no piece.
+            self.tell(None, error)
+            if not isinstance(error, Exception) and error is not self.sent[1]:
+                raise
         finally:
             await pieces.aclose()
 
     async def asked(self):
         await self.wanted.wait()
         self.wanted.clear()
+        return self.sent
 
-    def tell(self, piece):
-        if not self.coming.done():
-            self.coming.set_result(piece)
+    def tell(self, piece, failed=None):
+        if self.coming is not None and not self.coming.done():
+            self.coming.set_result((piece, failed))
 
     async def end(self):
+        """Why its last tidying up failed, if it did."""
         if not self.task.done():
             await ended(self.task)
-        if self.coming is None or self.coming.cancel():
-            return
-        if not self.coming.cancelled():
-            # Seen: nobody else asks for it.
-            self.coming.exception()
+        return self.task.exception() if self.task.done() and not self.task.cancelled() else None

@@ -1,7 +1,7 @@
 """Governed state for asyncio: every call answers a coroutine."""
 
 from . import _governance
-from ._current import enter, govern, leave
+from ._current import enter, govern, leave, unless_besides
 from ._governance import RevokedError
 
 __all__ = [
@@ -32,7 +32,10 @@ class Governance(_governance._Governance):
         return self
 
     async def __aexit__(self, kind, value, traceback, /):
-        await self.close()
+        try:
+            await self.close()
+        except Exception as failed:
+            unless_besides(value, failed)
 
 
 class Blackboard(_governance._Blackboard):
@@ -54,7 +57,10 @@ class Allowance(_governance._Allowance):
         return self
 
     async def __aexit__(self, kind, value, traceback, /):
-        await self.close()
+        try:
+            await self.close()
+        except Exception as failed:
+            unless_besides(value, failed)
 
 
 class Approvals(_governance._Approvals):
@@ -110,6 +116,10 @@ class Agent(_governance._Agent):
         except RevokedError:
             # Who is revoked holds nothing any more.
             pass
+        except Exception as failed:
+            # What was closed has let go of everything already.
+            if getattr(failed, "code", None) != "closed":
+                unless_besides(value, failed)
 
 
 class Step(_governance._Step):

@@ -5,10 +5,14 @@ Asked only of what is no plain value: a subclass of one, a dataclass, a model, a
 
 import collections
 import enum
+from datetime import date, datetime, time, timezone
+from decimal import Decimal
 from pathlib import PosixPath, PurePath, WindowsPath
 from types import BuiltinFunctionType, MemberDescriptorType, MethodDescriptorType, WrapperDescriptorType
+from uuid import UUID
+from zoneinfo import ZoneInfo
 
-__all__ = ["wavering"]
+__all__ = ["said", "wavering"]
 
 PLAIN = (str, bytes, int, float, dict, list, tuple)
 
@@ -36,6 +40,25 @@ ELSE = frozenset(
 # Python 3.9 does not say of a class that it is built in otherwise than by this flag's absence.
 MADE_HERE = 1 << 9
 UNCHANGEABLE = 1 << 8
+
+
+# Who says how far a time is from UTC; any other class may answer anything.
+ZONES = (type(None), timezone, ZoneInfo)
+
+
+def said(value):
+    """What one of the standard library's own values is written as, in a tuple; none if it is something else. A class of one's own may say anything."""
+    kind = type(value)
+    if kind in (UUID, Decimal):
+        return (str(value),)
+    if kind is date or kind in (datetime, time) and type(value.tzinfo) in ZONES:
+        return (value.isoformat(),)
+    if type(kind) is enum.EnumMeta:
+        own = [one for one in mro_of(kind) if one is not object and one not in ENUMS]
+        reads = ("value", "_value_", "__getattribute__", "__getattr__")
+        if not any(name in members_of(one) for one in own for name in reads):
+            return (value._value_,)
+    return None
 
 
 def wavering(value):

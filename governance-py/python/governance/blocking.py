@@ -1,7 +1,7 @@
 """Governed state for code that waits: every call answers when it is done, and other threads run meanwhile."""
 
 from . import _governance
-from ._current import enter, govern, leave
+from ._current import enter, govern, leave, unless_besides
 from ._governance import RevokedError
 
 __all__ = [
@@ -32,7 +32,10 @@ class Governance(_governance._Governance):
         return self
 
     def __exit__(self, kind, value, traceback, /):
-        self.close()
+        try:
+            self.close()
+        except Exception as failed:
+            unless_besides(value, failed)
 
 
 class Blackboard(_governance._Blackboard):
@@ -54,7 +57,10 @@ class Allowance(_governance._Allowance):
         return self
 
     def __exit__(self, kind, value, traceback, /):
-        self.close()
+        try:
+            self.close()
+        except Exception as failed:
+            unless_besides(value, failed)
 
 
 class Approvals(_governance._Approvals):
@@ -110,6 +116,10 @@ class Agent(_governance._Agent):
         except RevokedError:
             # Who is revoked holds nothing any more.
             pass
+        except Exception as failed:
+            # What was closed has let go of everything already.
+            if getattr(failed, "code", None) != "closed":
+                unless_besides(value, failed)
 
 
 class Step(_governance._Step):

@@ -493,10 +493,13 @@ class Limits:
     """
 
     def set(self, scope: _Scope, unit: _Limited, limit: int) -> None:
-        """Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds."""
+        """Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds.
+
+        A `NotFoundError` for a pipeline or an agent that is not there, a `ConflictError` (`agent_ended`) for an agent that has ended.
+        """
 
     def unset(self, scope: _Scope, unit: _Limited) -> None:
-        """Takes a limit away; nothing where there is none."""
+        """Takes a limit away; nothing where there is none. Refused as `set` is."""
 
     def usage(self, scopes: Sequence[_Scope]) -> list[ScopeUsage]:
         """How the limits stand that were set for these scopes. What a profile says for its own agents is not among them."""

@@ -43,7 +43,15 @@ impl Desk {
     /// Where the agent is in its life.
     pub async fn phase(&self) -> Result<AgentPhase> {
         let state = self.store().state(self.store().keys().agent_state(&self.actor().id)).await?.unwrap_or_default();
-        state.field("phase").parse()
+        match state.field("phase") {
+            "" => {
+                // Whose store was recovered is not admitted any more.
+                self.store().still_admitted(self.actor()).await?;
+                let message = format!("the store holds nothing of `{}` any more, so it cannot go on: begin it anew", self.actor().id);
+                Err(Error::new(ErrorKind::NotFound, "state_lost", message))
+            }
+            phase => phase.parse(),
+        }
     }
 
     /// Enters the next phase of the agent's life; stays where it is if it was there already.

@@ -84,7 +84,7 @@ impl Admissions {
     }
 }
 
-fn missing(id: &PipelineId) -> Error {
+pub(super) fn missing(id: &PipelineId) -> Error {
     Error::new(ErrorKind::NotFound, "no_such_pipeline", format!("there is no pipeline `{id}`: see `governance pipeline list`"))
 }
 

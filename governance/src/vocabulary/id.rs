@@ -199,6 +199,12 @@ impl ApprovalId {
     pub fn fresh(chance: &dyn Chance) -> Self {
         Self(format!("approval-{}", letters(chance, 10)).into())
     }
+
+    /// Whether it is named as an approval is.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.0.starts_with("approval-")
+    }
 }
 
 impl LedgerId {

@@ -20,6 +20,7 @@ governance_tests::on_every_backend! {
     a_call_begins_without_waiting_only_where_nothing_has_to_be_asked
     what_has_risks_is_asked_for_anew_each_time_and_recorded
     a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does
+    what_is_answered_once_its_agent_is_known_to_be_revoked_is_withheld
     a_stop_is_confirmed_once_the_last_tool_has_really_ended
     pieces_are_one_call_until_the_last
     pieces_end_with_the_admission_of_their_agent
@@ -123,6 +124,24 @@ fn a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does(on: Backend)
         assert_eq!(
             told,
             [(ok, None), (failed, Some("ValueError")), (unknown, Some("interrupted")), (unknown, Some("cancelled")), late, late]
+        );
+    });
+}
+
+fn what_is_answered_once_its_agent_is_known_to_be_revoked_is_withheld(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await;
+        let begin = async || guard.begin(&write(), &none()).await.unwrap();
+        let (done, settled, failed) = (begin().await, begin().await, begin().await);
+        revoke(&world).await;
+        governance_tests::world::until("this process knows", async || done.is_admitted().is_err()).await;
+        assert_eq!(done.done().unwrap_err().kind(), ErrorKind::Revoked);
+        assert_eq!(settled.settled(Ok("a secret")).await.unwrap_err().kind(), ErrorKind::Revoked);
+        failed.failed("ValueError").unwrap();
+        let (unknown, revoked) = (OutcomeResult::Unknown, Some("revoked".to_owned()));
+        assert_eq!(
+            ends(&world).await,
+            [(unknown, revoked.clone()), (unknown, revoked), (OutcomeResult::Error, Some("ValueError".to_owned()))]
         );
     });
 }

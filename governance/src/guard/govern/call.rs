@@ -4,6 +4,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -45,14 +46,11 @@ struct Begun {
 }
 
 /// That a tool runs. As long as one of its kind is there, a stop is not confirmed by this process: whoever leaves a tool behind that goes on by itself, on
-/// a thread or as a task, keeps it there until that tool has really ended.
-#[derive(Default)]
-pub struct Running(Option<Work>);
-
-impl Clone for Running {
-    fn clone(&self) -> Self {
-        Self(self.0.as_ref().map(Work::beside))
-    }
+/// a thread or as a task, keeps a clone until that tool has really ended. However many hold it, it is one tool.
+#[derive(Clone, Default)]
+pub struct Running {
+    // Held, not read.
+    _work: Option<Arc<Work>>,
 }
 
 impl std::fmt::Debug for Running {
@@ -72,7 +70,7 @@ struct Told<'a> {
 impl Call {
     pub(super) fn new(guard: &Guard, action: &str, granted: Granted, recorded: Recorded, entered: Entered) -> Self {
         let (guard, within) = (guard.clone(), guard.own.within);
-        let running = Running(guard.own.live.running());
+        let running = Running { _work: guard.own.live.running().map(Arc::new) };
         let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
         let underway = guard.own.gate.as_ref().map(|gate| gate.under_way(within));
         Self { begun: Box::new(Begun { guard, action: action.into(), granted, within, recorded, entered, _underway: underway, running }) }
@@ -148,13 +146,22 @@ impl Call {
         }
     }
 
+    fn unless_ended(&self) -> Result<()> {
+        let own = &self.begun.guard.own;
+        own.live.unless_ended(&own.actor)
+    }
+
     /// Refuses where what was taken for the call may belong to others by now.
     pub(super) fn confirm(&self) -> Result<()> {
         self.begun.entered.confirm()
     }
 
-    /// It was done.
+    /// It was done. Refused where this process knows by now that the admission has ended: what the tool answered is then nobody's, and its outcome is
+    /// `unknown`. Looks without a round trip.
     pub fn done(self) -> Result<()> {
+        if let Err(ended) = self.unless_ended() {
+            return self.dropped(&ended).and(Err(ended));
+        }
         self.begun.entered.leave(Ending::Done, self.begun.guard.own.runtime.as_ref());
         self.begun.recorded.end(OutcomeResult::Ok, None)
     }
@@ -181,7 +188,14 @@ impl Call {
     }
 
     /// It ended so: `unknown` where asking again may help, because then it may have been done. Limits and breakers have heard of it once this answers.
+    ///
+    /// What was done after this process had heard that the admission has ended is refused, as [`done`](Self::done) says.
     pub async fn settled<T>(self, done: Result<T>) -> Result<T> {
+        if done.is_ok()
+            && let Err(ended) = self.unless_ended()
+        {
+            return self.cut_off(ended).await;
+        }
         match &done {
             Ok(_) => self.begun.recorded.end(OutcomeResult::Ok, None)?,
             Err(error) => self.begun.recorded.tell(of(error), error)?,

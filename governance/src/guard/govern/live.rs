@@ -45,14 +45,17 @@ impl Live {
 
     /// Whether the last answer may still be believed; an error once the admission has ended. Without waiting.
     pub fn is_believed(&self, store: &Store, actor: &Actor, believed: Duration) -> Result<bool> {
+        self.unless_ended(actor)?;
+        let confirmed = self.confirmed.load(Ordering::Acquire);
+        Ok(confirmed > 0 && nanos(store.ports().clock.elapsed()).saturating_sub(confirmed - 1) < nanos(believed))
+    }
+
+    /// Refuses where this process knows that the admission has ended.
+    pub fn unless_ended(&self, actor: &Actor) -> Result<()> {
         if let Some(why) = self.ended.get() {
             return Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{}`: {why}", actor.id)));
         }
-        if let Some(refusal) = self.held.get().and_then(Held::refusal) {
-            return Err(refusal);
-        }
-        let confirmed = self.confirmed.load(Ordering::Acquire);
-        Ok(confirmed > 0 && nanos(store.ports().clock.elapsed()).saturating_sub(confirmed - 1) < nanos(believed))
+        self.held.get().and_then(Held::refusal).map_or(Ok(()), Err)
     }
 
     /// Watched over by this process's one lookout, which is registered before anything runs.

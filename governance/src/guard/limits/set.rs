@@ -9,16 +9,18 @@ use super::{Base, Limits};
 use crate::coordination::Charge;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::budget::{Limit, Unit, Usage, check_amount};
+use crate::guard::ending::missing;
 use crate::guard::recorder::Recorder;
 use crate::ledger::Action;
 use crate::store::{Actor, Commit, Store, Write, to_json};
-use crate::vocabulary::{Key, UseLimits};
+use crate::vocabulary::{AgentStatus, Key, UseLimits};
 
 /// The limits of agents, pipelines and the tenant, for whoever sets and shows them.
 #[derive(Debug, Clone)]
 pub struct ScopeLimits {
     store: Store,
     recorder: Recorder,
+    is_strict: bool,
 }
 
 /// How one limit of a scope stands.
@@ -35,15 +37,48 @@ impl ScopeLimits {
     /// The limits of a store, recorded.
     #[must_use]
     pub fn new(store: &Store, recorder: &Recorder) -> Self {
-        Self { store: store.clone(), recorder: recorder.clone() }
+        Self { store: store.clone(), recorder: recorder.clone(), is_strict: false }
+    }
+
+    /// The same, for people: refuses a pipeline or an agent that is not there, and an agent that has ended. A name that is not quite right would limit
+    /// nothing.
+    pub(crate) fn strict(self) -> Self {
+        Self { is_strict: true, ..self }
     }
 
     /// Sets a limit, what is used already included; opens one that an overrun closed. Every process holds to it within five seconds. No agent sets
     /// its own, nor that of what it is in.
     pub async fn set(&self, by: &Actor, scope: &Scope, unit: Unit, limit: u64) -> Result<()> {
+        self.must_be_there(scope).await?;
+        self.put(by, scope, unit, limit).await
+    }
+
+    async fn put(&self, by: &Actor, scope: &Scope, unit: Unit, limit: u64) -> Result<()> {
         check_amount(limit)?;
         let cell = scope.limit(self.store.keys(), unit);
         self.change(by, scope, unit, Some(limit), |commit| Ok(commit.put(cell, to_json(&Limit { limit, closed: false })?))).await
+    }
+
+    async fn must_be_there(&self, scope: &Scope) -> Result<()> {
+        let keys = self.store.keys();
+        match scope {
+            _ if !self.is_strict => Ok(()),
+            Scope::Tenant => Ok(()),
+            Scope::Pipeline(id) => self.store.state(keys.pipeline(id)).await?.map(drop).ok_or_else(|| missing(id)),
+            Scope::Agent(id) => {
+                let Some(state) = self.store.state(keys.agent_state(id)).await? else {
+                    let message = format!("there is no agent `{id}`: see `governance pipeline status`");
+                    return Err(Error::new(ErrorKind::NotFound, "no_such_agent", message));
+                };
+                match state.field("status").parse::<AgentStatus>() {
+                    Ok(status) if status.is_final() => {
+                        let message = format!("`{id}` has ended ({status}), and spends nothing more");
+                        Err(Error::new(ErrorKind::Conflict, "agent_ended", message))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 
     /// Sets every limit that is said, where none is set yet: who set one since meant it.
@@ -54,7 +89,8 @@ impl ScopeLimits {
         let set = self.usage(std::slice::from_ref(scope)).await?;
         for unit in Unit::ALL {
             if let Some(limit) = said.of(*unit).filter(|_| !set.iter().any(|found| found.usage.unit == *unit)) {
-                self.set(by, scope, *unit, limit).await?;
+                // Also of what is only about to begin.
+                self.put(by, scope, *unit, limit).await?;
             }
         }
         Ok(())
@@ -62,6 +98,7 @@ impl ScopeLimits {
 
     /// Takes a limit away.
     pub async fn unset(&self, by: &Actor, scope: &Scope, unit: Unit) -> Result<()> {
+        self.must_be_there(scope).await?;
         let cell = scope.limit(self.store.keys(), unit);
         self.change(by, scope, unit, None, |commit| Ok(commit.write(Write::Delete(cell)))).await
     }

@@ -148,11 +148,6 @@ impl Work {
         of.tools.fetch_add(1, Ordering::AcqRel);
         Self { of, number: None }
     }
-
-    /// Something more of the same actor's, as long as this is there.
-    pub fn beside(&self) -> Self {
-        Self::tool(self.of.clone())
-    }
 }
 
 impl Drop for Work {

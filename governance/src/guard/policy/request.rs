@@ -4,6 +4,7 @@ use icu_normalizer::ComposingNormalizerBorrowed as ComposingNormalizer;
 use serde::Serialize;
 
 use super::Field;
+use crate::error::{Error, Result};
 
 /// The longest name of an action or a target, in bytes.
 pub const MAX_NAME: usize = 256;
@@ -56,6 +57,15 @@ impl<'a> Request<'a> {
     pub fn risking(mut self, risks: &'a [&'a str]) -> Self {
         self.risks = risks;
         self
+    }
+
+    /// Refuses an action or a target that no policy would look at, for who names them long before the first call. Where a path leads is not known by then.
+    pub fn check(&self) -> Result<()> {
+        let said = self.fields().filter(|(field, _)| *field != Field::Path);
+        match said.into_iter().find_map(|(field, text)| malformed(field, text).map(|why| (field, text, why))) {
+            Some((field, text, why)) => Err(Error::invalid("unclear_tool", format!("`{field}` cannot be `{}`: {why}", visible(text)))),
+            None => Ok(()),
+        }
     }
 
     /// What it says of each field, in the order in which they are looked at.
