@@ -9,7 +9,7 @@ use super::args::{Promote, Register as Command};
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
 use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileStanding, Promotions};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
 use crate::guard::approval::{Approval, MAX_WITHIN};
 use crate::guard::policies;
@@ -21,7 +21,7 @@ const OPERATOR: &str = "operator";
 pub async fn agents(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
     let governance = match &command {
         // What is written needs no run before it.
-        Command::Register { .. } => Governance::open(config).await?,
+        Command::Register { .. } => Governance::open(super::passing(config)).await?,
         _ => super::existing(config).await?,
     };
     let promotions = governance.promotions();
@@ -40,7 +40,9 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
             printer.either(&detail, || whole(&detail))?;
         }
         Command::Promotion { profile: Some(profile) } => {
-            show(&governance, promotions.standing(&AgentId::new(profile)?).await?, printer).await?
+            let profile = AgentId::new(profile)?;
+            known(&governance, &profile).await?;
+            show(&governance, promotions.standing(&profile).await?, printer).await?
         }
         Command::Promotion { profile: None } => {
             for standing in promotions.standings().await? {
@@ -53,16 +55,31 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
             told(&standing, printer)?;
         }
         Command::Promote(asked) => {
+            known(&governance, &AgentId::new(&asked.profile)?).await?;
             let risen = promote(&promotions, asked, printer).await;
             governance.close().await?;
             return risen;
         }
         Command::Demote { profile, to, reason } => {
-            told(&promotions.demote(&AgentId::new(profile)?, to, OPERATOR, &reason).await?, printer)?;
+            let profile = AgentId::new(profile)?;
+            known(&governance, &profile).await?;
+            told(&promotions.demote(&profile, to, OPERATOR, &reason).await?, printer)?;
         }
     }
     governance.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a profile that nobody knows: without a standing, a policy, and any agent that was admitted by it.
+async fn known(governance: &Governance, profile: &AgentId) -> Result<()> {
+    if governance.promotions().standings().await?.iter().any(|standing| standing.profile == *profile)
+        || governance.policies().version(profile, None).await?.is_some()
+        || !governance.agents(&AgentFilter { profile: Some(profile.to_string()), ..AgentFilter::default() }).await?.is_empty()
+    {
+        return Ok(());
+    }
+    let message = format!("nobody knows a profile `{profile}`: see `governance agents promotion`, or `governance agents register {profile} --tier T0`");
+    Err(Error::new(ErrorKind::NotFound, "no_such_profile", message))
 }
 
 async fn promote(promotions: &Promotions, asked: Promote, printer: &Printer) -> Result<ExitCode> {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Store, Watch, Write, to_json};
 use crate::vocabulary::{Millis, Severity};
 
@@ -13,8 +13,37 @@ const KEPT: u64 = 10_000;
 /// How long an alert may stay unseen where the store's own signal was lost.
 const LOOK: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// Every type of alert.
+pub const ALERT_TYPES: [&str; 20] = [
+    "agent_diagnosed",
+    "agent_revoked",
+    "approval_not_genuine",
+    "approval_required",
+    "approvers_changed",
+    "limit_low",
+    "pipeline_stopped",
+    "policy_refused",
+    "profile_demoted",
+    "profile_registered",
+    "promotion_approved",
+    "promotion_lapsed",
+    "promotion_rejected",
+    "promotion_requested",
+    "rate_limited",
+    "refused_to_agent",
+    "stop_all",
+    "stop_lifted",
+    UNKNOWN,
+    "violation_detected",
+];
+/// What somebody else wrote.
+const UNKNOWN: &str = "unknown";
+
 /// The write that raises an alert, to be made in the commit of what it tells of.
 pub(crate) fn alert(store: &Store, kind: &str, data: &Value) -> Result<Write> {
+    if !ALERT_TYPES.contains(&kind) {
+        return Err(Error::internal(format!("`{kind}` is no type of alert")));
+    }
     let at = store.ports().clock.now();
     let value = to_json(&json!({"type": kind, "at": at, "data": data}))?;
     Ok(Write::Push { list: store.keys().alerts_queue(), value, bound: KEPT })
@@ -85,7 +114,7 @@ impl Alerts {
 /// What somebody wrote that is no alert of this form is shown as it is.
 fn read(item: &Bytes) -> Alert {
     serde_json::from_slice(item).unwrap_or_else(|_| Alert {
-        kind: "unknown".to_owned(),
+        kind: UNKNOWN.to_owned(),
         at: Millis(0),
         data: Value::from(String::from_utf8_lossy(item).into_owned()),
     })
@@ -162,7 +191,7 @@ mod tests {
         let store = Store::memory().await.unwrap();
         let alerts = Alerts::open(&store);
         let raise = async |n: u64| {
-            let write = alert(&store, "drill", &json!({"reason": n.to_string()})).unwrap();
+            let write = alert(&store, "stop_all", &json!({"reason": n.to_string()})).unwrap();
             store.apply(crate::store::Commit::default().write(write)).await.unwrap();
         };
         raise(1).await;
