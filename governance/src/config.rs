@@ -159,6 +159,9 @@ impl Config {
         };
         let switch = |name: &str| set(name).map(|value| truth(name, &value)).transpose();
         let seconds = parsed("ORCHESTRATION_TIMEOUT")?.or(file.timeout_seconds).map(Duration::from_secs);
+        if seconds.is_some_and(|seconds| seconds.is_zero()) {
+            return Err(bad_value("the time of a run (ORCHESTRATION_TIMEOUT, timeout_seconds)", "0", "a number of seconds, at least 1"));
+        }
         let durable = set("GOVERNANCE_DURABILITY").map(|value| value.parse()).transpose()?;
         let mode = set("GOVERNANCE_MODE").map(|value| mode("GOVERNANCE_MODE", &value)).transpose()?;
         let attempt = parsed("GOVERNANCE_CALL_TIMEOUT")?.or(file.call_timeout_seconds).map(Duration::from_secs);

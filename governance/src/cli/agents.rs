@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::args::{Promote, Register as Command};
+use super::status::STOPPED;
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
 use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileStanding, Promotions};
 use crate::config::Config;
@@ -29,15 +31,17 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
         Command::List(asked) => {
             let pipeline = asked.pipeline.map(PipelineId::new).transpose()?;
             let (tier, role, status, health, profile) = (asked.tier, asked.role, asked.status, asked.health, asked.profile);
-            let records = governance.agents(&AgentFilter { tier, role, status, pipeline, health, profile }).await?;
+            let mut records = governance.agents(&AgentFilter { tier, role, status, pipeline, health, profile }).await?;
+            // Where its run is over, an agent is no longer what it was last.
+            records.retain(|record| status.is_none() || !was_stopped(record));
             if records.is_empty() {
                 printer.note("no such agent has been admitted")?;
             }
-            records.iter().try_for_each(|record| printer.either(record, || line(record)))?;
+            records.iter().try_for_each(|record| printer.either(&object(record, record), || line(record)))?;
         }
         Command::Show { id } => {
             let detail = governance.agent_record(&AgentId::new(id)?).await?;
-            printer.either(&detail, || whole(&detail))?;
+            printer.either(&object(&detail, &detail.record), || whole(&detail))?;
         }
         Command::Promotion { profile: Some(profile) } => {
             let profile = AgentId::new(profile)?;
@@ -96,6 +100,20 @@ async fn promote(promotions: &Promotions, asked: Promote, printer: &Printer) -> 
     Ok(if standing.tier == Some(target) { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
+/// Whether it ended with its run, which was stopped or broke off, and not by itself.
+fn was_stopped(record: &AgentRecord) -> bool {
+    record.health == AgentHealth::Ended && !record.status.is_final()
+}
+
+/// For programs: with the state that it is in now.
+fn object(shown: &impl Serialize, record: &AgentRecord) -> Value {
+    let mut object = json!(shown);
+    if was_stopped(record) {
+        object["status"] = STOPPED.into();
+    }
+    object
+}
+
 fn line(record: &AgentRecord) -> String {
     let style = match record.health {
         AgentHealth::Healthy | AgentHealth::Ended => GOOD,
@@ -115,7 +133,7 @@ fn line(record: &AgentRecord) -> String {
         record.health,
         record.tier,
         record.role,
-        record.status,
+        if was_stopped(record) { STOPPED } else { record.status.as_str() },
         record.phase,
         record.runtime.escape_debug()
     )

@@ -45,6 +45,7 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -120,7 +121,7 @@ pub fn run(words: Vec<OsString>, program: Option<PathBuf>) -> ExitCode {
 
 async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
     // A file that reached its allowed size is told as an error, not by the death of the process.
-    let _too_large = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE));
+    let _too_large = signal(SignalKind::from_raw(FILE_TOO_LARGE));
     if matches!(args.command, Command::Agent) {
         return agent::agent().await;
     }
@@ -243,14 +244,20 @@ async fn ended(governance: &Governance, task: &TaskId) -> Result<bool> {
     Ok(!state.is_some_and(|state| under_way(&state)))
 }
 
-/// Ctrl-C, or a polite request to end.
+/// Ctrl-C, a polite request to end, or the terminal's end: but for whoever asked to outlive that, as `nohup` does.
 async fn interrupted() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return std::future::pending().await,
+    let heard = |kind: SignalKind| async move {
+        match signal(kind) {
+            Ok(mut signals) => signals.recv().await.unwrap_or(()),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let hung_up = async {
+        if crate::machine::outlives_its_terminal() { std::future::pending().await } else { heard(SignalKind::hangup()).await }
     };
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+        () = heard(SignalKind::interrupt()) => {}
+        () = heard(SignalKind::terminate()) => {}
+        () = hung_up => {}
     }
 }

@@ -159,7 +159,11 @@ async fn diff(policies: &Policies, name: &AgentId, sides: [Option<String>; 2], p
             let before = before.map_or_else(|| ("nothing".to_owned(), None), |before| (format!("version {}", before.version), before.text));
             [before, (format!("version {}", current.version), current.text)]
         }
-        [Some(from), None] => [side(policies, name, &from).await?, (format!("version {}, in force", current.version), current.text)],
+        [Some(one), None] => {
+            let (in_force, other) = ((format!("version {}, in force", current.version), current.text), side(policies, name, &one).await?);
+            // A file is what may come, a version what was.
+            if one.parse::<u64>().is_ok() { [other, in_force] } else { [in_force, other] }
+        }
         [Some(from), Some(to)] => [side(policies, name, &from).await?, side(policies, name, &to).await?],
     };
     let difference = Difference::between(from.1.as_ref(), to.1.as_ref())?;
@@ -180,7 +184,7 @@ async fn diff(policies: &Policies, name: &AgentId, sides: [Option<String>; 2], p
 
 /// A version by its number, or a file.
 async fn side(policies: &Policies, name: &AgentId, named: &str) -> Result<(String, Option<Text>)> {
-    match named.parse() {
+    match named.parse::<u64>() {
         Ok(version) => Ok((format!("version {version}"), found(policies, name, Some(version)).await?.text)),
         Err(_) => {
             let mut texts = profiles(std::path::Path::new(named))?;
