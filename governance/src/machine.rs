@@ -25,19 +25,6 @@ pub(crate) fn numbering() -> Option<String> {
     std::fs::read_link("/proc/self/ns/pid").ok().map(|numbering| numbering.display().to_string())
 }
 
-/// Whether this process was started so that the end of its terminal does not end it: SIGHUP was ignored before it could say anything about it.
-pub(crate) fn outlives_its_terminal() -> bool {
-    static OUTLIVES: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
-    // Asked before a handler stands, which would hide the answer.
-    *OUTLIVES.get_or_init(|| std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status)))
-}
-
-fn ignores_hangup(status: &str) -> bool {
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    // Signal 1 is the lowest bit.
-    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
-}
-
 /// What the kernel says of a process; nothing if it is gone.
 #[cfg(target_os = "linux")]
 pub(crate) fn process(pid: u32) -> Option<Status> {
@@ -67,14 +54,8 @@ pub(crate) fn process(pid: u32) -> Option<Status> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(target_os = "linux")]
     use super::*;
-
-    #[test]
-    fn who_ignores_a_hangup_is_told_from_who_ignores_another_signal() {
-        let status = |mask: &str| format!("Name:\tgovernance\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\nSigCgt:\t0000000000000001\n");
-        assert!(ignores_hangup(&status("0000000000001001")));
-        assert!(!ignores_hangup(&status("0000000000001000")) && !ignores_hangup(""));
-    }
 
     #[test]
     #[cfg(target_os = "linux")]

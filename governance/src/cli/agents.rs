@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::args::{Promote, Register as Command};
-use super::status::STOPPED;
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
+use super::status::STOPPED;
 use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileStanding, Promotions};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -82,7 +82,9 @@ async fn known(governance: &Governance, profile: &AgentId) -> Result<()> {
     {
         return Ok(());
     }
-    let message = format!("nobody knows a profile `{profile}`: see `governance agents promotion`, or `governance agents register {profile} --tier T0`");
+    let message = format!(
+        "nobody knows a profile `{profile}`: see `governance agents promotion`, or `governance agents register {profile} --tier T0`"
+    );
     Err(Error::new(ErrorKind::NotFound, "no_such_profile", message))
 }
 

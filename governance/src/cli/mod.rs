@@ -32,6 +32,7 @@ mod reference;
 mod resume;
 mod retain;
 mod run;
+mod signals;
 mod status;
 mod stop;
 mod store;
@@ -45,7 +46,6 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use clap::Parser;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -55,6 +55,7 @@ use crate::orchestrator::retired;
 use crate::vocabulary::{Key, PipelineId, PipelineStatus, TaskId};
 use args::{Args, Command};
 use printer::{Notes, Printer};
+use signals::interrupted;
 
 /// SIGXFSZ, the same number on every Unix that matters here.
 const FILE_TOO_LARGE: i32 = 25;
@@ -100,7 +101,11 @@ pub fn run(words: Vec<OsString>, program: Option<PathBuf>) -> ExitCode {
         "async_openai=off".parse().map_or_else(|_| tracing_subscriber::EnvFilter::new("warn"), |silent| filter.add_directive(silent));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal());
     let printer = Printer::new(args.json);
-    if args.json { log.with_ansi(false).without_time().with_writer(move || Notes(printer)).init() } else { log.with_writer(std::io::stderr).init() }
+    if args.json {
+        log.with_ansi(false).without_time().with_writer(move || Notes(printer)).init()
+    } else {
+        log.with_writer(std::io::stderr).init()
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return printer.fail(&Error::internal("the runtime cannot be started").because(error)),
@@ -121,7 +126,7 @@ pub fn run(words: Vec<OsString>, program: Option<PathBuf>) -> ExitCode {
 
 async fn command(args: Args, printer: &Printer) -> Result<ExitCode> {
     // A file that reached its allowed size is told as an error, not by the death of the process.
-    let _too_large = signal(SignalKind::from_raw(FILE_TOO_LARGE));
+    let _too_large = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(FILE_TOO_LARGE));
     if matches!(args.command, Command::Agent) {
         return agent::agent().await;
     }
@@ -242,22 +247,4 @@ fn under_way(state: &crate::store::Fields) -> bool {
 async fn ended(governance: &Governance, task: &TaskId) -> Result<bool> {
     let state = governance.store().state(governance.store().keys().pipeline(&task.pipeline())).await?;
     Ok(!state.is_some_and(|state| under_way(&state)))
-}
-
-/// Ctrl-C, a polite request to end, or the terminal's end: but for whoever asked to outlive that, as `nohup` does.
-async fn interrupted() {
-    let heard = |kind: SignalKind| async move {
-        match signal(kind) {
-            Ok(mut signals) => signals.recv().await.unwrap_or(()),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    let hung_up = async {
-        if crate::machine::outlives_its_terminal() { std::future::pending().await } else { heard(SignalKind::hangup()).await }
-    };
-    tokio::select! {
-        () = heard(SignalKind::interrupt()) => {}
-        () = heard(SignalKind::terminate()) => {}
-        () = hung_up => {}
-    }
 }

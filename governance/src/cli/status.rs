@@ -67,7 +67,9 @@ pub async fn status(governance: &Governance, named: Option<String>, printer: &Pr
         diagnosis.attempts.iter().try_for_each(|attempt| printer.line(format!("    {DIM}try:{DIM:#} {}", short(attempt, 200))))?;
     }
     if orphaned {
-        printer.line(format!("{WARN}nobody carries this run out any more, its process has ended: go on with `governance pipeline continue {id}`{WARN:#}"))?;
+        printer.line(format!(
+            "{WARN}nobody carries this run out any more, its process has ended: go on with `governance pipeline continue {id}`{WARN:#}"
+        ))?;
     }
     told(id, &state, choices, printer)
 }

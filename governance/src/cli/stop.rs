@@ -73,7 +73,8 @@ pub async fn revoke_run(
     let mut first = object.clone();
     first["in_force"] = true.into();
     printer.either(&first, || {
-        let mut lines = vec![format!("{GOOD}revoked{GOOD:#} {id}: in force, no write that it or its agents were admitted to lands any more")];
+        let mut lines =
+            vec![format!("{GOOD}revoked{GOOD:#} {id}: in force, no write that it or its agents were admitted to lands any more")];
         lines.extend(revoked.revoked.iter().map(|agent| format!("  {agent}")));
         lines.extend(revoked.ended.iter().map(|agent| format!("  {agent} had ended")));
         lines.join("\n")

@@ -17,9 +17,10 @@ pub fn all_text(words: &[OsString], environment: impl IntoIterator<Item = (OsStr
         value.to_str().is_none() && name.to_str().is_some_and(|name| OURS.iter().any(|ours| name.starts_with(ours)))
     };
     // What it holds may be secret.
-    environment.into_iter().find(wrong).map_or(Ok(()), |(name, _)| {
-        Err(Error::invalid("bad_value", format!("{} is not UTF-8 text: set it to what is", name.display())))
-    })
+    environment
+        .into_iter()
+        .find(wrong)
+        .map_or(Ok(()), |(name, _)| Err(Error::invalid("bad_value", format!("{} is not UTF-8 text: set it to what is", name.display()))))
 }
 
 /// With what is no text in it made visible. An address may hold a password.

@@ -184,9 +184,13 @@ fn what_is_in_force_is_listed_shown_compared_and_rolled_back() {
     user.does(&["policy", "apply", &file]).explains("deployer.yaml");
     std::fs::write(&file, PROFILE.replace("[staging-*]", "[staging-*, prod-1]")).unwrap();
     let diff = user.does(&["policy", "diff", "deployer", &file]).out;
-    assert!(diff.contains("- constraints.allowed_targets: prod-1"), "what is in force lacks it: {diff}");
+    assert!(diff.contains("+ constraints.allowed_targets: prod-1"), "applying it would add that: {diff}");
+    let diff = user.object(&["policy", "diff", "deployer", &file]);
+    assert_eq!((&diff["from"], &diff["to"]), (&"version 1, in force".into(), &file.as_str().into()));
     user.does(&["policy", "apply", &file, "--over", "0"]).explains("version 1 is in force");
     user.object(&["policy", "apply", &file, "--over", "1"]);
+    let diff = user.object(&["policy", "diff", "deployer", "1"]);
+    assert_eq!((&diff["from"], &diff["to"]), (&"version 1".into(), &"version 2, in force".into()));
     let diff = user.object(&["policy", "diff", "deployer"]);
     assert_eq!(diff["changes"], serde_json::json!([{"field": "constraints.allowed_targets", "removed": [], "added": ["prod-1"]}]));
     for shown in [

@@ -47,7 +47,11 @@ impl Alert {
                 format!("{} has {left} of {limit} {unit} left in the limit of its {scope}{of} ({used} used)", text("agent_id")?)
             }
             "policy_refused" => format!("{} in {}: {}", text("file")?, text("directory")?, text("why")?),
-            "profile_demoted" | "profile_registered" | "promotion_approved" | "promotion_lapsed" | "promotion_rejected"
+            "profile_demoted"
+            | "profile_registered"
+            | "promotion_approved"
+            | "promotion_lapsed"
+            | "promotion_rejected"
             | "promotion_requested" => {
                 let (from, to) = (text("from_tier").unwrap_or("no tier"), text("to_tier")?);
                 let ask = match (self.kind.as_str(), text("approval")) {
@@ -102,9 +106,17 @@ mod tests {
                 "approval": "approval-7"})
         };
         let cases = [
-            ("agent_diagnosed", json!({"agent_id": "a-1", "what": "w", "why": "the key was wrong", "attempts": ["set it"]}), "the key was wrong; try: set it"),
+            (
+                "agent_diagnosed",
+                json!({"agent_id": "a-1", "what": "w", "why": "the key was wrong", "attempts": ["set it"]}),
+                "the key was wrong; try: set it",
+            ),
             ("agent_revoked", json!({"agent_id": "a-1", "type": "manual", "reason": "x"}), "a-1: manual: x"),
-            ("approval_not_genuine", json!({"approval_id": "approval-7", "agent_id": "a-1", "uncounted": [{}, {}]}), "given (2): `governance approvals show approval-7`"),
+            (
+                "approval_not_genuine",
+                json!({"approval_id": "approval-7", "agent_id": "a-1", "uncounted": [{}, {}]}),
+                "given (2): `governance approvals show approval-7`",
+            ),
             (
                 "approval_required",
                 json!({"approval_id": "approval-7", "agent_id": "a-1", "action": "write_file", "target": "prod", "path": null, "reason": null}),
@@ -121,7 +133,11 @@ mod tests {
                 "a-1 has 20 of 100 calls left in the limit of its pipeline pipeline-1 (80 used)",
             ),
             ("pipeline_stopped", json!({"pipeline_id": "pipeline-1", "status": "STOPPED", "reason": "x"}), "pipeline-1: STOPPED: x"),
-            ("policy_refused", json!({"directory": "/p", "file": "a.yaml", "code": "bad_profile", "why": "line 2: x"}), "a.yaml in /p: line 2: x"),
+            (
+                "policy_refused",
+                json!({"directory": "/p", "file": "a.yaml", "code": "bad_profile", "why": "line 2: x"}),
+                "a.yaml in /p: line 2: x",
+            ),
             ("profile_demoted", changed("not_eligible"), "deployer: T1 to T2, not_eligible, by ann: five good runs (approval-7)"),
             ("profile_registered", changed("not_eligible"), "by ann"),
             ("promotion_approved", changed("approved"), "approved, by ann"),
@@ -133,7 +149,11 @@ mod tests {
             ("stop_all", json!({"reason": "x"}), "everything was stopped: x"),
             ("stop_lifted", json!({"reason": "over", "stop": {"reason": "a drill", "at": 1}}), "the stop \"a drill\" was lifted: over"),
             ("unknown", json!("what somebody wrote"), "what somebody wrote"),
-            ("violation_detected", json!({"agent_id": "a-1", "violation": "lock_lost", "severity": "HIGH", "detail": "x"}), "a-1: lock_lost: x"),
+            (
+                "violation_detected",
+                json!({"agent_id": "a-1", "violation": "lock_lost", "severity": "HIGH", "detail": "x"}),
+                "a-1: lock_lost: x",
+            ),
         ];
         assert_eq!(cases.each_ref().map(|(kind, ..)| *kind), ALERT_TYPES);
         for (kind, data, says) in cases {

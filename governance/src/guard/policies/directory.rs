@@ -112,9 +112,7 @@ impl Directory {
     /// Refuses what is no directory now. One that goes later is told by an alert, and watched again once it is back.
     pub fn must_be(folder: &Path) -> Result<()> {
         let shown = visible(&folder.display().to_string());
-        let wrong = |why: String| {
-            Error::invalid("not_a_directory", format!("the policies `{shown}` {why}: name a directory of profiles"))
-        };
+        let wrong = |why: String| Error::invalid("not_a_directory", format!("the policies `{shown}` {why}: name a directory of profiles"));
         match std::fs::read_dir(folder) {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(wrong("are not there".to_owned())),
