@@ -6,7 +6,7 @@ mod policies;
 mod shown;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -151,6 +151,7 @@ impl Config {
             let message = format!("the home `{}` is a file: name a directory with --home or GOVERNANCE_HOME", home.display());
             return Err(Error::invalid("bad_home", message));
         }
+        whole(&home)?;
         let file = File::read(&home)?;
         let default = Self::default();
         let parsed = |name: &str| {
@@ -158,6 +159,9 @@ impl Config {
         };
         let switch = |name: &str| set(name).map(|value| truth(name, &value)).transpose();
         let seconds = parsed("ORCHESTRATION_TIMEOUT")?.or(file.timeout_seconds).map(Duration::from_secs);
+        if seconds.is_some_and(|seconds| seconds.is_zero()) {
+            return Err(bad_value("the time of a run (ORCHESTRATION_TIMEOUT, timeout_seconds)", "0", "a number of seconds, at least 1"));
+        }
         let durable = set("GOVERNANCE_DURABILITY").map(|value| value.parse()).transpose()?;
         let mode = set("GOVERNANCE_MODE").map(|value| mode("GOVERNANCE_MODE", &value)).transpose()?;
         let attempt = parsed("GOVERNANCE_CALL_TIMEOUT")?.or(file.call_timeout_seconds).map(Duration::from_secs);
@@ -177,8 +181,12 @@ impl Config {
         if model.deadline.is_zero() || model.deadline > MAX_CALL {
             return Err(Error::invalid("bad_value", format!("a call of the model may take 1 to {} seconds", MAX_CALL.as_secs())));
         }
+        let policies = flags.policies.or_else(|| set("GOVERNANCE_POLICIES").map(PathBuf::from)).or_else(|| file.policies.clone());
+        if let Some(folder) = policies.as_ref().filter(|folder| folder.to_str().is_none()) {
+            return Err(Error::invalid("bad_value", format!("the directory of policies `{}` is not UTF-8 text", visible(folder))));
+        }
         Ok(Self {
-            policies: flags.policies.or_else(|| set("GOVERNANCE_POLICIES").map(PathBuf::from)).or_else(|| file.policies.clone()),
+            policies,
             policy_refresh,
             limits,
             grants,
@@ -198,19 +206,28 @@ impl Config {
 
     /// The store's URL, spelled the same from every working directory.
     pub fn store_url(&self) -> Result<String> {
-        match &self.store {
-            Some(url) => Ok(url.clone()),
-            None => {
-                let home =
-                    std::path::absolute(&self.home).map_err(|e| Error::invalid("bad_home", "the home directory has no path").because(e))?;
-                Ok(format!("sqlite:{}", home.join("state.db").display()))
-            }
-        }
+        let home = whole(&self.home)?;
+        Ok(self.store.clone().unwrap_or_else(|| format!("sqlite:{home}/state.db")))
     }
 }
 
+/// A home from the root on, as text: SQLite takes no other name, and what is only similar is another directory.
+fn whole(home: &Path) -> Result<String> {
+    let path = std::path::absolute(home).map_err(|e| Error::invalid("bad_home", "the home directory has no path").because(e))?;
+    let text = path.to_str().map(|text| text.trim_end_matches('/').to_owned());
+    text.ok_or_else(|| {
+        let message = format!("the home `{}` is not UTF-8 text: name another directory with --home or GOVERNANCE_HOME", visible(&path));
+        Error::invalid("bad_home", message)
+    })
+}
+
+/// A path with what is no text in it made visible.
+fn visible(path: &Path) -> String {
+    path.as_os_str().as_encoded_bytes().escape_ascii().to_string()
+}
+
 impl File {
-    fn read(home: &std::path::Path) -> Result<Self> {
+    fn read(home: &Path) -> Result<Self> {
         let path = home.join("config.toml");
         let text = match reading::read_text(&path, MAX_FILE) {
             Ok(text) => text,

@@ -68,6 +68,7 @@ struct Inner {
 impl Governance {
     /// Opens what a configuration says, and makes what is not there yet.
     pub async fn open(config: Config) -> Result<Self> {
+        config.policies.as_deref().map_or(Ok(()), Directory::must_be)?;
         let governance = Self::visit(config).await?;
         governance.keep_house().await;
         Ok(governance)

@@ -4,6 +4,7 @@
 #[path = "bad_input/pipes.rs"]
 mod pipes;
 
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -121,6 +122,71 @@ fn a_home_that_cannot_be_one_is_named() {
     // Whatever a user may not write: also root may not write here.
     user.does(&["run", CACHE, "--home", "/proc/governance"]).explains("/proc/governance");
     nothing_lost(&user);
+}
+
+#[test]
+fn a_name_that_is_no_text_is_refused_before_anything_is_made() {
+    let user = User::default();
+    let wrong = std::ffi::OsString::from_vec(b"h\xe9".to_vec());
+    let profiles = user.path("profiles");
+    std::fs::create_dir(&profiles).unwrap();
+    let flags: [&[&str]; 9] = [
+        &["run", CACHE, "--home"],
+        &["config", "show", "--home"],
+        &["health", "--home"],
+        &["run", CACHE, "--store"],
+        &["run", CACHE, "--policies"],
+        &["run", CACHE, "--out"],
+        &["run", "--file"],
+        &["policy", "check"],
+        &["ledger", "verify", "--file"],
+    ];
+    for words in flags {
+        let mut command = user.command(words);
+        command.arg(&wrong);
+        Living::spawn(command).end().explains(r"`h\xe9` is not UTF-8");
+    }
+    for name in ["GOVERNANCE_HOME", "GOVERNANCE_STORE", "GOVERNANCE_POLICIES"] {
+        for words in [["config", "show"], ["run", CACHE]] {
+            let mut command = user.command(words);
+            command.env(name, &wrong);
+            Living::spawn(command).end().explains(name).explains("is not UTF-8");
+        }
+    }
+    // A home that is named well, in a directory that is not: SQLite would make another one.
+    let folder = user.path("below").join(&wrong);
+    std::fs::create_dir_all(&folder).unwrap();
+    for words in [["config", "show"], ["run", CACHE]] {
+        let mut command = user.command(words);
+        command.current_dir(&folder).env("GOVERNANCE_HOME", "home");
+        Living::spawn(command).end().explains(r"h\xe9/home` is not UTF-8");
+    }
+    let within = |path: &Path| std::fs::read_dir(path).unwrap().count();
+    assert_eq!((within(&folder), within(&user.path("below")), user.home().exists()), (0, 1, false), "nothing was made");
+    let mut command = user.command(["config", "show", "--json", "--home"]);
+    command.arg(&wrong);
+    assert_eq!(Living::spawn(command).end().last_object()["error"]["kind"], "invalid");
+}
+
+#[test]
+fn policies_that_are_no_directory_are_refused_before_anything_begins() {
+    let user = User::default();
+    let (file, nowhere) = (user.path("file"), user.path("nowhere"));
+    std::fs::write(&file, "").unwrap();
+    for (folder, told) in [(nowhere.to_str().unwrap(), "are not there"), (file.to_str().unwrap(), "are no directory")] {
+        user.does(&["policy", "watch", folder]).explains(folder).explains(told);
+        user.does(&["run", CACHE, "--policies", folder]).explains(folder).explains(told);
+        let mut command = user.command(["run", CACHE]);
+        command.env("GOVERNANCE_POLICIES", folder);
+        Living::spawn(command).end().explains(folder).explains(told);
+        assert!(!user.home().exists(), "nothing was begun");
+    }
+    std::fs::create_dir(user.home()).unwrap();
+    std::fs::write(user.home().join("config.toml"), "policies = 'nowhere'").unwrap();
+    user.does(&["run", CACHE]).explains("`nowhere` are not there");
+    assert_eq!(std::fs::read_dir(user.home()).unwrap().count(), 1, "nothing was begun");
+    // Who only passes by leaves the directory to those that stay.
+    user.object(&["stop", "--lift", "--reason", "the drill is over"]);
 }
 
 #[test]

@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::args::{Promote, Register as Command};
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
+use super::status::STOPPED;
 use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileStanding, Promotions};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
 use crate::guard::approval::{Approval, MAX_WITHIN};
 use crate::guard::policies;
@@ -21,7 +23,7 @@ const OPERATOR: &str = "operator";
 pub async fn agents(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
     let governance = match &command {
         // What is written needs no run before it.
-        Command::Register { .. } => Governance::open(config).await?,
+        Command::Register { .. } => Governance::open(super::passing(config)).await?,
         _ => super::existing(config).await?,
     };
     let promotions = governance.promotions();
@@ -29,18 +31,22 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
         Command::List(asked) => {
             let pipeline = asked.pipeline.map(PipelineId::new).transpose()?;
             let (tier, role, status, health, profile) = (asked.tier, asked.role, asked.status, asked.health, asked.profile);
-            let records = governance.agents(&AgentFilter { tier, role, status, pipeline, health, profile }).await?;
+            let mut records = governance.agents(&AgentFilter { tier, role, status, pipeline, health, profile }).await?;
+            // Where its run is over, an agent is no longer what it was last.
+            records.retain(|record| status.is_none() || !was_stopped(record));
             if records.is_empty() {
                 printer.note("no such agent has been admitted")?;
             }
-            records.iter().try_for_each(|record| printer.either(record, || line(record)))?;
+            records.iter().try_for_each(|record| printer.either(&object(record, record), || line(record)))?;
         }
         Command::Show { id } => {
             let detail = governance.agent_record(&AgentId::new(id)?).await?;
-            printer.either(&detail, || whole(&detail))?;
+            printer.either(&object(&detail, &detail.record), || whole(&detail))?;
         }
         Command::Promotion { profile: Some(profile) } => {
-            show(&governance, promotions.standing(&AgentId::new(profile)?).await?, printer).await?
+            let profile = AgentId::new(profile)?;
+            known(&governance, &profile).await?;
+            show(&governance, promotions.standing(&profile).await?, printer).await?
         }
         Command::Promotion { profile: None } => {
             for standing in promotions.standings().await? {
@@ -53,16 +59,33 @@ pub async fn agents(config: Config, command: Command, printer: &Printer) -> Resu
             told(&standing, printer)?;
         }
         Command::Promote(asked) => {
+            known(&governance, &AgentId::new(&asked.profile)?).await?;
             let risen = promote(&promotions, asked, printer).await;
             governance.close().await?;
             return risen;
         }
         Command::Demote { profile, to, reason } => {
-            told(&promotions.demote(&AgentId::new(profile)?, to, OPERATOR, &reason).await?, printer)?;
+            let profile = AgentId::new(profile)?;
+            known(&governance, &profile).await?;
+            told(&promotions.demote(&profile, to, OPERATOR, &reason).await?, printer)?;
         }
     }
     governance.close().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a profile that nobody knows: without a standing, a policy, and any agent that was admitted by it.
+async fn known(governance: &Governance, profile: &AgentId) -> Result<()> {
+    if governance.promotions().standings().await?.iter().any(|standing| standing.profile == *profile)
+        || governance.policies().version(profile, None).await?.is_some()
+        || !governance.agents(&AgentFilter { profile: Some(profile.to_string()), ..AgentFilter::default() }).await?.is_empty()
+    {
+        return Ok(());
+    }
+    let message = format!(
+        "nobody knows a profile `{profile}`: see `governance agents promotion`, or `governance agents register {profile} --tier T0`"
+    );
+    Err(Error::new(ErrorKind::NotFound, "no_such_profile", message))
 }
 
 async fn promote(promotions: &Promotions, asked: Promote, printer: &Printer) -> Result<ExitCode> {
@@ -77,6 +100,20 @@ async fn promote(promotions: &Promotions, asked: Promote, printer: &Printer) -> 
     standing = promotions.reviewed(&profile, asked.timeout.map_or(MAX_WITHIN, Duration::from_secs)).await?;
     told(&standing, printer)?;
     Ok(if standing.tier == Some(target) { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// Whether it ended with its run, which was stopped or broke off, and not by itself.
+fn was_stopped(record: &AgentRecord) -> bool {
+    record.health == AgentHealth::Ended && !record.status.is_final()
+}
+
+/// For programs: with the state that it is in now.
+fn object(shown: &impl Serialize, record: &AgentRecord) -> Value {
+    let mut object = json!(shown);
+    if was_stopped(record) {
+        object["status"] = STOPPED.into();
+    }
+    object
 }
 
 fn line(record: &AgentRecord) -> String {
@@ -98,7 +135,7 @@ fn line(record: &AgentRecord) -> String {
         record.health,
         record.tier,
         record.role,
-        record.status,
+        if was_stopped(record) { STOPPED } else { record.status.as_str() },
         record.phase,
         record.runtime.escape_debug()
     )

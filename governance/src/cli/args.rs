@@ -35,8 +35,8 @@ Exit codes:
   2  the votes closed without a decision; the run waits for its user
   3  the run was aborted or stopped
 
-Output: answers on standard output, errors and notes on standard error. With --json everything is one JSON object a line, an error
-as {\"error\": {kind, code, message, details}}.
+Output: answers on standard output, errors and notes on standard error. With --json everything is one JSON object a line: an error,
+among the answers, as {\"error\": {kind, code, message, details}}, a note on standard error as {\"note\": …}.
 
 Configuration: flags first, then the environment (GOVERNANCE_HOME, GOVERNANCE_STORE, GOVERNANCE_DURABILITY, GOVERNANCE_POLICIES,
 GUVNOR_POLICY_REFRESH_INTERVAL, AUTO_ORCHESTRATE,

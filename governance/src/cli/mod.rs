@@ -32,9 +32,11 @@ mod reference;
 mod resume;
 mod retain;
 mod run;
+mod signals;
 mod status;
 mod stop;
 mod store;
+mod words;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -52,7 +54,8 @@ use crate::guard::runs;
 use crate::orchestrator::retired;
 use crate::vocabulary::{Key, PipelineId, PipelineStatus, TaskId};
 use args::{Args, Command};
-use printer::Printer;
+use printer::{Notes, Printer};
+use signals::interrupted;
 
 /// SIGXFSZ, the same number on every Unix that matters here.
 const FILE_TOO_LARGE: i32 = 25;
@@ -76,6 +79,9 @@ pub fn run(words: Vec<OsString>, program: Option<PathBuf>) -> ExitCode {
         let _ = PROGRAM.set(program);
     }
     let json = words.iter().any(|given| given == "--json");
+    if let Err(error) = words::all_text(&words, std::env::vars_os()) {
+        return Printer::new(json).fail(&error);
+    }
     let args = match Args::try_parse_from(words) {
         Ok(args) => args,
         Err(error) => {
@@ -93,9 +99,13 @@ pub fn run(words: Vec<OsString>, program: Option<PathBuf>) -> ExitCode {
     // It writes what a server sent into its log, whatever that holds; what matters of it is in our errors.
     let filter =
         "async_openai=off".parse().map_or_else(|_| tracing_subscriber::EnvFilter::new("warn"), |silent| filter.add_directive(silent));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    log.init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal());
     let printer = Printer::new(args.json);
+    if args.json {
+        log.with_ansi(false).without_time().with_writer(move || Notes(printer)).init()
+    } else {
+        log.with_writer(std::io::stderr).init()
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return printer.fail(&Error::internal("the runtime cannot be started").because(error)),
@@ -237,16 +247,4 @@ fn under_way(state: &crate::store::Fields) -> bool {
 async fn ended(governance: &Governance, task: &TaskId) -> Result<bool> {
     let state = governance.store().state(governance.store().keys().pipeline(&task.pipeline())).await?;
     Ok(!state.is_some_and(|state| under_way(&state)))
-}
-
-/// Ctrl-C, or a polite request to end.
-async fn interrupted() {
-    let mut terminate = match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        Ok(terminate) => terminate,
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }

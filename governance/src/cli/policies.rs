@@ -1,15 +1,17 @@
 //! `governance policy`: what is in force.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 
 use super::args::{Change, Policy as Command};
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, moment, short};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::governance::Governance;
-use crate::guard::policies::{Applied, Difference, Policies, PolicyVersion, Text, Wish, profiles};
+use crate::guard::policies::{Applied, Difference, Directory, Policies, PolicyVersion, Refusal, Text, Wish, profiles};
 use crate::guard::policy::visible;
 use crate::vocabulary::AgentId;
 
@@ -17,7 +19,7 @@ pub async fn policies(config: Config, command: Command, printer: &Printer) -> Re
     // Who may do what can be said before anything has run here.
     let changes = matches!(command, Command::Apply { .. });
     if let Command::Watch { dir } = command {
-        return watch(Config { policies: Some(dir), ..config }, printer).await;
+        return watch(config, &dir, printer).await;
     }
     let governance = if changes { Governance::open(super::passing(config)).await? } else { super::existing(config).await? };
     let done = act(governance.policies(), command, printer).await;
@@ -65,11 +67,28 @@ async fn act(policies: &Policies, command: Command, printer: &Printer) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Watches a directory until somebody ends it.
-async fn watch(config: Config, printer: &Printer) -> Result<ExitCode> {
-    let governance = Governance::open(config).await?;
+/// Watches a directory until somebody ends it, and shows what it does not put in force.
+async fn watch(config: Config, folder: &Path, printer: &Printer) -> Result<ExitCode> {
+    Directory::must_be(folder)?;
+    let governance = Governance::open(super::passing(config)).await?;
+    let (ear, mut refusals) = mpsc::unbounded_channel();
+    let directory = governance.policies().watch_telling(folder, ear);
     printer.note("watching; press Ctrl-C to end")?;
-    super::interrupted().await;
+    let end = super::interrupted();
+    tokio::pin!(end);
+    loop {
+        let Refusal { file, code, why } = tokio::select! {
+            () = &mut end => break,
+            refusal = refusals.recv() => match refusal {
+                Some(refusal) => refusal,
+                None => break,
+            },
+        };
+        printer.either(&json!({"refused": {"directory": folder, "file": file, "code": code, "why": why}}), || {
+            format!("{BAD}refused{BAD:#}  {BOLD}{}{BOLD:#}: {}", visible(&file), short(&why, 1_000))
+        })?;
+    }
+    directory.close().await;
     governance.close().await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -140,7 +159,11 @@ async fn diff(policies: &Policies, name: &AgentId, sides: [Option<String>; 2], p
             let before = before.map_or_else(|| ("nothing".to_owned(), None), |before| (format!("version {}", before.version), before.text));
             [before, (format!("version {}", current.version), current.text)]
         }
-        [Some(from), None] => [side(policies, name, &from).await?, (format!("version {}, in force", current.version), current.text)],
+        [Some(one), None] => {
+            let (in_force, other) = ((format!("version {}, in force", current.version), current.text), side(policies, name, &one).await?);
+            // A file is what may come, a version what was.
+            if one.parse::<u64>().is_ok() { [other, in_force] } else { [in_force, other] }
+        }
         [Some(from), Some(to)] => [side(policies, name, &from).await?, side(policies, name, &to).await?],
     };
     let difference = Difference::between(from.1.as_ref(), to.1.as_ref())?;
@@ -161,7 +184,7 @@ async fn diff(policies: &Policies, name: &AgentId, sides: [Option<String>; 2], p
 
 /// A version by its number, or a file.
 async fn side(policies: &Policies, name: &AgentId, named: &str) -> Result<(String, Option<Text>)> {
-    match named.parse() {
+    match named.parse::<u64>() {
         Ok(version) => Ok((format!("version {version}"), found(policies, name, Some(version)).await?.text)),
         Err(_) => {
             let mut texts = profiles(std::path::Path::new(named))?;

@@ -10,16 +10,30 @@ use super::policies;
 use super::printer::{BOLD, DIM, GOOD, Printer, WARN};
 use crate::config::Config;
 use crate::error::Result;
-use crate::guard::policies::{MAX_LIVE, Text, profiles};
+use crate::guard::policies::{MAX_LIVE, Text, each};
 use crate::guard::policy::{Policy, SCHEMA};
 
 pub async fn policy(config: Config, command: Command, printer: &Printer) -> Result<ExitCode> {
     match command {
         Command::Check { files } => {
+            let mut bad = false;
             for file in &files {
-                profiles(file)?.iter().try_for_each(|(name, text)| check(name, text, printer))?;
+                // Every one is told of, also behind one that is not good.
+                let found = each(file).unwrap_or_else(|error| vec![(file.display().to_string(), Err(error))]);
+                if found.is_empty() {
+                    printer.note(format!("`{}` holds no profile: its name ends with .yaml, .yml or .json", file.display()))?;
+                }
+                for (name, text) in found {
+                    match text.and_then(|text| Ok((text.policy(&name)?, text))) {
+                        Ok((policy, text)) => check(&name, &text, &policy, printer)?,
+                        Err(error) => {
+                            bad = true;
+                            printer.wrong(&name, &error)?;
+                        }
+                    }
+                }
             }
-            Ok(ExitCode::SUCCESS)
+            Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
         Command::Schema => {
             printer.either(&json!({"schema": SCHEMA}), || SCHEMA.trim_end().to_owned())?;
@@ -30,8 +44,7 @@ pub async fn policy(config: Config, command: Command, printer: &Printer) -> Resu
     }
 }
 
-fn check(file: &str, text: &Text, printer: &Printer) -> Result<()> {
-    let policy = text.policy(file)?;
+fn check(file: &str, text: &Text, policy: &Policy, printer: &Printer) -> Result<()> {
     let profile = policy.profile();
     let said = &profile.constraints;
     let counts = [
@@ -43,7 +56,7 @@ fn check(file: &str, text: &Text, printer: &Printer) -> Result<()> {
         ("allowed_paths", said.allowed_paths.len()),
         ("forbidden_paths", said.forbidden_paths.len()),
     ];
-    let warnings = warnings(text, &policy);
+    let warnings = warnings(text, policy);
     let told = json!({
         "file": file, "profile": profile.agent_id, "version": profile.agent_version, "tier": profile.tier, "hash": policy.hash(),
         "patterns": serde_json::Map::from_iter(counts.map(|(name, count)| (name.to_owned(), count.into()))),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::vocabulary::Millis;
@@ -50,30 +51,58 @@ impl Printer {
         written(io::stdout().lock().write_all(text))
     }
 
-    /// Something beside the answer, on standard error.
+    /// Something beside the answer, on standard error: for programs an object as well.
     pub fn note(self, text: impl AsRef<str>) -> Result<()> {
-        written(writeln!(anstream::stderr(), "{DIM}{}{DIM:#}", text.as_ref()))
+        written(match self.json {
+            true => writeln!(io::stderr().lock(), "{}", json!({"note": text.as_ref()})),
+            false => writeln!(anstream::stderr(), "{DIM}{}{DIM:#}", text.as_ref()),
+        })
     }
 
-    /// An error, on standard error, with what caused it.
+    /// One of several files is not good: on standard error, or as an object among the answers.
+    pub fn wrong(self, file: &str, error: &Error) -> Result<()> {
+        if self.json { self.object(&json!({"file": file, "error": told(error)})) } else { written(explained(error)) }
+    }
+
+    /// An error, on standard error, with what caused it; for programs an object among the answers.
     pub fn fail(self, error: &Error) -> ExitCode {
-        let mut text = String::new();
-        let mut cause = std::error::Error::source(error);
-        while let Some(error) = cause {
-            text.push_str(&format!("\n  {DIM}because: {error}{DIM:#}"));
-            cause = error.source();
-        }
-        let _ = if self.json {
-            let told = serde_json::json!({"error": {"kind": error.kind(), "code": error.code(), "message": error.to_string(), "details": error.details()}});
-            writeln!(io::stdout().lock(), "{told}")
-        } else {
-            writeln!(anstream::stderr(), "{BAD}error{BAD:#}: {error}{text}")
-        };
+        let _ = if self.json { writeln!(io::stdout().lock(), "{}", json!({"error": told(error)})) } else { explained(error) };
         match error.code() {
             "stopped" => ExitCode::from(3),
             _ => ExitCode::from(1),
         }
     }
+}
+
+/// What is logged, as notes.
+pub struct Notes(pub Printer);
+
+impl Write for Notes {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A log that cannot be written ends nothing.
+        let _ = self.0.note(String::from_utf8_lossy(line).trim());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An error for programs.
+fn told(error: &Error) -> Value {
+    json!({"kind": error.kind(), "code": error.code(), "message": error.to_string(), "details": error.details()})
+}
+
+/// An error for people, with what caused it.
+fn explained(error: &Error) -> io::Result<()> {
+    let mut text = String::new();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!("\n  {DIM}because: {error}{DIM:#}"));
+        cause = error.source();
+    }
+    writeln!(anstream::stderr(), "{BAD}error{BAD:#}: {error}{text}")
 }
 
 pub fn written(done: io::Result<()>) -> Result<()> {

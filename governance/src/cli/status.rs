@@ -11,6 +11,9 @@ use crate::orchestrator::retired;
 use crate::store::Fields;
 use crate::vocabulary::{FallbackAction, Millis, PipelineId, PipelineStatus};
 
+/// What an agent is whose run is over before it ended: shown, never stored.
+pub const STOPPED: &str = "stopped";
+
 pub async fn status(governance: &Governance, named: Option<String>, printer: &Printer) -> Result<()> {
     let chosen = super::chosen(governance, named.clone()).await;
     let id = &match (chosen, named) {
@@ -23,6 +26,17 @@ pub async fn status(governance: &Governance, named: Option<String>, printer: &Pr
     for agent in &agents {
         revocations.extend(governance.revocations().revocation_of(&agent.id).await?);
     }
+    // Where the run is over, an agent is no longer what it was last, and waits for nobody.
+    let is_over = state.field("status").parse().is_ok_and(PipelineStatus::is_final);
+    let mut shown = json!(agents);
+    for (object, agent) in shown.as_array_mut().into_iter().flatten().zip(&mut agents) {
+        if is_over && !agent.status.is_final() {
+            object["status"] = STOPPED.into();
+            object.as_object_mut().map(|object| object.remove("waits_for"));
+            agent.waits_for = None;
+        }
+    }
+    let orphaned = is_orphaned(governance, id, &state).await?;
     let mut diagnoses = Vec::new();
     for revoked in &revocations {
         diagnoses.extend(governance.revocations().diagnosis_of(&revoked.agent_id).await?);
@@ -32,8 +46,8 @@ pub async fn status(governance: &Governance, named: Option<String>, printer: &Pr
     if printer.json {
         let context = failure_context(governance, id).await?;
         return printer.object(
-            &json!({"pipeline_id": id, "state": state.fields, "agents": agents, "revocations": revocations, "diagnoses": diagnoses,
-            "awaiting_user": waits, "fallbacks": choices, "failure_context": context}),
+            &json!({"pipeline_id": id, "state": state.fields, "agents": shown, "revocations": revocations, "diagnoses": diagnoses,
+            "orphaned": orphaned, "awaiting_user": waits, "fallbacks": choices, "failure_context": context}),
         );
     }
     printer.line(format!("{id}  {}  {}", coloured(state.field("status"), waits), short(state.field("objective"), 200)))?;
@@ -46,20 +60,34 @@ pub async fn status(governance: &Governance, named: Option<String>, printer: &Pr
         printer.line(format!("  {}", short(state.field("reason"), 400)))?;
     }
     for agent in &agents {
-        printer.line(sits(agent, revocations.iter().find(|revocation| revocation.agent_id == agent.id)))?;
+        printer.line(sits(agent, is_over, revocations.iter().find(|revocation| revocation.agent_id == agent.id)))?;
     }
     for diagnosis in &diagnoses {
         printer.line(format!("  {BOLD}diagnosis of {}{BOLD:#}: {}", diagnosis.agent_id, short(&diagnosis.why, 400)))?;
         diagnosis.attempts.iter().try_for_each(|attempt| printer.line(format!("    {DIM}try:{DIM:#} {}", short(attempt, 200))))?;
     }
+    if orphaned {
+        printer.line(format!(
+            "{WARN}nobody carries this run out any more, its process has ended: go on with `governance pipeline continue {id}`{WARN:#}"
+        ))?;
+    }
     told(id, &state, choices, printer)
+}
+
+/// Whether a run should be carried out and is not: whoever did has lost its lease, which lapses a few seconds after its process.
+async fn is_orphaned(governance: &Governance, id: &PipelineId, state: &Fields) -> Result<bool> {
+    let (store, keys) = (governance.store(), governance.store().keys());
+    // At its report a run may wait for its user, which is told as that.
+    let should = super::under_way(state) && state.field("status") != PipelineStatus::Report.as_str();
+    // The agents of a pipeline that nobody ever owned join by themselves.
+    Ok(should && store.number(keys.pipeline_owner_fence(id)).await? > 0 && store.cell(keys.pipeline_owner(id)).await?.is_none())
 }
 
 /// A run that the shared state has let go of: what the record says of it.
 async fn let_go(governance: &Governance, id: &PipelineId, printer: &Printer) -> Result<()> {
     let Some(was) = retired(governance.ledger(), id).await? else { return Ok(()) };
     let object = json!({"pipeline_id": id, "retired": true, "state": {"status": was.status, "created_at": was.created_at,
-        "ended_at": was.ended_at, "retired_at": was.retired_at}, "agents": [], "revocations": [], "diagnoses": [], "awaiting_user": false,
+        "ended_at": was.ended_at, "retired_at": was.retired_at}, "agents": [], "revocations": [], "diagnoses": [], "orphaned": false, "awaiting_user": false,
         "fallbacks": [], "failure_context": null});
     printer.either(&object, || {
         let times = [("begun", was.created_at), ("ended", was.ended_at), ("retired", was.retired_at)];
@@ -83,8 +111,8 @@ fn told(id: &PipelineId, state: &Fields, choices: &[FallbackAction], printer: &P
     choices.iter().try_for_each(|choice| printer.line(format!("  {BOLD}{choice:<15}{BOLD:#} {}", does(*choice))))
 }
 
-fn sits(agent: &Agent, revocation: Option<&Revocation>) -> String {
-    let style = match agent.status.is_final() {
+fn sits(agent: &Agent, is_over: bool, revocation: Option<&Revocation>) -> String {
+    let style = match is_over || agent.status.is_final() {
         _ if revocation.is_some() => BAD,
         true => DIM,
         false => BOLD,
@@ -98,7 +126,12 @@ fn sits(agent: &Agent, revocation: Option<&Revocation>) -> String {
     };
     format!(
         "  {:<14} {:<6} {} {style}{:<10}{style:#} {:<9} {DIM}{}{DIM:#}{again}{waits}{why}",
-        agent.id, agent.role, agent.tier, agent.status, agent.phase, agent.runtime
+        agent.id,
+        agent.role,
+        agent.tier,
+        if is_over && !agent.status.is_final() { STOPPED } else { agent.status.as_str() },
+        agent.phase,
+        agent.runtime
     )
 }
 

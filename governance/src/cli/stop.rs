@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::{Revoke, Stop, Waiting};
 use super::printer::{GOOD, Printer};
@@ -10,6 +10,7 @@ use super::receipts::{gather, show};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::governance::Governance;
+use crate::guard::Receipts;
 use crate::store::Store;
 use crate::vocabulary::{AgentId, PipelineId, PipelineStatus, RevocationType};
 
@@ -43,11 +44,19 @@ pub async fn revoke_agent(
 ) -> Result<()> {
     let roll = governance.revocations().roll().await?;
     let receipt = governance.revocations().revoke(agent, kind, reason).await?;
-    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
-    printer.either(&json!({"revoked": agent, "receipt": receipt, "receipts": receipts}), || {
-        format!("{GOOD}revoked{GOOD:#} {agent}: no write that it was admitted to lands any more (epoch {})", receipt.epoch)
+    printer.either(&json!({"in_force": true, "revoked": agent, "receipt": receipt}), || {
+        format!("{GOOD}revoked{GOOD:#} {agent}: in force, no write that it was admitted to lands any more (epoch {})", receipt.epoch)
     })?;
-    show(receipts.as_ref(), waiting, printer)
+    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
+    finish(&json!({"revoked": agent, "receipt": receipt, "receipts": receipts}), receipts.as_ref(), waiting, printer)
+}
+
+/// What was in force before anybody was waited for was said then; for programs the whole is the last object.
+fn finish(whole: &Value, receipts: Option<&Receipts>, waiting: Waiting, printer: &Printer) -> Result<()> {
+    if printer.json {
+        printer.object(whole)?;
+    }
+    show(receipts, waiting, printer)
 }
 
 pub async fn revoke_run(
@@ -60,30 +69,33 @@ pub async fn revoke_run(
 ) -> Result<()> {
     let roll = governance.revocations().roll().await?;
     let revoked = governance.revocations().revoke_pipeline(id, kind, reason).await?;
-    let receipts = gather(governance, &roll, revoked.pipeline.generation, waiting, printer).await?;
-    let object =
-        json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended, "receipts": receipts});
-    printer.either(&object, || {
-        let mut lines = vec![format!("{GOOD}revoked{GOOD:#} {id}: no write that it or its agents were admitted to lands any more")];
+    let mut object = json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended});
+    let mut first = object.clone();
+    first["in_force"] = true.into();
+    printer.either(&first, || {
+        let mut lines =
+            vec![format!("{GOOD}revoked{GOOD:#} {id}: in force, no write that it or its agents were admitted to lands any more")];
         lines.extend(revoked.revoked.iter().map(|agent| format!("  {agent}")));
         lines.extend(revoked.ended.iter().map(|agent| format!("  {agent} had ended")));
         lines.join("\n")
     })?;
-    show(receipts.as_ref(), waiting, printer)
+    let receipts = gather(governance, &roll, revoked.pipeline.generation, waiting, printer).await?;
+    object["receipts"] = json!(receipts);
+    finish(&object, receipts.as_ref(), waiting, printer)
 }
 
 pub async fn stop_run(governance: &Governance, id: &PipelineId, reason: &str, waiting: Waiting, printer: &Printer) -> Result<()> {
     let roll = governance.revocations().roll().await?;
     let receipt = governance.revocations().stop_pipeline(id, reason).await?;
-    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
     let state = governance.store().state(governance.store().keys().pipeline(id)).await?.unwrap_or_default();
     let status = state.field("status");
-    printer.either(&json!({"stopped": id, "status": status, "receipt": receipt, "receipts": receipts}), || {
+    printer.either(&json!({"in_force": true, "stopped": id, "status": status, "receipt": receipt}), || {
         let ended =
             if status == PipelineStatus::Stopped.as_str() { String::new() } else { format!("; it had ended as {status}, and stays so") };
-        format!("{GOOD}stopped{GOOD:#} {id} with all of its agents{ended}")
+        format!("{GOOD}stopped{GOOD:#} {id} with all of its agents: in force{ended}")
     })?;
-    show(receipts.as_ref(), waiting, printer)
+    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
+    finish(&json!({"stopped": id, "status": status, "receipt": receipt, "receipts": receipts}), receipts.as_ref(), waiting, printer)
 }
 
 pub async fn stop(config: Config, args: Stop, printer: &Printer) -> Result<ExitCode> {
@@ -106,11 +118,11 @@ pub async fn stop(config: Config, args: Stop, printer: &Printer) -> Result<ExitC
 async fn stop_all(governance: &Governance, reason: &str, waiting: Waiting, printer: &Printer) -> Result<()> {
     let roll = governance.revocations().roll().await?;
     let receipt = governance.revocations().stop_all(reason).await?;
-    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
-    printer.either(&json!({"stopped": "all", "receipt": receipt, "receipts": receipts}), || {
-        format!("{GOOD}stopped{GOOD:#} everything: nothing that was admitted can write; lift it with `governance stop --lift --reason …`")
+    printer.either(&json!({"in_force": true, "stopped": "all", "receipt": receipt}), || {
+        format!("{GOOD}stopped{GOOD:#} everything: in force, nothing that was admitted can write; lift it with `governance stop --lift --reason …`")
     })?;
-    show(receipts.as_ref(), waiting, printer)
+    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
+    finish(&json!({"stopped": "all", "receipt": receipt, "receipts": receipts}), receipts.as_ref(), waiting, printer)
 }
 
 async fn lift(governance: &Governance, reason: &str, printer: &Printer) -> Result<()> {

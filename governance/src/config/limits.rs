@@ -13,19 +13,25 @@ pub(super) const DAY: u64 = 24 * 60 * 60;
 /// The longest that they can be told to be kept; for ever is another thing.
 const MAX_RETENTION_DAYS: u64 = 36_500;
 
+/// The shortest time, in seconds, after which an agent can be said to be stuck.
+const SOONEST: f64 = 0.1;
+
 /// When a run needs help: by the environment, then by the file.
 pub(super) fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Result<Limits> {
     let default = Limits::default();
-    let number = |name: &str, filed: Option<f64>, highest: f64| match set(name) {
-        None if filed.is_none_or(|number| (0.0..=highest).contains(&number)) => Ok(filed),
-        None => Err(bad_value("config.toml", &format!("{filed:?}"), &format!("numbers from 0 to {highest}"))),
-        Some(value) => {
-            let parsed = value.parse::<f64>().ok().filter(|number| (0.0..=highest).contains(number));
-            parsed.map(Some).ok_or_else(|| bad_value(name, &value, &format!("a number from 0 to {highest}")))
+    let number = |(name, in_file): (&str, &str), filed: Option<f64>, (lowest, highest): (f64, f64)| {
+        let wanted = format!("a number from {lowest} to {highest}");
+        let possible = |number: &f64| (lowest..=highest).contains(number);
+        match set(name) {
+            None if filed.as_ref().is_none_or(possible) => Ok(filed),
+            None => Err(bad_value(in_file, &filed.unwrap_or_default().to_string(), &wanted)),
+            Some(value) => value.parse().ok().filter(possible).map(Some).ok_or_else(|| bad_value(name, &value, &wanted)),
         }
     };
     let mut limits = default;
-    if let Some(seconds) = number("GAMMA_STUCK_THRESHOLD", file.gamma_stuck_threshold, 86_400.0)? {
+    // Nobody gets anywhere in no time.
+    let stuck = number(("GAMMA_STUCK_THRESHOLD", "gamma_stuck_threshold"), file.gamma_stuck_threshold, (SOONEST, 86_400.0))?;
+    if let Some(seconds) = stuck {
         limits.patience.mediate = Duration::from_secs_f64(seconds);
         // The ladder's rungs keep their distances.
         limits.patience.revoke = limits.patience.mediate * 2;
@@ -34,7 +40,10 @@ pub(super) fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Resu
         Some(value) => value.parse().map_err(|_| bad_value("GAMMA_CONFLICT_THRESHOLD", &value, "a number of proposals"))?,
         None => file.gamma_conflict_threshold.unwrap_or(default.conflicts),
     };
-    let complexity = number("GAMMA_COMPLEXITY_THRESHOLD", file.gamma_complexity_threshold, 1.0)?;
+    if limits.conflicts == 0 {
+        return Err(bad_value("gamma_conflict_threshold", "0", "a number of proposals, at least 1: below, every run would be a conflict"));
+    }
+    let complexity = number(("GAMMA_COMPLEXITY_THRESHOLD", "gamma_complexity_threshold"), file.gamma_complexity_threshold, (0.0, 1.0))?;
     limits.complexity = complexity.unwrap_or(default.complexity);
     let recoveries = match set("GOVERNANCE_RECOVERIES") {
         Some(value) => Some(value.parse().map_err(|_| bad_value("GOVERNANCE_RECOVERIES", &value, RECOVERIES))?),

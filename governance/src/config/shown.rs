@@ -1,5 +1,7 @@
 //! The configuration as it holds, and where each value came from.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::limits::DAY;
@@ -90,7 +92,7 @@ impl Config {
         let setting = |name, value, source| Setting { name, value, source };
         let key = if env("OPENROUTER_API_KEY").is_some_and(|key| !key.is_empty()) { "set, not shown" } else { "not set" };
         Ok(vec![
-            setting("home", json!(home), from(given(flags.home.is_some(), "--home"), &["GOVERNANCE_HOME"], false)),
+            setting("home", json!(home.to_string_lossy()), from(given(flags.home.is_some(), "--home"), &["GOVERNANCE_HOME"], false)),
             setting(
                 "store",
                 json!(store),
@@ -174,7 +176,7 @@ impl Config {
             setting("limits", json!(use_limits), from(None, &[], file.limits != RunLimits::default())),
             setting(
                 "policies",
-                json!(policies),
+                json!(policies.as_deref().map(Path::to_string_lossy)),
                 from(given(flags.policies.is_some(), "--policies"), &["GOVERNANCE_POLICIES"], file.policies.is_some()),
             ),
             setting(

@@ -104,7 +104,7 @@ impl Governance {
         probe(store).await?;
         let took = store.ports().clock.elapsed().saturating_sub(began);
         if let Some(stop) = self.revocations().stop_in_force().await? {
-            let advice = "`governance stop --lift` lifts it";
+            let advice = "lift it once its cause is gone: `governance stop --lift --reason \"…\"`";
             return Ok(Finding::of(HealthState::Degraded, format!("everything was stopped: {}", stop.reason), advice).since(stop.at));
         }
         if took > SLOW {

@@ -57,7 +57,7 @@ mod turns;
 
 pub use admission::{Admissions, Agent, Role};
 pub(crate) use alerts::alert;
-pub use alerts::{Alert, Alerts, FollowAlerts, NewAlerts};
+pub use alerts::{ALERT_TYPES, Alert, Alerts, FollowAlerts, NewAlerts};
 pub use allowance::Allowance;
 pub use breaker::{Breaker, Interrupted};
 pub use budget::{ErrorBudget, Spend, Unit, Usage};

@@ -20,7 +20,9 @@ const REMEDIES: &[Row] = &[
     (&["breaker_open"], &["ask another model until this one works again, a minute at least: `--model NAME`", LOCAL]),
     (&["rate_limited"], &["wait a minute, or ask another model: `--model NAME`", AFRESH]),
     (&["credit_exhausted"], &["top the account up, or try it without a server: `--mode local`"]),
-    (&["no_key", "bad_key", "key_refused", "key_exposed"], &["set OPENROUTER_API_KEY to a key that the model's server accepts", LOCAL]),
+    (&["no_key", "bad_key", "key_refused"], &["set OPENROUTER_API_KEY to a key that the model's server accepts", LOCAL]),
+    // The ledger's signing key, or an approver's: the message names the file.
+    (&["key_exposed"], &["take the file that the error names from everybody else, `chmod 600 FILE`, and think of who may have read it"]),
     (&["no_such_model", "bad_model"], &["name a model that the server has: `--model NAME`", "check the address: `--base-url URL`"]),
     (&["bad_base_url", "redirected"], &["name the address of a server that speaks the OpenAI protocol: `--base-url URL`"]),
     (&["model_unreachable", "model_failed", "stream_dropped"], &[AFRESH, "check the address: `--base-url URL`", OTHER_MODEL, LOCAL]),

@@ -49,6 +49,10 @@ impl std::fmt::Display for ExportReport {
             write!(f, "\n  without their payloads, which retention dropped: {}", self.dropped)?;
         }
         match &self.first {
+            // An export holds no proof of each single entry.
+            Some(Finding { fault: fault @ Fault::HeadMismatch { .. }, .. }) => {
+                write!(f, "\n  {fault}: which one it is, `governance ledger verify` tells where the ledger is, or another export beside it")
+            }
             Some(Finding { seq, fault }) => write!(f, "\n  the first bad entry is {seq}: {fault}"),
             None => Ok(()),
         }

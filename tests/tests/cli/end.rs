@@ -1,9 +1,14 @@
 //! `pipeline stop` and `pipeline revoke`.
 
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
 use governance::store::Commit;
 use governance::vocabulary::{PipelineId, PipelineStatus};
 use governance::{Governance, Joining};
-use governance_tests::program::User;
+use governance_tests::program::{Living, User, signal};
+use rustix::process::Signal;
+use serde_json::Value;
 
 use super::{CACHE, DISPUTED, NOBODY, agents, begun, redis, run, settled, under_way};
 
@@ -166,4 +171,142 @@ async fn a_pipeline_whose_agents_join_by_themselves_is_ended_by_whoever_began_it
     let told = told.await.unwrap();
     assert_eq!((told.out.matches("stays stopped: ").count(), told.out.contains("and 3 more")), (5, true), "{told:?}");
     governance.close().await.unwrap();
+}
+
+/// A run that waits for a slow model.
+fn slow(user: &User, words: &str) -> Living {
+    let script = user.path("slow.yaml");
+    std::fs::write(&script, "version: 1\nsteps:\n  - {agent: alpha, on: propose, do: {slow: 30s}}\n").unwrap();
+    let line = format!("{words} exec \"$0\" run \"{CACHE}\" --json --script {}", script.display());
+    let mut command = user.command([""; 0]);
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", &line]).arg(command.get_program()).current_dir(user.path("."));
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command = shell;
+    let mut run = Living::spawn(command);
+    run.until("RUNNING");
+    run
+}
+
+/// Freezes a run at a moment at which it holds no file locked.
+fn freeze(user: &User, run: &Living) {
+    let is_free = |name: &str| {
+        let database = rusqlite::Connection::open(user.home().join(name)).unwrap();
+        database.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
+    };
+    for _ in 0..100 {
+        signal(run.pid(), Signal::STOP);
+        if is_free("state.db") && is_free("governance.db") {
+            return;
+        }
+        signal(run.pid(), Signal::CONT);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("it never lets go of its files");
+}
+
+/// Every agent of the newest run by both lists: its state and its health.
+fn how_agents_are(user: &User) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let status = user.object(&["pipeline", "status"]);
+    let sitting: Vec<_> = status["agents"].as_array().unwrap().iter().map(|agent| text(&agent["status"])).collect();
+    let id = text(&status["pipeline_id"]);
+    let listed = user.objects(&["agents", "list", "--pipeline", &id]);
+    let mut listed: Vec<_> = listed.iter().map(|agent| (text(&agent["id"]), text(&agent["status"]), text(&agent["health"]))).collect();
+    listed.sort();
+    assert_eq!(sitting, listed.iter().map(|(_, status, _)| status.clone()).collect::<Vec<_>>(), "both say the same");
+    listed.into_iter().map(|(_, status, health)| (status, health)).collect()
+}
+
+#[test]
+fn the_end_of_its_terminal_stops_a_run_but_for_one_that_outlives_it() {
+    let user = User::default();
+    let run = slow(&user, "");
+    signal(run.pid(), Signal::HUP);
+    let answer = run.end();
+    assert_eq!((answer.code, &answer.last_object()["status"]), (Some(3), &"STOPPED".into()), "{answer:?}");
+    let mut deaf = slow(&user, "trap '' HUP;");
+    signal(deaf.pid(), Signal::HUP);
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(deaf.goes(), "as `nohup` would have it");
+    deaf.interrupt();
+    assert_eq!(deaf.end().code, Some(3));
+}
+
+#[test]
+fn the_agents_of_a_stopped_run_are_shown_as_stopped_until_it_goes_on() {
+    let user = User::default();
+    let run = slow(&user, "");
+    assert!(how_agents_are(&user).iter().all(|(status, _)| status == "running"), "{:?}", how_agents_are(&user));
+    run.interrupt();
+    assert_eq!(run.end().code, Some(3));
+    // At once, while their last heartbeats would still count.
+    assert_eq!(how_agents_are(&user), vec![("stopped".to_owned(), "ended".to_owned()); 2]);
+    for shown in [user.does(&["pipeline", "status"]).out, user.does(&["agents", "list"]).out] {
+        assert!(shown.matches("stopped").count() >= 2 && !shown.contains("running") && !shown.contains("healthy"), "{shown}");
+    }
+    assert!(user.objects(&["agents", "list", "--status", "running"]).is_empty());
+    assert_eq!(user.does(&["pipeline", "continue"]).code, Some(0));
+    assert!(how_agents_are(&user).iter().all(|(status, _)| status == "completed"));
+}
+
+#[test]
+fn an_agent_of_a_stopped_run_waits_for_no_approval() {
+    let (user, id) = settled(DISPUTED);
+    user.registers_ann();
+    let mut run = user.start(&["pipeline", "fallback", &id, "escalate_tier", "--json"]);
+    let approval = user.awaits(&mut run)["approval_id"].as_str().unwrap().to_owned();
+    assert!(user.does(&["pipeline", "status"]).out.contains(&approval));
+    run.interrupt();
+    assert_eq!(run.end().code, Some(3));
+    for words in [["pipeline", "status"], ["agents", "list"]] {
+        let (text, json) = (user.does(&words).out, user.does(&[words.as_slice(), &["--json"]].concat()).out);
+        assert!(!text.contains("waits for") && !json.contains("waits_for"), "{text}{json}");
+    }
+}
+
+#[test]
+fn a_run_that_nobody_carries_out_any_more_says_so_and_how_it_goes_on() {
+    let user = User::default();
+    let mut run = slow(&user, "");
+    assert_eq!(user.object(&["pipeline", "status"])["orphaned"], false);
+    run.kill();
+    let end = Instant::now() + Duration::from_secs(30);
+    // Its lease lapses first.
+    while user.object(&["pipeline", "status"])["orphaned"] != true {
+        assert!(Instant::now() < end, "not in time");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let shown = user.does(&["pipeline", "status"]).out;
+    assert!(shown.contains("nobody carries this run out") && shown.contains("governance pipeline continue pipeline-"), "{shown}");
+    assert_eq!(user.does(&["pipeline", "continue"]).code, Some(0));
+    assert_eq!(user.object(&["pipeline", "status"])["orphaned"], false);
+}
+
+#[test]
+fn what_is_in_force_is_said_before_anybody_is_waited_for() {
+    let user = User::default();
+    let mut run = slow(&user, "");
+    run.until(r#""done":"work""#);
+    let id = agents(&user)[0].clone();
+    // Frozen, it confirms nothing.
+    freeze(&user, &run);
+    for (words, said) in [(vec!["revoke", &id], "revoked"), (vec!["stop", "--all", "--json"], "in_force")] {
+        let mut stop = user.start(&[words.as_slice(), &["--within", "3"]].concat());
+        let first = stop.until(said);
+        let began = Instant::now();
+        assert!(stop.goes(), "{first}");
+        let rest = stop.end();
+        assert!(began.elapsed() > Duration::from_secs(1), "it was waited for: {rest:?}");
+        if said == "in_force" {
+            let first: Value = serde_json::from_str(&first).unwrap();
+            assert_eq!((&first["in_force"], &first["stopped"]), (&true.into(), &"all".into()));
+        }
+    }
+    signal(run.pid(), Signal::CONT);
+    run.end();
+    // The advice works as it stands.
+    let health = user.does(&["health"]).out;
+    assert!(health.contains("governance stop --lift --reason"), "{health}");
 }

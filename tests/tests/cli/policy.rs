@@ -1,6 +1,7 @@
 //! `policy check` and `policy explain`.
 
 use governance_tests::program::User;
+use serde_json::Value;
 
 const PROFILE: &str = "agent_id: deployer\nagent_version: '1.2'\ntier: T1\nconstraints:\n  allowed_actions: [terraform_*]\n  allowed_targets: [staging-*]\n  \
 forbidden_targets: [staging-db-*]\n";
@@ -27,6 +28,51 @@ fn a_profile_is_checked_and_a_mistake_is_named_with_its_line() {
     user.does(&["policy", "check", "/dev/zero"]).explains("not a file");
     user.does(&["policy", "check"]).explains("");
     assert!(!user.home().exists(), "who only looks makes nothing");
+}
+
+#[test]
+fn every_profile_of_a_directory_is_checked_also_behind_a_bad_one() {
+    let user = User::default();
+    let folder = user.path("profiles");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, text) in [("a.yaml", "agent_id: a\n"), ("b.yaml", PROFILE), ("c.json", "{"), ("d.yaml", PROFILE), ("e.txt", "not one")] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let folder = folder.to_str().unwrap();
+    let answer = user.does(&["policy", "check", folder, "none.yaml", "--json"]);
+    assert_eq!(answer.code, Some(1), "{answer:?}");
+    let told: Vec<Value> = answer.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said = |object: &Value| (object["file"].as_str().unwrap().rsplit('/').next().unwrap().to_owned(), object.get("error").is_none());
+    let said: Vec<_> = told.iter().map(said).collect();
+    let all = [("a.yaml", false), ("b.yaml", true), ("c.json", false), ("d.yaml", true), ("none.yaml", false)];
+    assert_eq!(said, all.map(|(name, good)| (name.to_owned(), good)));
+    assert_eq!(told[4]["error"]["code"], "file_missing");
+    let answer = user.does(&["policy", "check", folder]);
+    assert_eq!((answer.code, answer.out.matches("good  deployer").count(), answer.err.matches("error: ").count()), (Some(1), 2, 2));
+}
+
+#[test]
+fn who_watches_a_directory_sees_each_file_that_is_refused_and_why() {
+    let user = User::default();
+    let folder = user.path("profiles");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("bad.yaml"), "agent_id: bad\n").unwrap();
+    let words = ["policy", "watch", folder.to_str().unwrap()];
+    // Also to whom it was told before: the alert is raised once.
+    for words in [words.to_vec(), [words.as_slice(), &["--json"]].concat()] {
+        let mut watch = user.start(&words);
+        let told = watch.until("bad.yaml");
+        assert!(told.contains("agent_version"), "{told}");
+        if words.len() > 3 {
+            assert_eq!(serde_json::from_str::<Value>(&told).unwrap()["refused"]["code"], "bad_profile");
+        }
+        std::fs::write(folder.join("worse.yaml"), format!("{words:?}")).unwrap();
+        watch.until("worse.yaml");
+        std::fs::remove_file(folder.join("worse.yaml")).unwrap();
+        watch.interrupt();
+        assert_eq!(watch.end().code, Some(0));
+    }
+    assert_eq!(user.objects(&["alerts", "--type", "policy_refused"]).iter().filter(|alert| alert["data"]["file"] == "bad.yaml").count(), 1);
 }
 
 #[test]
@@ -138,9 +184,13 @@ fn what_is_in_force_is_listed_shown_compared_and_rolled_back() {
     user.does(&["policy", "apply", &file]).explains("deployer.yaml");
     std::fs::write(&file, PROFILE.replace("[staging-*]", "[staging-*, prod-1]")).unwrap();
     let diff = user.does(&["policy", "diff", "deployer", &file]).out;
-    assert!(diff.contains("- constraints.allowed_targets: prod-1"), "what is in force lacks it: {diff}");
+    assert!(diff.contains("+ constraints.allowed_targets: prod-1"), "applying it would add that: {diff}");
+    let diff = user.object(&["policy", "diff", "deployer", &file]);
+    assert_eq!((&diff["from"], &diff["to"]), (&"version 1, in force".into(), &file.as_str().into()));
     user.does(&["policy", "apply", &file, "--over", "0"]).explains("version 1 is in force");
     user.object(&["policy", "apply", &file, "--over", "1"]);
+    let diff = user.object(&["policy", "diff", "deployer", "1"]);
+    assert_eq!((&diff["from"], &diff["to"]), (&"version 1".into(), &"version 2, in force".into()));
     let diff = user.object(&["policy", "diff", "deployer"]);
     assert_eq!(diff["changes"], serde_json::json!([{"field": "constraints.allowed_targets", "removed": [], "added": ["prod-1"]}]));
     for shown in [

@@ -63,6 +63,10 @@ fn an_exported_file_is_checked_anywhere_with_nothing_but_the_public_key() {
     std::fs::write(&file, exported.out.replacen("\"vote\"", "\"note\"", 1)).unwrap();
     let edited = check(&["--json"]);
     assert_eq!((edited.code, edited.last_object()["intact"].clone()), (Some(1), false.into()), "{edited:?}");
+    // Where it still reads as an entry, which one is not the file's to tell.
+    std::fs::write(&file, exported.out.replacen("SPAWN", "SPAWM", 1)).unwrap();
+    let edited = check(&[]).out;
+    assert!(edited.contains("an entry from 1 to") && !edited.contains("first bad entry"), "{edited}");
     // The last entry, and the head over it.
     let cut: Vec<_> = exported.out.lines().collect();
     std::fs::write(&file, cut[..cut.len() - 2].join("\n") + "\n").unwrap();

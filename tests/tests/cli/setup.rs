@@ -124,3 +124,51 @@ fn wrong_use_is_an_object_for_who_asked_for_objects() {
         assert!(error["message"].as_str().unwrap().ends_with("see `governance --help`"), "{error}");
     }
 }
+
+#[test]
+fn a_note_is_an_object_for_who_asked_for_objects() {
+    let user = super::begun();
+    let key = ["approvers", "key", "ann", "--key", "ann.key", "--no-passphrase", "--json"];
+    for (words, says) in [
+        (&["pipeline", "list", "--json"][..], "no run yet"),
+        (&["alerts", "--type", "limit_low", "--json"], "no such alert"),
+        (&key, "not encrypted"),
+    ] {
+        let answer = user.does(words);
+        let note: Value = serde_json::from_str(&answer.err).unwrap_or_else(|error| panic!("{error}: {answer:?}"));
+        assert!(answer.code == Some(0) && note["note"].as_str().unwrap().contains(says), "{note}");
+    }
+    // What is logged is a note as well.
+    let script = user.path("scenario.yaml");
+    std::fs::write(&script, "version: 1\nsteps:\n  - {agent: alpha, on: propose, do: {answer: half_json}}\n").unwrap();
+    let answer = user.does(&["run", "Design a caching strategy", "--json", "--script", script.to_str().unwrap()]);
+    assert!(answer.err.contains("answer_not_json"), "{answer:?}");
+    for line in answer.err.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok_and(|note| note["note"].is_string()), "{line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_an_error_that_names_what_can() {
+    let user = super::begun();
+    user.does(&["alerts", "--type", "nonsense"]).explains("nonsense");
+    assert!(user.does(&["alerts", "--type", "nonsense"]).err.contains("limit_low"));
+    for words in [["agents", "demote", "nobody"], ["agents", "promotion", "nobody"], ["agents", "promote", "nobody"]] {
+        user.does(&words).explains("`nobody`");
+        assert_eq!(user.does(&[words.as_slice(), &["--json"]].concat()).last_object()["error"]["code"], "no_such_profile");
+    }
+    user.object(&["agents", "register", "nobody", "--tier", "T0"]);
+    user.object(&["agents", "promotion", "nobody"]);
+    for (name, value, wanted) in [
+        ("GAMMA_STUCK_THRESHOLD", "0", "from 0.1 to 86400"),
+        ("GAMMA_CONFLICT_THRESHOLD", "0", "at least 1"),
+        ("ORCHESTRATION_TIMEOUT", "0", "at least 1"),
+        ("GOVERNANCE_CALL_TIMEOUT", "0", "1 to 3600"),
+    ] {
+        let mut command = user.command(["config", "show"]);
+        command.env(name, value);
+        Living::spawn(command).end().explains(wanted);
+    }
+    std::fs::write(user.home().join("config.toml"), "gamma_stuck_threshold = 0.0\n").unwrap();
+    user.does(&["config", "show"]).explains("gamma_stuck_threshold is `0`");
+}

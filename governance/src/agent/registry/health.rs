@@ -47,7 +47,8 @@ pub fn health(vitals: &Vitals, limits: &FaultLimits) -> (AgentHealth, Option<Str
     match vitals.status {
         AgentStatus::Revoked => (AgentHealth::Revoked, None),
         status if status.is_final() => (AgentHealth::Ended, None),
-        _ if vitals.run_over && !vitals.beats => (AgentHealth::Ended, None),
+        // Its last heartbeat may count for a while yet.
+        _ if vitals.run_over => because(AgentHealth::Ended, "its run is over".to_owned()),
         AgentStatus::Pending => (AgentHealth::Starting, None),
         _ if !vitals.beats => because(AgentHealth::Lost, "its heartbeat has stopped".to_owned()),
         _ if !vitals.locked => because(AgentHealth::Lost, "nobody holds its execution lock".to_owned()),
@@ -77,7 +78,9 @@ mod tests {
         assert_eq!(is(Vitals { errors: 7, ..well }), AgentHealth::Degraded);
         assert_eq!(is(Vitals { violations: 1, ..well }), AgentHealth::Degraded);
         assert_eq!(is(Vitals { status: AgentStatus::Pending, beats: false, locked: false, ..well }), AgentHealth::Starting);
-        assert_eq!(is(Vitals { run_over: true, beats: false, ..well }), AgentHealth::Ended);
+        for beats in [false, true] {
+            assert_eq!(is(Vitals { run_over: true, beats, ..well }), AgentHealth::Ended);
+        }
         assert_eq!(is(Vitals { status: AgentStatus::Completed, beats: false, ..well }), AgentHealth::Ended);
         assert_eq!(is(Vitals { status: AgentStatus::Revoked, ..well }), AgentHealth::Revoked);
         assert!(health(&Vitals { beats: false, ..well }, &limits).1.is_some_and(|why| why.contains("heartbeat")));

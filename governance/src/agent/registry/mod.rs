@@ -239,7 +239,7 @@ impl Registry {
             status,
             health,
             why,
-            waits_for: known("waits_for").filter(|_| status == AgentStatus::Waiting).and_then(|id| ApprovalId::new(id).ok()),
+            waits_for: known("waits_for").filter(|_| status == AgentStatus::Waiting && !over).and_then(|id| ApprovalId::new(id).ok()),
         };
         Ok(Some((record, facts)))
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::Args as Arguments;
 
+use crate::guard::ALERT_TYPES;
+
 #[derive(Debug, Arguments)]
 #[command(
     after_help = "Examples:\n  governance alerts\n  governance alerts --follow --type violation_detected\n  governance alerts --since 1h --json"
@@ -16,7 +18,7 @@ pub struct Alerts {
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub since: Option<Duration>,
     /// Only this type, as violation_detected, agent_revoked, stop_all; may be given again
-    #[arg(long = "type", value_name = "TYPE")]
+    #[arg(long = "type", value_name = "TYPE", value_parser = clap::builder::PossibleValuesParser::new(ALERT_TYPES))]
     pub kinds: Vec<String>,
     /// Only so many, the newest
     #[arg(long, value_name = "N", default_value_t = 100)]

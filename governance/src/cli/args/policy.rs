@@ -62,7 +62,8 @@ governance policy apply profiles/deployer.yaml --over 3"
     },
     /// What is different between two versions, or between a file and what is in force
     #[command(
-        after_help = "Without versions: the last two. With one: that one and what is in force.\n\nExamples:\n  governance policy diff deployer\n  \
+        after_help = "Without versions: the last two. With a version: from that one to what is in force. With a file: what applying it would change, \
+from what is in force to the file. `+` is what comes, `-` what goes.\n\nExamples:\n  governance policy diff deployer\n  \
 governance policy diff deployer 2 5\n  governance policy diff deployer profiles/deployer.yaml"
     )]
     Diff {

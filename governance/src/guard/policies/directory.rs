@@ -21,7 +21,7 @@ use std::time::Duration;
 use notify::{EventKind, RecursiveMode, Watcher as _};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::content::{Content, content, twice};
@@ -62,6 +62,17 @@ struct Seen {
     profile: Option<(AgentId, u64)>,
 }
 
+/// A file of the directory that did not come into force, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// Its name; `.` is the directory itself.
+    pub file: String,
+    /// The error's code.
+    pub code: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
 struct Looker {
     policies: Policies,
     folder: PathBuf,
@@ -69,21 +80,47 @@ struct Looker {
     changed: Arc<Notify>,
     /// Which folder is watched: another one may have been put in its place.
     files: Option<((u64, u64), notify::RecommendedWatcher)>,
+    /// Who wants to hear of each refusal, also of those that were told before.
+    ear: Option<mpsc::UnboundedSender<Refusal>>,
+    /// What that was told last, by file.
+    heard: HashMap<String, String>,
 }
 
 impl Policies {
     /// Watches a directory of profiles from now on, also where it is not there yet.
     #[must_use]
     pub fn watch(&self, folder: &Path) -> Directory {
+        self.watch_with(folder, None)
+    }
+
+    /// The same, and tells of each file that is not good: once for each content, also where it was an alert long ago.
+    #[must_use]
+    pub fn watch_telling(&self, folder: &Path, ear: mpsc::UnboundedSender<Refusal>) -> Directory {
+        self.watch_with(folder, Some(ear))
+    }
+
+    fn watch_with(&self, folder: &Path, ear: Option<mpsc::UnboundedSender<Refusal>>) -> Directory {
         let (stop, stopped) = watch::channel(false);
         let changed = Arc::new(Notify::new());
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let looker = Looker { policies: self.clone(), folder, seen: HashMap::new(), changed, files: None };
+        let looker = Looker { policies: self.clone(), folder, seen: HashMap::new(), changed, files: None, ear, heard: HashMap::new() };
         Directory { stop, task: tokio::spawn(looker.run(stopped)) }
     }
 }
 
 impl Directory {
+    /// Refuses what is no directory now. One that goes later is told by an alert, and watched again once it is back.
+    pub fn must_be(folder: &Path) -> Result<()> {
+        let shown = visible(&folder.display().to_string());
+        let wrong = |why: String| Error::invalid("not_a_directory", format!("the policies `{shown}` {why}: name a directory of profiles"));
+        match std::fs::read_dir(folder) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(wrong("are not there".to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Err(wrong("are no directory".to_owned())),
+            Err(error) => Err(wrong(format!("cannot be read: {error}"))),
+        }
+    }
+
     /// Stops watching. A change that is being applied is waited for, for a moment.
     pub async fn close(mut self) {
         let _ = self.stop.send(true);
@@ -185,6 +222,8 @@ impl Looker {
                         self.saw(name, Seen { content: content.clone(), profile: self.known(name) }).await?;
                     }
                 }
+            } else if let Err(why) = read {
+                self.tell(name, content, &Error::invalid("bad_profile", why.clone()));
             }
         }
         Ok(())
@@ -253,8 +292,17 @@ impl Looker {
         Ok(())
     }
 
+    /// Tells whoever watches here, once for each content.
+    fn tell(&mut self, name: &str, content: &str, why: &Error) {
+        let Some(ear) = &self.ear else { return };
+        if self.heard.insert(name.to_owned(), content.to_owned()).as_deref() != Some(content) {
+            let _ = ear.send(Refusal { file: name.to_owned(), code: why.code().to_owned(), why: why.to_string() });
+        }
+    }
+
     /// Tells what was refused, once for each content, whoever else looks at the same directory.
-    async fn refuse(&self, name: &str, content: &str, why: &Error) -> Result<()> {
+    async fn refuse(&mut self, name: &str, content: &str, why: &Error) -> Result<()> {
+        self.tell(name, content, why);
         let store = &self.policies.store;
         let (cell, said) = (self.cell(name), digest(&json!([content])));
         let known = store.cell(cell.clone()).await?;
@@ -272,7 +320,8 @@ impl Looker {
     }
 
     /// What was refused is good again: the same mistake would be told again.
-    async fn clear(&self, name: &str) -> Result<()> {
+    async fn clear(&mut self, name: &str) -> Result<()> {
+        self.heard.remove(name);
         let (store, cell) = (&self.policies.store, self.cell(name));
         match store.cell(cell.clone()).await? {
             Some(known) if !known.value.is_empty() => {

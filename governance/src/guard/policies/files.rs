@@ -13,10 +13,15 @@ const ENDS: [&str; 3] = [".yaml", ".yml", ".json"];
 
 /// The profiles in a file or directly in a directory, by name of the file, sorted. One that cannot be read is an error.
 pub fn profiles(path: &Path) -> Result<Vec<(String, Text)>> {
+    each(path)?.into_iter().map(|(name, text)| Ok((name, text?))).collect()
+}
+
+/// The same, each with what is wrong with it.
+pub fn each(path: &Path) -> Result<Vec<(String, Result<Text>)>> {
     if !path.is_dir() {
-        return Ok(vec![(path.display().to_string(), read(path)?)]);
+        return Ok(vec![(path.display().to_string(), read(path))]);
     }
-    names(path)?.into_iter().map(|name| Ok((path.join(&name).display().to_string(), read(&path.join(&name))?))).collect()
+    Ok(names(path)?.into_iter().map(|name| (path.join(&name).display().to_string(), read(&path.join(&name)))).collect())
 }
 
 /// The one profile in a file, with the conditions that it names.

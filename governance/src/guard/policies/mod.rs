@@ -29,8 +29,8 @@ use serde_json::json;
 
 pub use book::REFRESH;
 pub use difference::{Change, Difference};
-pub use directory::Directory;
-pub use files::{is_file, profile, profiles, sources};
+pub use directory::{Directory, Refusal};
+pub use files::{each, is_file, profile, profiles, sources};
 pub use source::{Followed, PolicySource};
 pub(crate) use standing::lost;
 pub use text::{MAX_LIVE, Text};
