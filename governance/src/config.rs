@@ -162,7 +162,7 @@ impl Config {
         let mode = set("GOVERNANCE_MODE").map(|value| mode("GOVERNANCE_MODE", &value)).transpose()?;
         let attempt = parsed("GOVERNANCE_CALL_TIMEOUT")?.or(file.call_timeout_seconds).map(Duration::from_secs);
         let mut limits = limits::limits(&set, &file)?;
-        limits.quorum = flags.quorum.or(limits.quorum);
+        limits.quorum = flags.quorum.unwrap_or(limits.quorum);
         let mode = flags.mode.or(mode).or(file.mode).unwrap_or(default.model.mode);
         let grants = limits::grants(&set, &file, mode)?;
         let (retention, run_retention) = (limits::retention(&set, &file)?, limits::run_retention(&set, &file)?);

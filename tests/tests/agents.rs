@@ -71,6 +71,12 @@ async fn two_agents_propose_talk_and_vote_without_a_governor() {
         assert_eq!((state.status, state.tier), (AgentStatus::Completed, Tier::T0));
         let keys = governance.store().keys();
         assert!(governance.store().cell(keys.agent_lock(&agent.desk().actor().id)).await.unwrap().is_none());
+        // Who has left does nothing more; to leave again changes nothing.
+        let late = agent.govern(&Request::new("read_file"), &json!({}), async |_| Ok(())).await.unwrap_err();
+        assert_eq!((late.kind(), late.to_string().contains("it has left")), (ErrorKind::Revoked, true), "{late}");
+        assert_eq!(agent.output(json!("late")).await.unwrap_err().kind(), ErrorKind::Revoked);
+        assert_eq!(agent.next_event().await, None, "it knows");
+        agent.leave().await.unwrap();
     }
     governance.close().await.unwrap();
 }

@@ -162,6 +162,26 @@ fn a_partner_goes_on_alone_and_two_deaths_end_the_run_with_a_checkpoint() {
 }
 
 #[test]
+fn a_sole_survivor_decides_alone_only_where_that_was_allowed() {
+    let user = User::default();
+    let last = "{agent: alpha, on: evaluate, do: crash}\n  - {agent: gamma, on: mediate, do: crash}";
+    let answer = staged(&user, CACHE, last, &[]);
+    assert_eq!(answer.code, Some(2), "{answer:?}");
+    let outcome = answer.last_object();
+    assert_eq!((&outcome["status"], &outcome["decision"]), (&Value::from("ORCHESTRATING"), &Value::Null), "{outcome}");
+    // It was asked nothing, and its user may still take what it has.
+    let id = outcome["pipeline_id"].as_str().unwrap();
+    assert_eq!(user.object(&["pipeline", "fallback", id, "accept_partial"])["status"], "COMPLETED");
+    let alone = staged(&user, CACHE, last, &["--quorum", "1"]);
+    assert_eq!((alone.code, &alone.last_object()["status"]), (Some(0), &Value::from("COMPLETED")), "{alone:?}");
+    // Three ballots are cast where a mediator was called, and not by two.
+    let two = user.does(&["run", CACHE, "--json", "--quorum", "3"]);
+    assert_eq!((two.code, &two.last_object()["decision"]), (Some(2), &Value::Null), "{two:?}");
+    assert_eq!(user.does(&["run", CACHE, "--quorum", "4"]).code, Some(1), "nobody else votes");
+    user.verified();
+}
+
+#[test]
 fn time_up_ends_as_timeout_with_what_there_is() {
     let user = User::default();
     let slow = "{agent: alpha, on: evaluate, call: 2, do: {slow: 30s}}";

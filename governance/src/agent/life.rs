@@ -17,7 +17,7 @@ use super::stillness::Watcher;
 use super::worker::Worker;
 use crate::coordination::{Comes, Delivery, Lease, MailboxOptions, MessageBus, Recurrence, Recurring, Rounds};
 use crate::error::{Error, ErrorKind, Result};
-use crate::guard::{Fault, FaultCount, Heartbeat, approval, execution_lock};
+use crate::guard::{Fault, FaultCount, Heartbeat, Lookout, approval, execution_lock};
 use crate::store::{Actor, Store};
 use crate::vocabulary::{AgentId, AgentPhase, ttl};
 
@@ -72,7 +72,7 @@ impl Life {
                 self.leave(desk).await?;
                 self.bus.acknowledge(&delivery).await?;
                 self.report(Report::Done(Stage::Leave)).await?;
-                self.bus.clone().leave().await?;
+                self.gone(desk).await?;
                 return Ok(None);
             }
             // Who was started again hears what it was told before, and once more.
@@ -120,9 +120,11 @@ impl Life {
         lock.release().await
     }
 
-    /// Takes no more messages. What is left in its inbox goes to the dead letters.
-    pub async fn leave_bus(&self) -> Result<()> {
-        self.bus.clone().leave().await.map(drop)
+    /// Takes no more messages, of which those that are left go to the dead letters; and governs no more tools.
+    pub async fn gone(&self, desk: &Desk) -> Result<()> {
+        self.bus.clone().leave().await?;
+        Lookout::has_left(desk.store(), desk.actor());
+        Ok(())
     }
 
     async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {

@@ -77,16 +77,19 @@ impl Agent {
 
     /// Enters the next phase: see [`Desk::enter`].
     pub async fn enter(&self, phase: AgentPhase) -> Result<()> {
+        self.inner.signs.has_not_left()?;
         self.desk().enter(phase).await
     }
 
     /// The same, waiting so long for people where EXECUTE needs an approval: see [`Desk::enter_waiting`].
     pub async fn enter_waiting(&self, phase: AgentPhase, waiting: Duration) -> Result<()> {
+        self.inner.signs.has_not_left()?;
         self.desk().enter_waiting(phase, waiting).await
     }
 
     /// Puts something out, as its phase classes it: see [`Desk::output`].
     pub async fn output(&self, content: serde_json::Value) -> Result<AgentOutput> {
+        self.inner.signs.has_not_left()?;
         self.desk().output(content).await
     }
 
@@ -107,6 +110,7 @@ impl Agent {
 
     /// Bundles evidence for what it put out: see [`Desk::package`].
     pub async fn package(&self, exhibits: &[Exhibit]) -> Result<EvidencePackage> {
+        self.inner.signs.has_not_left()?;
         self.desk().package(exhibits).await
     }
 
@@ -146,10 +150,11 @@ impl Agent {
         Gamma.mediate(self.desk(), reason).await
     }
 
-    /// Leaves: gives back its lock, what it reserved, and its place on the bus.
+    /// Leaves: gives back its lock, what it reserved, and its place on the bus. From then on its tools are refused, it puts nothing more out, and what of it
+    /// still runs is dropped. What it said counts: its ballots, its entries.
     pub async fn leave(&self) -> Result<()> {
         self.inner.life.leave(self.desk()).await?;
-        self.inner.life.leave_bus().await
+        self.inner.life.gone(self.desk()).await
     }
 }
 

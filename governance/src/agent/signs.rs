@@ -80,6 +80,11 @@ impl Signs {
         self.held.refusal().map_or(Ok(()), Err)
     }
 
+    /// Refuses once it has left by itself.
+    pub fn has_not_left(&self) -> Result<()> {
+        self.held.refusal().filter(|_| self.held.has_left()).map_or(Ok(()), Err)
+    }
+
     /// The next thing to know; none when nothing more can come. Cancel safe.
     pub async fn next(&self, desk: &Desk) -> Option<AgentEvent> {
         let mut hearing = self.hearing.lock().await;
@@ -93,7 +98,8 @@ impl Signs {
             event = heard.low() => return Some(event),
         };
         *hearing = Hearing::Over;
-        Some(event)
+        // Who left by itself need not be told.
+        Some(event).filter(|_| !self.held.has_left())
     }
 }
 

@@ -191,8 +191,8 @@ pub struct Run {
     /// Whether to go on from the report to the vote without being asked [default: true, or AUTO_ORCHESTRATE]
     #[arg(long, value_name = "true|false")]
     pub auto_orchestrate: Option<bool>,
-    /// How many ballots a decision needs; 1 lets an agent whose partner is lost decide alone [default: more than half]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// How many ballots a decision needs, 1 to 3; 1 lets an agent whose partner is lost decide alone, 3 asks for GAMMA's too [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=3))]
     pub quorum: Option<u32>,
     #[command(flatten)]
     pub how: How,

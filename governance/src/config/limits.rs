@@ -41,11 +41,11 @@ pub(super) fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Resu
         None => file.recoveries,
     };
     limits.quorum = match set("GOVERNANCE_QUORUM") {
-        Some(value) => Some(value.parse().map_err(|_| bad_value("GOVERNANCE_QUORUM", &value, QUORUM))?),
-        None => file.quorum,
+        Some(value) => value.parse().map_err(|_| bad_value("GOVERNANCE_QUORUM", &value, QUORUM))?,
+        None => file.quorum.unwrap_or(default.quorum),
     };
-    if limits.quorum == Some(0) {
-        return Err(bad_value("quorum", "0", QUORUM));
+    if !(1..=3).contains(&limits.quorum) {
+        return Err(bad_value("quorum", &limits.quorum.to_string(), QUORUM));
     }
     limits.recoveries = recoveries.unwrap_or(default.recoveries);
     if limits.recoveries > default.recoveries {
@@ -54,7 +54,7 @@ pub(super) fn limits(set: &impl Fn(&str) -> Option<String>, file: &File) -> Resu
     Ok(limits)
 }
 
-const QUORUM: &str = "how many ballots a decision needs, at least 1";
+const QUORUM: &str = "how many ballots a decision needs, from 1 to 3";
 const RECOVERIES: &str = "a number of automatic recoveries, at most 3";
 
 /// What an agent may spend on its model: by the environment, then by the file, then by whether the model costs.

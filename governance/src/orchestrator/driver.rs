@@ -138,7 +138,7 @@ impl Driver {
             complex,
             conflicts: limits.conflicts,
             recoveries: limits.recoveries,
-            quorum: limits.quorum,
+            quorum: Some(limits.quorum),
         };
         let mut driver = Self::sit_down(parts, governor, owner, objective, Run::new(pipeline.clone(), setup.clone()), options).await?;
         let board = driver.board();

@@ -192,7 +192,7 @@ impl Driver {
             question: json!("which solution is carried out"),
             options: options.clone(),
             rule: DecisionRule::Majority,
-            quorum: self.run.setup.quorum.map(|quorum| quorum.min(electorate.len().try_into().unwrap_or(u32::MAX))),
+            quorum: self.run.setup.quorum,
             electorate,
             within: self.options.timeout,
             sealed: false,

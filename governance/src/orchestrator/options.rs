@@ -119,13 +119,14 @@ pub struct Limits {
     pub complexity: f64,
     /// How often a run may recover by itself.
     pub recoveries: u32,
-    /// How many ballots a decision needs; more than half of the electorate's where none is said. With 1 an agent whose partner is lost decides alone.
-    pub quorum: Option<u32>,
+    /// How many ballots a decision needs, of the at most three that ALPHA, BETA and GAMMA cast. With 1 an agent whose partner is lost decides alone; with 3
+    /// nothing is decided where no mediator was called.
+    pub quorum: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { patience: Patience::default(), conflicts: 3, complexity: 0.8, recoveries: 3, quorum: None }
+        Self { patience: Patience::default(), conflicts: 3, complexity: 0.8, recoveries: 3, quorum: 2 }
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Setup {
     pub conflicts: u32,
     /// How often it may recover by itself.
     pub recoveries: u32,
-    /// How many ballots a decision needs; more than half of the electorate's where none is said.
+    /// How many ballots a decision needs. Runs of earlier versions did not say it: there it is more than half of those who lived when the vote began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quorum: Option<u32>,
 }

@@ -1,8 +1,10 @@
 //! What each event changes in a run.
 
+use std::collections::BTreeMap;
+
 use super::run::{AgentRun, Effect, Run, Step};
 use crate::agent::{Instruction, Stage};
-use crate::coordination::Outcome;
+use crate::coordination::{Outcome, Undecided};
 use crate::vocabulary::{AgentId, AgentRole, AgentStatus, FallbackAction, GammaReason, PipelineStatus, Tier};
 
 impl Run {
@@ -140,6 +142,11 @@ impl Run {
 
     fn vote_now(&mut self) -> Vec<Effect> {
         self.step = Step::Vote;
+        let cast = u32::try_from(self.alive().count()).unwrap_or(u32::MAX);
+        if let Some(needed) = self.setup.quorum.filter(|needed| cast < *needed) {
+            // Too few are left to decide anything: nobody is asked, and nothing is waited for.
+            return self.closed(Outcome::Undecided { reason: Undecided::NoQuorum { cast, needed }, counts: BTreeMap::new() });
+        }
         self.round += 1;
         let Some(vote) = self.vote() else { return Vec::new() };
         let mut effects = vec![Effect::OpenVote(vote.clone())];

@@ -12,7 +12,7 @@ use governance::coordination::{
 use governance::guard::care::{Acknowledgements, Budgets, Heartbeats, Locks, Sequencing};
 use governance::guard::{Heartbeat, Spend, Unit};
 use governance::ledger::{Action, Filter};
-use governance::store::{Outcome, Store};
+use governance::store::{Commit, Outcome, Store};
 use governance::vocabulary::{AgentId, AgentStatus, Millis, PipelineId, RevocationType};
 use governance::{Error, ErrorKind, Result, RevocationEngine};
 use governance_tests::world::{Backend, STORE_URL, World, until, until_after};
@@ -26,6 +26,7 @@ governance_tests::on_every_backend! {
     what_a_crashed_holder_did_not_start_comes_back_by_itself
     an_agent_whose_heart_stops_is_revoked_and_one_whose_heart_beats_is_not
     an_agent_that_stopped_in_order_or_whose_run_has_ended_is_left_alone
+    an_agent_whose_run_waits_for_its_user_owes_no_sign_of_life_until_it_goes_on
     an_agent_whose_execution_lock_lapses_is_revoked
     a_message_whose_last_delivery_lapsed_is_given_up_although_nobody_asks
     what_waits_for_a_revoked_agent_is_given_up
@@ -154,6 +155,29 @@ fn an_agent_whose_heart_stops_is_revoked_and_one_whose_heart_beats_is_not(on: Ba
             "{told:?}"
         );
         until("nothing is left to look after", async || charges(&store).await.is_empty()).await;
+        house.close().await;
+    });
+}
+
+fn an_agent_whose_run_waits_for_its_user_owes_no_sign_of_life_until_it_goes_on(on: Backend) {
+    on.story(async |world| {
+        let house = House::kept(&world, "keeper").await;
+        let admission = world.pipeline(&pipe()).await;
+        let interval = Duration::from_millis(30);
+        let (store, resting) = world.agent(&admission, &pipe(), "resting").await;
+        let waits = async |since: &str| {
+            let run = store.keys().pipeline(&pipe());
+            store.apply(Commit::by(&admission).merge(run, [("waits_since", since)])).await.unwrap();
+        };
+        let heart = Heartbeat::start(&store, &resting, interval).await.unwrap();
+        waits("1").await;
+        // The program that drove the run has ended with it.
+        drop(heart);
+        until("nothing is left to look after", async || charges(&store).await.is_empty()).await;
+        assert_eq!(status(&store, &resting.id).await, AgentStatus::Pending);
+        waits("").await;
+        drop(Heartbeat::start(&store, &resting, interval).await.unwrap());
+        until("it is missed", async || status(&store, &resting.id).await == AgentStatus::Revoked).await;
         house.close().await;
     });
 }

@@ -27,6 +27,9 @@ use crate::error::Result;
 use crate::store::{Actor, Store};
 use crate::vocabulary::SegmentId;
 
+/// Why somebody does nothing more that left by itself.
+const LEFT: &str = "it has left";
+
 /// Everybody in this process who works on one store.
 #[derive(Default)]
 pub(crate) struct Lookout {
@@ -59,6 +62,14 @@ impl Lookout {
             lookout.bell.notify_one();
         }
         Ok(held)
+    }
+
+    /// An actor does nothing more, by its own will: here its tools are refused from now on, and what runs for it is dropped.
+    pub fn has_left(store: &Store, actor: &Actor) {
+        let lookout: Arc<Self> = store.beside();
+        for watched in lookout.everybody().iter().filter(|watched| watched.actor == *actor) {
+            watched.end(LEFT);
+        }
     }
 
     /// Waits until this process is not registered any more, if nobody is watched over.

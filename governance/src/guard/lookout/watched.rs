@@ -57,6 +57,11 @@ impl Watched {
         self.ended.get().map(String::as_str)
     }
 
+    /// Whether it left by itself, and something of it runs on all the same.
+    pub fn runs_on(&self) -> bool {
+        self.why() == Some(super::LEFT) && !self.running().is_empty()
+    }
+
     /// Whether nobody holds it any more. What runs for it may run on.
     pub fn is_let_go(&self) -> bool {
         self.let_go.load(Ordering::Acquire)
@@ -92,6 +97,11 @@ impl Held {
     /// Why the admission has ended, if this process knows that it has.
     pub fn why(&self) -> Option<&str> {
         self.0.why()
+    }
+
+    /// Whether it left by itself.
+    pub fn has_left(&self) -> bool {
+        self.why() == Some(super::LEFT)
     }
 
     /// A refusal once this process knows that the admission has ended.

@@ -147,7 +147,9 @@ impl Watcher {
             self.owing.iter_mut().for_each(|(owed, _)| *owed = generation);
         }
         // While nothing was ended, only who came since the last look can be stale.
-        let in_question = |watched: &&Arc<Watched>| watched.why().is_none() && (changed || watched.is_new());
+        let owed = |watched: &Arc<Watched>| self.owing.iter().any(|(_, owed)| Arc::ptr_eq(owed, watched));
+        let matters = |watched: &Arc<Watched>| watched.why().is_none() || (watched.runs_on() && !owed(watched));
+        let in_question = |watched: &&Arc<Watched>| (changed || watched.is_new()) && matters(watched);
         let living: Vec<_> = everybody.iter().filter(in_question).cloned().collect();
         let mut epochs: HashSet<Key> = living.iter().flat_map(|watched| watched.actor.admission.keys()).collect();
         epochs.retain(|key| !numbers.contains_key(key));
