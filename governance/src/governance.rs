@@ -11,7 +11,9 @@ use tokio::sync::Mutex;
 
 use crate::agent::{Conduct, Register, Reviews};
 use crate::config::Config;
-use crate::coordination::{Ballots, Blackboard, Caretaker, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus};
+use crate::coordination::{
+    Ballots, Blackboard, Caretaker, Charge, ChargeKind, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus, Overdue,
+};
 use crate::error::Result;
 use crate::guard::approval::Approvals;
 use crate::guard::care::{Acknowledgements, Budgets, Heartbeats, Locks, Retention, Sequencing};
@@ -169,7 +171,16 @@ impl Governance {
 
     /// Who keeps house, and what is overdue.
     pub async fn housekeeping(&self) -> Result<Housekeeping> {
-        Housekeeping::review(self.store(), self.chores()).await
+        let mut house = Housekeeping::review(self.store(), self.chores()).await?;
+        let what = Charge::standing(ChargeKind::Ledger).to_string();
+        // What keeps entries out of the record does so whoever keeps house, and where nobody does.
+        if let Err(error) = self.ledger().examine().await
+            && !house.overdue.iter().any(|overdue| overdue.what == what)
+        {
+            let why = Some(format!("{error} ({})", error.code()));
+            house.overdue.push(Overdue { what, since: self.ledger().backlog().await?.oldest, failures: 0, why });
+        }
+        Ok(house)
     }
 
     /// What it was opened with.

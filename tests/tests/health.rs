@@ -1,6 +1,8 @@
 //! `governance health`: each part really broken, one after the other, and told within a deadline with what to do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "health/record.rs"]
+mod record;
 #[path = "health/room.rs"]
 mod room;
 #[path = "races/worker.rs"]

@@ -181,5 +181,11 @@ fn summary(outcome: &RunOutcome, out: Option<&Path>, printer: &Printer) -> Resul
     if let Some(head) = &outcome.ledger_head {
         printer.line(format!("\n{DIM}{} · ledger at {} entries, root {}{DIM:#}", outcome.pipeline_id, head.size, short(&head.root, 16)))?;
     }
+    if outcome.unrecorded > 0 {
+        let waiting = outcome.unrecorded;
+        printer.line(format!(
+            "{WARN}warning{WARN:#}: the end of this run is not in the record, and that head does not cover it: {waiting} entries wait; `governance health` says why"
+        ))?;
+    }
     out.map_or(Ok(()), |out| printer.line(format!("{DIM}written to {}{DIM:#}", out.display())))
 }

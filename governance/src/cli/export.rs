@@ -30,6 +30,7 @@ pub async fn export(config: Config, args: Export, printer: &Printer) -> Result<E
     }
     let mut sink = Sink::open(args.out, *printer)?;
     governance.catch_up(super::ledger::CATCH_UP).await?;
+    let left_out = super::ledger::left_out(&governance).await?;
     let mut export = governance.ledger().export(args.from, pipeline).await?;
     let head = export.head().clone();
     match args.format {
@@ -55,6 +56,7 @@ pub async fn export(config: Config, args: Export, printer: &Printer) -> Result<E
         sink.object(&ExportEnd { head: head.clone() })?;
     }
     let file = sink.finish()?;
+    super::ledger::note(left_out, printer)?;
     if args.format == Format::Csv {
         printer.note(format!("a table cannot be checked: keep the head that it goes up to: {}", head.to_line()?))?;
     }

@@ -7,15 +7,18 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::args::Ledger;
-use super::printer::{BAD, BOLD, DIM, GOOD, Printer, clock, short};
+use super::printer::{BAD, BOLD, DIM, GOOD, Printer, clock, moment, short};
 use crate::config::Config;
 use crate::disk::reading;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ledger::{EMPTY, Filter, Head};
+use crate::governance::Governance;
+use crate::ledger::{Backlog, EMPTY, Filter, Head};
 use crate::vocabulary::{AgentId, DEFAULT_LEDGER_PATH, PipelineId};
 
 /// How long to wait for the entries of processes that died: their lease must lapse first.
 pub const CATCH_UP: Duration = Duration::from_secs(4);
+/// So long an entry may wait for the record where everything is as it should be and much is to be done.
+const USUAL: Duration = Duration::from_secs(1);
 /// The largest file of heads that is read.
 const MAX_HEADS: u64 = 64 << 20;
 
@@ -37,10 +40,12 @@ pub async fn ledger(config: Config, command: Ledger, printer: &Printer) -> Resul
         Ledger::Head => {
             let governance = super::existing(config).await?;
             governance.catch_up(CATCH_UP).await?;
+            let left_out = left_out(&governance).await?;
             let head = governance.ledger().head().await?;
             governance.close().await?;
             let head = head.ok_or_else(|| Error::new(ErrorKind::NotFound, "no_head", "nothing is in the record yet"))?;
             printer.object(&head)?;
+            note(left_out, printer)?;
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -49,6 +54,7 @@ pub async fn ledger(config: Config, command: Ledger, printer: &Printer) -> Resul
 async fn list(config: Config, filter: Filter, printer: &Printer) -> Result<ExitCode> {
     let governance = super::existing(config).await?;
     governance.catch_up(CATCH_UP).await?;
+    let left_out = left_out(&governance).await?;
     let mut listing = governance.ledger().list(&filter).await?;
     governance.close().await?;
     if filter.newest_first {
@@ -68,10 +74,24 @@ async fn list(config: Config, filter: Filter, printer: &Printer) -> Result<ExitC
             )
         })?;
     }
-    if listing.unsequenced > 0 {
-        printer.note(format!("written but not in the record yet: {}", listing.unsequenced))?;
-    }
+    note(left_out, printer)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is missing in what is about to be shown of the record; nothing where no more waits than usually does.
+pub async fn left_out(governance: &Governance) -> Result<Backlog> {
+    let backlog = governance.ledger().backlog().await?;
+    let now = governance.store().ports().clock.now();
+    Ok(if backlog.oldest.is_some_and(|oldest| now.since(oldest) > USUAL) { backlog } else { Backlog::default() })
+}
+
+/// Says what is missing.
+pub fn note(left_out: Backlog, printer: &Printer) -> Result<()> {
+    let Backlog { entries, oldest: Some(oldest) } = left_out else { return Ok(()) };
+    let since = moment(oldest);
+    printer.note(format!(
+        "written but not in the record yet: {entries}, the first at {since}; `governance health` says what is wrong, if anything is"
+    ))
 }
 
 /// Reads only: neither the ledger nor the store is opened for writing.

@@ -50,7 +50,7 @@ pub struct ProcessReceipt {
     pub host: String,
     /// What the process is written in, as far as it says.
     pub runtime: String,
-    /// When it confirmed, on the store's clock.
+    /// When it confirmed, on the store's clock: when nothing of those whom it ended ran there any more, or, where it ended nobody, when it had seen it.
     pub confirmed_at: Option<Millis>,
     /// Whose work it ended; the first of them.
     pub ended: Vec<AgentId>,
@@ -152,7 +152,8 @@ fn receipt(process: &Process, generation: u64, late: bool, gone: bool) -> Proces
         pid: process.pid,
         host: process.host.clone(),
         runtime: process.runtime.clone(),
-        confirmed_at: (state == ReceiptState::Confirmed).then(|| acts.first().map_or(process.seen_at, |act| act.at)),
+        confirmed_at: (state == ReceiptState::Confirmed)
+            .then(|| acts.iter().map(|act| act.done_at.unwrap_or(act.at)).max().unwrap_or(process.seen_at)),
         ended: acts.iter().flat_map(|act| act.agents.iter().cloned()).collect(),
         ended_count: acts.iter().map(|act| act.count).sum(),
         unfinished,
@@ -245,10 +246,14 @@ mod tests {
 
     #[test]
     fn a_receipt_says_what_was_ended_since() {
-        let act =
-            |generation, agent: &str| Act { generation, at: Millis(generation), agents: vec![AgentId::new(agent).unwrap()], count: 1 };
+        let act = |generation, agent: &str| {
+            let agents = vec![AgentId::new(agent).unwrap()];
+            Act { generation, at: Millis(generation), done_at: Some(Millis(generation + 40)), agents, count: 1 }
+        };
         let told = receipt(&Process { acts: vec![act(99, "old-1"), act(101, "alpha-1")], ..process(101, true) }, 100, false, false);
-        assert_eq!((told.ended_count, told.ended[0].as_str(), told.confirmed_at), (1, "alpha-1", Some(Millis(101))));
+        assert_eq!((told.ended_count, told.ended[0].as_str(), told.confirmed_at), (1, "alpha-1", Some(Millis(141))));
+        let told = receipt(&process(101, true), 100, false, false);
+        assert_eq!(told.confirmed_at, Some(Millis(9)), "who ended nobody confirmed when it had seen it");
     }
 
     #[test]

@@ -137,6 +137,8 @@ pub(super) fn at_rest(path: &Path) -> Option<(u64, SystemTime)> {
     Some((file.len(), file.modified().ok()?))
 }
 
+/// The code of the error that says that another writes for too long.
+pub(super) const BUSY: &str = "ledger_locked";
 /// The code of the error that says that a ledger holds nothing yet, not even its name.
 pub const EMPTY: &str = "empty_ledger";
 
@@ -275,7 +277,7 @@ fn say(path: &Path, code: i32, text: &str) -> Error {
     match code {
         LOCKED | 6 => {
             let message = format!("`{shown}` is held locked by another process: wait, or find it with `fuser {shown}` and end it");
-            Error::unavailable("ledger_locked", message)
+            Error::unavailable(BUSY, message)
         }
         13 => {
             let message = format!("`{shown}` could not grow, the disk is full: free space, then try again; nothing was lost");

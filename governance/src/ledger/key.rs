@@ -32,20 +32,30 @@ impl SigningKey {
     ///
     /// Refuses a key that others can read, and a directory whose key is gone while its public part is still there.
     pub fn open(directory: &Path, chance: &dyn Chance) -> Result<Self> {
-        let path = directory.join(KEY_FILE);
         fs::create_dir_all(directory).map_err(|e| trouble(directory, &e))?;
         // In this order: whoever makes a key publishes it afterwards.
         let published = directory.join(PUBLIC_FILE).exists();
+        let path = directory.join(KEY_FILE);
         if !path.exists() {
             if published {
-                let message = format!("`{}` is gone, but `{PUBLIC_FILE}` is there: bring the key back from a backup", path.display());
-                return Err(Error::new(ErrorKind::NotFound, "signing_key_lost", message));
+                return Err(lost(&path));
             }
             make(&path, chance)?;
         }
         let key = read(&path)?;
         publish(&directory.join(PUBLIC_FILE), &key)?;
         Ok(key)
+    }
+
+    /// Refuses what [`open`](Self::open) refuses, and makes nothing: where there is no key yet, the first use makes one.
+    pub fn look(directory: &Path) -> Result<()> {
+        let published = directory.join(PUBLIC_FILE).exists();
+        let path = directory.join(KEY_FILE);
+        match path.exists() {
+            true => PublicKeys::open(directory).and(read(&path)).map(drop),
+            false if published => Err(lost(&path)),
+            false => Ok(()),
+        }
     }
 
     /// The id of its public part.
@@ -100,6 +110,11 @@ impl PublicKeys {
         let signature = ed25519_dalek::Signature::from_bytes(signature);
         self.0.iter().any(|(known, key)| known == id && key.verify_strict(message, &signature).is_ok())
     }
+}
+
+fn lost(path: &Path) -> Error {
+    let message = format!("`{}` is gone, but `{PUBLIC_FILE}` is there: bring the key back from a backup", path.display());
+    Error::new(ErrorKind::NotFound, "signing_key_lost", message)
 }
 
 fn id_of(key: &VerifyingKey) -> String {
@@ -206,13 +221,18 @@ mod tests {
         let error = SigningKey::open(home.path(), &System).unwrap_err();
         assert_eq!(error.code(), "key_exposed");
         assert!(error.to_string().contains("chmod 600"));
+        assert_eq!(SigningKey::look(home.path()).unwrap_err().code(), "key_exposed");
     }
 
     #[test]
     fn a_lost_key_is_not_replaced_silently() {
         let home = tempfile::tempdir().unwrap();
+        SigningKey::look(home.path()).unwrap();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "who only looks makes none");
         SigningKey::open(home.path(), &System).unwrap();
+        SigningKey::look(home.path()).unwrap();
         fs::remove_file(home.path().join(KEY_FILE)).unwrap();
+        assert_eq!(SigningKey::look(home.path()).unwrap_err().code(), "signing_key_lost");
         assert_eq!(SigningKey::open(home.path(), &System).unwrap_err().code(), "signing_key_lost");
     }
 

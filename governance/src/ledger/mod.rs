@@ -38,6 +38,7 @@
 
 mod action;
 mod adoption;
+mod backlog;
 mod body;
 mod database;
 mod durability;
@@ -74,6 +75,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 pub use action::{Action, EntryKind, OutcomeResult};
+pub use backlog::Backlog;
 pub use database::EMPTY;
 pub use durability::Durability;
 pub use entry::{Entry, MAX_PAYLOAD};
@@ -215,6 +217,19 @@ impl Ledger {
         let rows = listing::actions(&self.inner.database.pool, filter).await.map_err(|e| self.trouble(e))?;
         let actions = rows.iter().map(AgentAction::of).collect::<Result<_>>()?;
         Ok(Listing { actions, unsequenced })
+    }
+
+    /// How much is not in the record yet, and since when.
+    pub async fn backlog(&self) -> Result<Backlog> {
+        let home = self.inner.home.clone();
+        blocking(move || Backlog::of(&home)).await
+    }
+
+    /// Looks at everything that whoever sequences needs: the key, the database, the segments. Makes and changes nothing; an error says what keeps
+    /// entries out of the record.
+    pub async fn examine(&self) -> Result<()> {
+        let (home, durability) = (self.inner.home.clone(), self.inner.durability);
+        blocking(move || backlog::examine(&home, durability)).await
     }
 
     /// Everything that a segment holds or held, with its numbers, in the record or not yet. A payload that retention dropped reads as

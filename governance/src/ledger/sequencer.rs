@@ -273,10 +273,7 @@ fn damaged(home: &Home, why: &str) -> Error {
 pub(super) fn enter(transaction: &Transaction<'_>, fence: u64, home: &Home) -> Result<Tree> {
     let database = home.database();
     let sql = |e| database::sqlite_trouble(&database, e);
-    let damaged = |why| damaged(home, why);
-    let (held, size, peaks): (i64, i64, Vec<u8>) = transaction
-        .query_row("SELECT fence, size, peaks FROM sequencer", [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
-        .map_err(sql)?;
+    let held: i64 = transaction.query_row("SELECT fence FROM sequencer", [], |row| row.get(0)).map_err(sql)?;
     let carried = i64::try_from(fence).map_err(|_| Error::invalid("fence_too_large", format!("`{fence}` is not a fence")))?;
     if carried < held {
         let message = format!("another sequencer has taken over (fence {held}, this one has {carried}): nothing was written, let it go on");
@@ -285,13 +282,23 @@ pub(super) fn enter(transaction: &Transaction<'_>, fence: u64, home: &Home) -> R
     if carried > held {
         transaction.execute("UPDATE sequencer SET fence = ?", [carried]).map_err(sql)?;
     }
+    take_up(transaction, home)
+}
+
+/// Takes up the tree, once it is seen to be the one that was left.
+pub(super) fn take_up(connection: &Connection, home: &Home) -> Result<Tree> {
+    let database = home.database();
+    let sql = |e| database::sqlite_trouble(&database, e);
+    let damaged = |why| damaged(home, why);
+    let (size, peaks): (i64, Vec<u8>) =
+        connection.query_row("SELECT size, peaks FROM sequencer", [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql)?;
     let tree = u64::try_from(size).ok().and_then(|size| Tree::resume(size, &peaks)).ok_or_else(|| damaged("has lost its tree"))?;
-    let last: Option<i64> = transaction.query_row("SELECT max(seq) FROM agent_actions", [], |row| row.get(0)).map_err(sql)?;
+    let last: Option<i64> = connection.query_row("SELECT max(seq) FROM agent_actions", [], |row| row.get(0)).map_err(sql)?;
     if last.unwrap_or(0) != size {
         return Err(damaged("does not end where it was left"));
     }
     let root: Option<String> =
-        transaction.query_row("SELECT root FROM heads WHERE size = ?", [size], |row| row.get(0)).optional().map_err(sql)?;
+        connection.query_row("SELECT root FROM heads WHERE size = ?", [size], |row| row.get(0)).optional().map_err(sql)?;
     if size > 0 && root.is_none_or(|root| root != hex::encode(&tree.root())) {
         return Err(damaged("does not have the head that it was left with"));
     }

@@ -194,7 +194,7 @@ fn rows(connection: &Connection, from: &str, parameters: &[&str]) -> rusqlite::R
 }
 
 /// How far a segment is in the record; nothing if it has ended.
-fn place(connection: &Connection, segment: &SegmentId) -> rusqlite::Result<Option<Position>> {
+pub(super) fn place(connection: &Connection, segment: &SegmentId) -> rusqlite::Result<Option<Position>> {
     let mut statement = connection.prepare_cached("SELECT state, number, offset, chain FROM segments WHERE id = ?")?;
     let found = statement.query_row([segment.as_str()], |row| {
         let (state, number, offset): (String, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -209,7 +209,7 @@ fn state(connection: &Connection, segment: &SegmentId) -> rusqlite::Result<Optio
 }
 
 /// The segments' files, each with its id or the name that is none.
-fn files(home: &Home) -> Result<Vec<(PathBuf, std::result::Result<SegmentId, String>)>> {
+pub(super) fn files(home: &Home) -> Result<Vec<(PathBuf, std::result::Result<SegmentId, String>)>> {
     let directory = home.segments();
     let listing = match fs::read_dir(&directory) {
         Ok(listing) => listing,

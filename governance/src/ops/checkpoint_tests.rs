@@ -19,6 +19,7 @@ fn outcome() -> RunOutcome {
         decision: None,
         metrics: crate::orchestrator::MetricsCollector::new().report(Millis(0)),
         ledger_head: None,
+        unrecorded: 0,
     }
 }
 

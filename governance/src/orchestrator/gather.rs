@@ -30,6 +30,7 @@ impl Driver {
         let (tokens, cost) = self.spent().await?;
         self.metrics.spent(calls, tokens, cost);
         let now = self.parts.store.ports().clock.now();
+        let (ledger_head, unrecorded) = self.head().await?;
         Ok(RunOutcome {
             pipeline_id: self.pipeline.clone(),
             status: self.run.status,
@@ -41,7 +42,8 @@ impl Driver {
             votes,
             decision,
             metrics: self.metrics.report(now),
-            ledger_head: self.head().await?,
+            ledger_head,
+            unrecorded,
         })
     }
 
@@ -95,8 +97,8 @@ impl Driver {
         Ok(won.map(|won| Decision { proposal: won.name.clone(), solution: won.idea.clone(), outcome: Some(outcome.clone()) }))
     }
 
-    /// The newest signed head, once the run's own entries are in the record.
-    async fn head(&self) -> Result<Option<Head>> {
+    /// The newest signed head, once the run's own entries are in the record; how many are not, where they were waited for in vain.
+    async fn head(&self) -> Result<(Option<Head>, u64)> {
         let ledger = &self.parts.ledger;
         let clock = &self.parts.store.ports().clock;
         let until = clock.elapsed() + SEQUENCED;
@@ -110,7 +112,7 @@ impl Driver {
             let listing = ledger.list(&newest).await?;
             let caught_up = listing.unsequenced == 0 || listing.actions.iter().any(|a| Some(&a.segment) == own && a.number >= written);
             if caught_up || clock.elapsed() >= until {
-                return ledger.head().await;
+                return Ok((ledger.head().await?, if caught_up { 0 } else { listing.unsequenced }));
             }
             tokio::time::sleep(pause).await;
             // Many runs that end together wait for one sequencer, which has better things to do than to be asked.

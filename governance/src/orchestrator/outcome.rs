@@ -35,6 +35,10 @@ pub struct RunOutcome {
     pub metrics: RunMetrics,
     /// The ledger's last signed head. Keep it elsewhere: `ledger verify --head` takes it.
     pub ledger_head: Option<Head>,
+    /// How many entries are not in the record, where the end of this run was waited for in vain; `ledger_head` does not cover them then. 0 where its end is
+    /// in the record.
+    #[serde(default)]
+    pub unrecorded: u64,
 }
 
 /// One agent.

@@ -60,8 +60,12 @@ fn write(text: &mut String, run: &RunOutcome) -> std::fmt::Result {
     }
     writeln!(text, "\n---\n\nRun `{}`, model `{}`.", run.pipeline_id, run.model)?;
     match &run.ledger_head {
-        Some(head) => writeln!(text, "Ledger `{}` at {} entries, root `{}`.", head.ledger, head.size, head.root),
-        None => writeln!(text, "The ledger has no signed head yet."),
+        Some(head) => writeln!(text, "Ledger `{}` at {} entries, root `{}`.", head.ledger, head.size, head.root)?,
+        None => writeln!(text, "The ledger has no signed head yet.")?,
+    }
+    match run.unrecorded {
+        0 => Ok(()),
+        waiting => writeln!(text, "The end of this run is not in the record: {waiting} entries wait for it."),
     }
 }
 

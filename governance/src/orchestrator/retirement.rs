@@ -19,7 +19,7 @@ use crate::error::{ErrorKind, Result};
 use crate::guard::{Recorder, Unit, runs};
 use crate::ledger::{Action, Filter, Ledger};
 use crate::store::{Commit, Fields, MAX_OPERATIONS, Store, Write, to_json};
-use crate::vocabulary::{AgentId, Key, Keys, Millis, PipelineId, PipelineStatus, Section, TaskId};
+use crate::vocabulary::{AgentId, Key, Keys, Millis, PipelineId, PipelineStatus, ProposalId, Section, TaskId};
 
 /// The pause between two rounds: so many of them come into the age at which runs are retired …
 const ROUNDS: u32 = 90;
@@ -116,9 +116,18 @@ impl Retirement {
         let everybody = agents.iter().cloned().chain([AgentId::new(GOVERNOR)?]);
         going.extend(everybody.flat_map(|who| [keys.bus_inbox(&task, &who), keys.bus_cursor(&task, &who)]));
         let mut told = Follower::new(&self.store, keys.proposal_events(&task), Cursor::default()).told::<VoteEvent>();
-        let mut proposals = BTreeSet::new();
+        let (mut proposals, mut missed) = (BTreeSet::new(), false);
         while let Some(piece) = told.piece().await? {
+            missed |= piece.iter().any(std::result::Result::is_err);
             proposals.extend(piece.into_iter().flatten().map(|event| event.proposal_id));
+        }
+        if missed {
+            // What the log no longer tells of is found by its name.
+            let events = keys.proposal_events(&task);
+            let start = events.as_str().trim_end_matches("events");
+            let names = self.store.scan(start).await?;
+            let ids = names.iter().filter(|name| **name != *events.as_str()).filter_map(|name| name[start.len()..].split(':').next());
+            proposals.extend(ids.map(ProposalId::new).collect::<Result<Vec<_>>>()?);
         }
         going.extend(proposals.iter().flat_map(|proposal| [keys.proposal(&task, proposal), keys.ballots(&task, proposal)]));
         Ok(going)

@@ -213,10 +213,19 @@ impl Store {
         }
     }
 
-    /// Whether what an actor writes now would be admitted: a `revoked` error if not. Only for those who wait: a commit checks by itself.
+    /// Whether what an actor writes now would be admitted: a `revoked` error if not, `rolled_back` where the store has lost what it held. Only for those
+    /// who wait: a commit checks by itself.
     pub async fn still_admitted(&self, actor: &Actor) -> Result<()> {
-        let questions: Vec<_> = actor.admission.keys().into_iter().map(Query::Number).collect();
-        let answers = self.read(&questions).await?;
+        // Before the question: what is seen later, the answer cannot know.
+        let seen = self.seen();
+        let mut questions: Vec<_> = actor.admission.keys().into_iter().map(Query::Number).collect();
+        questions.push(Query::Number(self.keys().generation()));
+        let mut answers = self.read(&questions).await?;
+        match answers.pop() {
+            Some(Answer::Number(held)) if held.unwrap_or(0) >= seen => {}
+            Some(Answer::Number(held)) => return Err(Refused::RolledBack { seen, held }.into()),
+            other => return Err(other.as_ref().map_or_else(|| Error::internal("a store left a question unanswered"), unexpected)),
+        }
         for ((key, carried), answer) in actor.admission.0.iter().zip(answers) {
             match answer {
                 Answer::Number(current) if current.unwrap_or(0) == *carried => {}

@@ -414,7 +414,10 @@ fn a_failing_chore_is_tried_less_and_less_often_and_holds_nothing_up(on: Backend
         let shown = async || CaretakerStatus::of(&store).await.unwrap().is_some_and(|status| !status.overdue.is_empty());
         until("it is shown as overdue", shown).await;
         let status = CaretakerStatus::of(&store).await.unwrap().unwrap();
-        assert_eq!((status.overdue[0].what.as_str(), status.overdue[0].why.as_deref()), ("pipeline/pipe", Some("the disk is full")));
+        assert_eq!(
+            (status.overdue[0].what.as_str(), status.overdue[0].why.as_deref()),
+            ("pipeline/pipe", Some("the disk is full (disk_full)"))
+        );
         house.close().await;
     });
 }

@@ -22,6 +22,8 @@ governance_tests::on_every_backend! {
     a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does
     what_is_answered_once_its_agent_is_known_to_be_revoked_is_withheld
     a_stop_is_confirmed_once_the_last_tool_has_really_ended
+    failures_are_counted_before_the_next_call_begins
+    a_store_that_lost_what_it_held_is_told_as_that_and_so_is_its_recovery
     pieces_are_one_call_until_the_last
     pieces_end_with_the_admission_of_their_agent
     a_service_answers_only_what_its_guard_allows
@@ -160,9 +162,61 @@ fn a_stop_is_confirmed_once_the_last_tool_has_really_ended(on: Backend) {
         call.lost("cancelled").unwrap();
         let told = gather(D * 10).await;
         assert!(!told.is_confirmed() && told.receipts[0].unfinished[0].what.contains("tool"), "{told:?}");
+        let store = world.store().await;
+        let ended = store.now().await.unwrap();
         drop(left);
         let told = gather(Duration::from_secs(10)).await;
         assert!(told.is_confirmed() && told.receipts.len() == 1, "{told:?}");
+        let confirmed = told.receipts[0].confirmed_at.unwrap();
+        assert!(confirmed >= ended && confirmed <= store.now().await.unwrap(), "not before its tool had ended, at {ended:?}: {told:?}");
+    });
+}
+
+fn failures_are_counted_before_the_next_call_begins(on: Backend) {
+    on.story(async |world| {
+        let pipe = PipelineId::new("pipe").unwrap();
+        let store = world.pipeline(&pipe).await;
+        // As a program that waits for nothing calls its tools, one after the other; all alike, and each in its own way.
+        for (name, alike, allowed) in [("alpha-1", true, 3), ("beta-1", false, 6)] {
+            let (store, actor) = world.agent(&store, &pipe, name).await;
+            let guard = Guard::open(&store, &actor, &world.ledger().await.1, Policy::shipped(Tier::T1).unwrap());
+            guard.begin(&write(), &none()).await.unwrap().done().unwrap();
+            let mut ran = 0;
+            let refused = loop {
+                match guard.begin(&write(), &none()).await {
+                    Ok(call) => {
+                        ran += 1;
+                        let code =
+                            if alike { "ValueError".to_owned() } else { format!("Error{}", ["A", "B", "C", "D", "E", "F", "G"][ran - 1]) };
+                        call.failed(&code).unwrap();
+                    }
+                    Err(refused) => break refused,
+                }
+            };
+            assert_eq!((ran, refused.code()), (allowed, "revoked"), "{name}: {refused}");
+        }
+    });
+}
+
+fn a_store_that_lost_what_it_held_is_told_as_that_and_so_is_its_recovery(on: Backend) {
+    on.story(async |world| {
+        let guard = guard(&world).await.believing(Duration::ZERO);
+        let store = world.store().await;
+        let runs = guard.begin(&write(), &none()).await.unwrap();
+        let mut over = std::pin::pin!(runs.until_over(Duration::ZERO));
+        world.rig().flush().await.unwrap();
+        // Also once this process has looked.
+        for _ in 0..3 {
+            let refused = guard.begin(&write(), &none()).await.unwrap_err();
+            assert_eq!((refused.kind(), refused.code()), (ErrorKind::Unavailable, "rolled_back"), "{refused}");
+            let told = tokio::time::timeout(D * 5, &mut over).await;
+            assert!(told.is_err(), "nobody knows that its agent was revoked: {told:?}");
+        }
+        store.recover().await.unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(10), over).await.unwrap();
+        assert!(told.code() == "revoked" && !told.to_string().contains("another process"), "{told}");
+        let refused = guard.begin(&write(), &none()).await.unwrap_err();
+        assert!(refused.code() == "revoked" && !refused.to_string().contains("another process"), "{refused}");
     });
 }
 

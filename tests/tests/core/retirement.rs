@@ -9,7 +9,7 @@ use governance::guard::care::Sequencing;
 use governance::guard::{Admissions, Unit};
 use governance::ledger::{Action, Ledger};
 use governance::orchestrator::{Retirement, retired};
-use governance::store::{Actor, Commit, Store};
+use governance::store::{Actor, Commit, Store, Write};
 use governance::vocabulary::{AgentId, PipelineId, PipelineStatus, RevocationType, Section, ViolationType};
 use governance::{Blackboard, ErrorKind, MessageBus, RevocationEngine};
 use governance_tests::world::{Backend, World, until};
@@ -68,6 +68,9 @@ fn a_run_that_ended_long_ago_goes_and_nothing_that_was_admitted_to_it_lands_any_
         MessageBus::open(&store, &pipe.task(), &frozen).send(&revoked.id, &"hello").await.unwrap();
         let votes = governance::Consensus::open(&store, &pipe.task(), &frozen);
         votes.propose(&proposal(), opening(governance::coordination::DecisionRule::Majority, &["frozen"])).await.unwrap();
+        // As a log does that is full.
+        let trimmed = Write::Trim { log: store.keys().proposal_events(&pipe.task()), through: 1 };
+        store.apply(Commit::default().write(trimmed)).await.unwrap();
         let governor = Actor { id: AgentId::new("governor").unwrap(), pipeline: Some(pipe.clone()), admission: admission.clone() };
         governance::ErrorBudget::open(&store, &frozen).grant(&governor, Unit::Calls, 7).await.unwrap();
         RevocationEngine::open(&store).revoke(&revoked.id, RevocationType::Policy, "left its paths").await.unwrap();

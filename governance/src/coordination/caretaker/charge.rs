@@ -53,7 +53,8 @@ impl Charge {
     }
 
     /// What is looked after in any case, without anybody having said so.
-    pub(super) fn standing(kind: ChargeKind) -> Self {
+    #[must_use]
+    pub fn standing(kind: ChargeKind) -> Self {
         Self::new(kind, "")
     }
 

@@ -244,7 +244,7 @@ impl<'a> Shift<'a> {
                 } else {
                     tracing::debug!(%charge, %error, failures = before, "a chore failed again");
                 }
-                self.reasons.insert(charge.clone(), error.to_string());
+                self.reasons.insert(charge.clone(), format!("{error} ({})", error.code()));
                 Event::Failed
             }
         };

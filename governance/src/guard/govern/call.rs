@@ -162,13 +162,13 @@ impl Call {
         if let Err(ended) = self.unless_ended() {
             return self.dropped(&ended).and(Err(ended));
         }
-        self.begun.entered.leave(Ending::Done, self.begun.guard.own.runtime.as_ref());
+        self.begun.entered.leave(Ending::Done, &self.begun.guard.own);
         self.begun.recorded.end(OutcomeResult::Ok, None)
     }
 
     /// It failed, with an error of this code.
     pub fn failed(self, code: &str) -> Result<()> {
-        self.begun.entered.leave(Ending::Ill, self.begun.guard.own.runtime.as_ref());
+        self.begun.entered.leave(Ending::Ill, &self.begun.guard.own);
         self.begun.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))?;
         hold_against(self.begun.guard, self.begun.action, Error::new(ErrorKind::Internal, "tool_failed", format!("a tool failed: {code}")));
         Ok(())
@@ -176,14 +176,14 @@ impl Call {
 
     /// It was not made after all.
     pub(super) fn unmade(self, code: &str) -> Result<()> {
-        self.begun.entered.leave(Ending::Failed, self.begun.guard.own.runtime.as_ref());
+        self.begun.entered.leave(Ending::Failed, &self.begun.guard.own);
         self.begun.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))
     }
 
     /// Nobody knows what it did.
     pub fn lost(self, code: &str) -> Result<()> {
         let ending = if code == LATE { Ending::Ill } else { Ending::Failed };
-        self.begun.entered.leave(ending, self.begun.guard.own.runtime.as_ref());
+        self.begun.entered.leave(ending, &self.begun.guard.own);
         self.begun.recorded.end(OutcomeResult::Unknown, Some(&Told { code, message: None }))
     }
 
@@ -209,7 +209,7 @@ impl Call {
 
     /// It failed, with an error of this library's, as [`settled`](Self::settled) says, for who cannot wait.
     pub fn ended(self, error: &Error) -> Result<()> {
-        self.begun.entered.leave(Ending::of(error), self.begun.guard.own.runtime.as_ref());
+        self.begun.entered.leave(Ending::of(error), &self.begun.guard.own);
         self.begun.recorded.tell(of(error), error)?;
         hold_against(self.begun.guard, self.begun.action, again(error));
         Ok(())
@@ -217,7 +217,7 @@ impl Call {
 
     /// It was dropped where it stood, as [`run`](Self::run) or [`until_over`](Self::until_over) says.
     pub fn dropped(self, why: &Error) -> Result<()> {
-        self.begun.entered.leave(Ending::of(why), self.begun.guard.own.runtime.as_ref());
+        self.begun.entered.leave(Ending::of(why), &self.begun.guard.own);
         self.begun.recorded.tell(OutcomeResult::Unknown, why)?;
         hold_against(self.begun.guard, self.begun.action, again(why));
         Ok(())
@@ -241,15 +241,19 @@ impl Call {
 
     /// It did not begin.
     pub(super) fn refused(self, error: &Error) -> Result<()> {
-        self.begun.entered.leave(Ending::Failed, self.begun.guard.own.runtime.as_ref());
+        self.begun.entered.leave(Ending::Failed, &self.begun.guard.own);
         self.begun.recorded.tell(OutcomeResult::Error, error)
     }
 }
 
-/// Counts a failure for who cannot wait.
+/// Counts a failure for who cannot wait. The agent's next call does.
 fn hold_against(guard: Guard, action: Box<str>, error: Error) {
-    if let Some(runtime) = guard.own.runtime.clone() {
-        runtime.spawn(async move { guard.count_failure(&action, &error).await });
+    if let Some(runtime) = guard.own.runtime.clone().filter(|_| guard.own.counts_failures) {
+        let counting = guard.own.live.counting();
+        runtime.spawn(async move {
+            guard.count_failure(&action, &error).await;
+            drop(counting);
+        });
     }
 }
 

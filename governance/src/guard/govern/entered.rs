@@ -1,7 +1,5 @@
 //! A call that limits and breakers let through, from before its intent to after its tool.
 
-use tokio::runtime::Handle;
-
 use super::Own;
 use crate::error::Result;
 use crate::guard::breakers::{Admitted, Ending};
@@ -78,16 +76,20 @@ impl Entered {
         }
     }
 
-    /// The same for who cannot wait: what the store has to hear, it hears soon.
-    pub fn leave(self, ending: Ending, runtime: Option<&Handle>) {
+    /// The same for who cannot wait: what the store has to hear, it hears soon, and of what failed before the agent's next call.
+    pub fn leave(self, ending: Ending, own: &Own) {
         if let Some(taken) = self.taken {
             taken.leave(Asked::default(), ending != Ending::Done);
         }
         if self.admitted.is_some()
-            && let Some(runtime) = runtime
+            && let Some(runtime) = &own.runtime
         {
             let rest = Self { taken: None, admitted: self.admitted };
-            runtime.spawn(async move { rest.left(ending).await });
+            let counting = (ending != Ending::Done).then(|| own.live.counting());
+            runtime.spawn(async move {
+                rest.left(ending).await;
+                drop(counting);
+            });
         }
     }
 }

@@ -31,7 +31,8 @@ impl Guard {
             // One policy for the whole call: one that comes meanwhile is for the next.
             let known = own.policy.fresh(own.believed).await;
             let policy = own.policy.now();
-            let later = |error: Error| match error.may_retry() {
+            // A store that has lost what it held denies until somebody recovers it, however often it is asked.
+            let later = |error: Error| match error.may_retry() && error.code() != "rolled_back" {
                 true => Ok((policy.defer(&error.to_string()).under(&own.actor.admission), None)),
                 false => Err(error),
             };

@@ -1,10 +1,10 @@
 //! Whether an admission still holds, as far as this process may believe it.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::{Held, Lookout, Work};
@@ -25,6 +25,20 @@ pub(super) struct Live {
     ended: OnceLock<String>,
     /// What tells of a revocation as soon as this process knows. From the first question on.
     held: OnceCell<Held>,
+    /// How many failures are being counted.
+    counts: AtomicUsize,
+    counted: Notify,
+}
+
+/// That a failure is being counted. Until it is dropped, nothing more of the agent's begins in this process.
+pub(super) struct Counting(Arc<Live>);
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        if self.0.counts.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.counted.notify_waiters();
+        }
+    }
 }
 
 impl Live {
@@ -83,6 +97,30 @@ impl Live {
     /// Something of the agent's runs until what this answers is dropped: so long this process does not confirm a stop.
     pub fn running(&self) -> Option<Work> {
         self.held.get().map(Held::tool)
+    }
+
+    /// A failure is about to be counted by somebody for whom nobody waits.
+    pub fn counting(self: &Arc<Self>) -> Counting {
+        self.counts.fetch_add(1, Ordering::AcqRel);
+        Counting(self.clone())
+    }
+
+    /// Whether failures are being counted, each of which may have been one too many.
+    pub fn is_counting(&self) -> bool {
+        self.counts.load(Ordering::Acquire) > 0
+    }
+
+    /// Waits until all of them are counted.
+    pub async fn counted(&self) {
+        loop {
+            let mut told = std::pin::pin!(self.counted.notified());
+            // Listening before looking: what comes in between is heard.
+            told.as_mut().enable();
+            if !self.is_counting() {
+                return;
+            }
+            told.await;
+        }
     }
 
     /// From now on nothing is admitted here.

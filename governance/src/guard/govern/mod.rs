@@ -260,7 +260,15 @@ impl Guard {
     }
 
     async fn begin_once(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Call> {
-        let judged = self.judge(request, arguments).await?;
+        let judged = match self.own.live.is_counting() {
+            false => self.judge(request, arguments).await?,
+            true => {
+                // At once: a store that does not answer is waited for once.
+                let (judged, ()) = tokio::join!(self.judge(request, arguments), self.own.live.counted());
+                self.own.live.is_believed(&self.own.store, &self.own.actor, self.own.believed)?;
+                judged?
+            }
+        };
         let (decision, place, approved) = self.approved(request, arguments, judged).await?;
         if approved.is_none() && !decision.is_allowed() {
             return Err(self.refuse(request, arguments.digest(), &decision).await);
@@ -284,7 +292,8 @@ impl Guard {
 
     /// The same without waiting; none where it takes a round trip to say, as for whatever is refused: ask [`begin`](Self::begin) then.
     pub fn try_begin(&self, request: &Request<'_>, arguments: &Arguments) -> Result<Option<Call>> {
-        if !request.risks.is_empty() {
+        // What has failed is counted before anything more begins.
+        if !request.risks.is_empty() || self.own.live.is_counting() {
             return Ok(None);
         }
         let Some((decision, place)) = self.judge_now(request)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };

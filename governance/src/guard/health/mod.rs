@@ -115,11 +115,22 @@ impl Finding {
     pub fn failed(error: &Error) -> Self {
         let advice = match (error.code(), error.kind()) {
             ("rolled_back", _) => "`governance store recover` brings it back into use",
+            ("key_exposed", _) => {
+                "`chmod 600` on that file: what is written waits for the record until then; if somebody read it, keep a head elsewhere"
+            }
+            ("signing_key_lost" | "not_a_key", _) => "bring `keys/` back from a backup: what is written waits for the record until then",
             (_, ErrorKind::Corrupt) => "see `governance ledger verify`, and keep the files",
             (_, ErrorKind::Unavailable | ErrorKind::Deadline) => "see that it runs and can be reached; everything is denied until then",
             _ => "docs/operations.md says what this error asks for",
         };
         Self::of(HealthState::Unhealthy, format!("{error} ({})", error.code()), advice)
+    }
+
+    /// The same, with something more to know.
+    #[must_use]
+    pub fn and(mut self, more: &str) -> Self {
+        self.reason = format!("{}; {more}", self.reason);
+        self
     }
 
     /// A part that could not be looked at, because of another.

@@ -45,7 +45,7 @@ pub struct Process {
     pub until: Millis,
     /// The highest generation of the store that it has acted on.
     pub seen: u64,
-    /// When it said so.
+    /// When it said so first.
     pub seen_at: Millis,
     /// Whether it works for nobody any more.
     #[serde(default)]
@@ -63,6 +63,9 @@ pub struct Act {
     pub generation: u64,
     /// When, on the store's clock.
     pub at: Millis,
+    /// When nothing of those whom it ended ran there any more, on the store's clock; none as long as something does.
+    #[serde(default)]
+    pub done_at: Option<Millis>,
     /// Whose admissions it knows to have ended by it; the first of them.
     pub agents: Vec<AgentId>,
     /// How many they are in all.
@@ -108,6 +111,17 @@ impl Process {
         self.acts.drain(..surplus);
     }
 
+    /// Whether something that it ended has come to an end and is not told yet. `owed` are the generations by which something was to end that runs on.
+    pub(super) fn has_news(&self, owed: &[u64]) -> bool {
+        self.acts.iter().any(|act| act.done_at.is_none() && !act.is_owed(owed))
+    }
+
+    /// Remembers since when nothing of what it ended runs any more.
+    pub(super) fn done(&mut self, owed: &[u64], now: Millis) {
+        let done = self.acts.iter_mut().filter(|act| act.done_at.is_none() && !act.is_owed(owed));
+        done.for_each(|act| act.done_at = Some(now));
+    }
+
     /// Whether it lives, where that can be seen from here: on the same machine, among the same process ids.
     #[must_use]
     pub fn lives(&self) -> Option<bool> {
@@ -121,6 +135,13 @@ impl Process {
     #[must_use]
     pub fn is_gone(&self, now: Millis) -> bool {
         self.left || self.lives().map_or(self.until < now, |lives| !lives)
+    }
+}
+
+impl Act {
+    /// Whether something runs on that it, or what came after it, was to end.
+    fn is_owed(&self, owed: &[u64]) -> bool {
+        owed.iter().any(|generation| *generation >= self.generation)
     }
 }
 
@@ -160,7 +181,7 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded_and_the_newest() {
         let mut process = this();
-        (1..=40).for_each(|generation| process.ended(Act { generation, at: Millis(0), agents: Vec::new(), count: 1 }));
+        (1..=40).for_each(|generation| process.ended(Act { generation, at: Millis(0), done_at: None, agents: Vec::new(), count: 1 }));
         assert_eq!((process.acts.len(), process.acts[ACTS - 1].generation), (ACTS, 40));
     }
 }

@@ -8,7 +8,7 @@ use super::process::NAMED;
 use super::{Act, Lookout, Process, Unfinished, Watched};
 use crate::error::Result;
 use crate::guard::revocation::{Revocation, Stop};
-use crate::store::{Answer, Cell, Commit, MAX_OPERATIONS, Query, Store, Watch, Write, from_json, to_json};
+use crate::store::{Answer, Cell, Commit, MAX_OPERATIONS, Query, Refused, Store, Watch, Write, from_json, to_json};
 use crate::vocabulary::{Key, SegmentId};
 
 /// How often a process says that it is still there, and how long that counts.
@@ -101,6 +101,10 @@ impl Watcher {
             return false;
         }
         let cell = self.cell(&self.own);
+        match self.store.now().await {
+            Ok(now) => self.own.done(&[], now),
+            Err(error) => tracing::debug!(%error, "when the last tool had ended is not known"),
+        }
         // What it ended lately stays for a while, for whoever waits for its word.
         let left = Process { left: true, unfinished: Vec::new(), ..self.own.clone() };
         let gone = match to_json(&left) {
@@ -117,6 +121,7 @@ impl Watcher {
 
     /// Finds out whose admission has ended.
     async fn look(&mut self) -> Result<()> {
+        let seen = self.store.seen();
         let everybody = self.lookout.everybody();
         let generation_key = self.store.keys().generation();
         let mut shared: HashSet<Key> = HashSet::from([generation_key.clone()]);
@@ -131,6 +136,10 @@ impl Watcher {
         }
         let numbers = self.numbers(self.keys.iter().cloned().collect()).await?;
         let generation = numbers.get(&generation_key).copied().unwrap_or(0);
+        if generation < seen {
+            // It has lost what it held: that epochs are gone says nothing about anybody.
+            return Err(Refused::RolledBack { seen, held: Some(generation).filter(|held| *held > 0) }.into());
+        }
         let changed = self.numbers.iter().any(|(key, before)| numbers.get(key).is_some_and(|now| now != before));
         let tenant = self.store.keys().epoch();
         let stopped = self.numbers.get(&tenant).is_some_and(|before| numbers.get(&tenant) != Some(before));
@@ -149,7 +158,7 @@ impl Watcher {
         let stale = |watched: &Arc<Watched>| watched.actor.admission.0.iter().any(|(key, had)| current.get(key) != Some(had));
         let ended: Vec<_> = living.iter().filter(|watched| stale(watched)).cloned().collect();
         if !ended.is_empty() {
-            self.end(&ended, generation).await?;
+            self.end(&ended, &current, generation).await?;
         }
         living.iter().for_each(|watched| watched.seen());
         self.numbers = numbers;
@@ -158,7 +167,7 @@ impl Watcher {
         Ok(())
     }
 
-    async fn end(&mut self, ended: &[Arc<Watched>], generation: u64) -> Result<()> {
+    async fn end(&mut self, ended: &[Arc<Watched>], current: &HashMap<Key, u64>, generation: u64) -> Result<()> {
         let keys = self.store.keys();
         let mut questions = vec![Query::Cell(keys.stop().into())];
         questions.extend(ended.iter().map(|watched| Query::Cell(keys.agent_revoke_signal(&watched.actor.id).into())));
@@ -167,11 +176,17 @@ impl Watcher {
             answers.extend(self.store.read(piece).await?);
         }
         let stop: Option<Stop> = answers.first().and_then(told);
+        let tenant = keys.epoch();
+        let everything =
+            |watched: &Watched| watched.actor.admission.0.iter().any(|(key, had)| *key == tenant && current.get(key) != Some(had));
         for (watched, answer) in ended.iter().zip(answers.iter().skip(1)) {
             let pipeline = watched.actor.pipeline.as_ref().map_or("it", |pipeline| pipeline.as_str());
             let why = match (told::<Revocation>(answer), &stop) {
                 (Some(revocation), _) => format!("revoked ({}): {}", revocation.kind, revocation.reason),
                 (None, Some(stop)) => format!("everything was stopped: {}", stop.reason),
+                (None, None) if everything(watched) => {
+                    "everything was stopped, or the store was recovered: what was admitted before must be admitted again".to_owned()
+                }
                 (None, None) => format!("`{pipeline}` was stopped or taken up by another process, or whoever began this agent was revoked"),
             };
             watched.end(&why);
@@ -180,25 +195,34 @@ impl Watcher {
         // One agent may be watched over for several reasons.
         let agents: BTreeSet<_> = ended.iter().map(|watched| watched.actor.id.clone()).collect();
         let count = agents.len() as u64;
-        let act = Act { generation, at: self.store.now().await?, agents: agents.into_iter().take(NAMED).collect(), count };
+        let act = Act { generation, at: self.store.now().await?, done_at: None, agents: agents.into_iter().take(NAMED).collect(), count };
         self.own.ended(act);
         Ok(())
     }
 
     /// Says what has changed, and now and then that this process is still there.
     async fn say(&mut self) -> Result<()> {
-        self.owing.retain(|(_, watched)| !watched.running().is_empty());
-        let runs = |(generation, watched): &(u64, Arc<Watched>)| {
-            let agent = watched.actor.id.clone();
-            watched.running().into_iter().map(|what| Unfinished { generation: *generation, agent: agent.clone(), what }).collect::<Vec<_>>()
-        };
-        self.own.unfinished = self.owing.iter().flat_map(runs).take(NAMED).collect();
-        if self.said.as_ref() == Some(&self.own) && !self.word_left().is_zero() {
+        let mut unfinished = Vec::new();
+        // One look: what is owed and what is told of it must not differ.
+        self.owing.retain(|(generation, watched)| {
+            let (running, agent) = (watched.running(), &watched.actor.id);
+            let runs = !running.is_empty();
+            unfinished.extend(running.into_iter().map(|what| Unfinished { generation: *generation, agent: agent.clone(), what }));
+            runs
+        });
+        unfinished.truncate(NAMED);
+        self.own.unfinished = unfinished;
+        let owed: Vec<u64> = self.owing.iter().map(|(generation, _)| *generation).collect();
+        if self.said.as_ref() == Some(&self.own) && !self.own.has_news(&owed) && !self.word_left().is_zero() {
             return Ok(());
         }
+        // INVARIANT: asked for after it was seen what runs, so nothing is told to have ended before it had.
         let now = self.store.now().await?;
+        self.own.done(&owed, now);
         self.own.until = now.after(WORD.1);
-        self.own.seen_at = now;
+        if self.said.as_ref().is_none_or(|said| said.seen != self.own.seen) {
+            self.own.seen_at = now;
+        }
         // A stop must be confirmed also where memory is short.
         let word = Commit::default().urgent().put(self.cell(&self.own), to_json(&self.own)?);
         self.store.apply(word).await?;
