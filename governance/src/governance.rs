@@ -148,7 +148,12 @@ impl Governance {
     async fn keep_house(&self) {
         let den = Den::new(self.ledger().home(), self.store().keys().prefix());
         *self.inner.caretaker.lock().await = Some(Caretaker::start(self.store(), &self.inner.keeper, self.chores(), Some(den)));
-        *self.inner.directory.lock().await = self.config().policies.as_deref().map(|folder| self.policies().watch(folder));
+        let directory = self.config().policies.as_deref().map(|folder| self.policies().watch(folder));
+        // INVARIANT: what a directory says is in force before anybody begins here.
+        if let Some(directory) = &directory {
+            directory.looked().await;
+        }
+        *self.inner.directory.lock().await = directory;
     }
 
     fn chores(&self) -> Vec<Arc<dyn Chore>> {

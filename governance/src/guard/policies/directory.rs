@@ -41,6 +41,8 @@ const STILL: Duration = Duration::from_millis(100);
 const READS: usize = 10;
 /// After a look that failed, the store being down.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long whoever begins to watch waits for the first look: files that are written meanwhile are looked at until they hold still.
+const FIRST: Duration = Duration::from_secs(10);
 /// How long closing waits for a change that is being applied.
 const LEAVE: Duration = Duration::from_secs(2);
 /// How often a change is tried again that somebody else's came before.
@@ -50,6 +52,7 @@ const TRIES: usize = 5;
 #[derive(Debug)]
 pub struct Directory {
     stop: watch::Sender<bool>,
+    looked: watch::Receiver<bool>,
     task: JoinHandle<()>,
 }
 
@@ -84,6 +87,8 @@ struct Looker {
     ear: Option<mpsc::UnboundedSender<Refusal>>,
     /// What that was told last, by file.
     heard: HashMap<String, String>,
+    /// Told once everything was looked at.
+    looked: watch::Sender<bool>,
 }
 
 impl Policies {
@@ -101,10 +106,11 @@ impl Policies {
 
     fn watch_with(&self, folder: &Path, ear: Option<mpsc::UnboundedSender<Refusal>>) -> Directory {
         let (stop, stopped) = watch::channel(false);
-        let changed = Arc::new(Notify::new());
+        let (told, looked) = watch::channel(false);
+        let (policies, changed) = (self.clone(), Arc::new(Notify::new()));
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let looker = Looker { policies: self.clone(), folder, seen: HashMap::new(), changed, files: None, ear, heard: HashMap::new() };
-        Directory { stop, task: tokio::spawn(looker.run(stopped)) }
+        let looker = Looker { policies, folder, seen: HashMap::new(), changed, files: None, ear, heard: HashMap::new(), looked: told };
+        Directory { stop, looked, task: tokio::spawn(looker.run(stopped)) }
     }
 }
 
@@ -119,6 +125,11 @@ impl Directory {
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => Err(wrong("are no directory".to_owned())),
             Err(error) => Err(wrong(format!("cannot be read: {error}"))),
         }
+    }
+
+    /// Waits until everything in it was looked at once, and what is good is in force. For a while: what stands in the way is told by whoever watches.
+    pub async fn looked(&self) {
+        let _ = tokio::time::timeout(FIRST, self.looked.clone().wait_for(|looked| *looked)).await;
     }
 
     /// Stops watching. A change that is being applied is waited for, for a moment.
@@ -139,7 +150,10 @@ impl Looker {
         while !*stopped.borrow() {
             self.listen();
             let pause = match self.look(&stopped).await {
-                Ok(()) => self.policies.book.refresh(),
+                Ok(()) => {
+                    self.looked.send_replace(true);
+                    self.policies.book.refresh()
+                }
                 Err(error) => {
                     tracing::warn!(folder = %self.folder.display(), %error, "the policies of a directory could not be looked at");
                     AGAIN
