@@ -18,6 +18,11 @@ impl Inner {
             return Ok(None);
         }
         let id = &self.actor.id;
+        // Revoked already, and this process has not heard of it yet: it is refused for that, and has broken no rule a second time.
+        if let Some(revocation) = self.engine.revocation_of(id).await? {
+            let why = format!("`{id}`: revoked ({}): {}", revocation.kind, revocation.reason);
+            return Ok(Some(Error::new(ErrorKind::Revoked, "revoked", why)));
+        }
         let Response::Revoke { .. } = self.engine.held_back(id, refusal.limit).await? else { return Ok(None) };
         let violation = ViolationType::ResourceAbuse;
         let detail = format!("went on calling although it had made its {} calls in the minute", refusal.limit);
