@@ -130,9 +130,21 @@ impl Living {
     }
 }
 
-/// Sends a signal to a process that the tests started.
+/// Sends a signal to a process that the tests started. Who is told to stop stands still afterwards: the signal alone lets it go on for a moment.
 pub fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+    let until = Instant::now() + PATIENCE;
+    while signal == Signal::STOP && !stands(pid) {
+        assert!(Instant::now() < until, "process {pid} goes on although it was stopped");
+        std::thread::yield_now();
+    }
+}
+
+/// Whether no thread of a process runs.
+fn stands(pid: u32) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
+    stats.all(|stat| [") T ", ") Z ", ") X "].iter().any(|state| stat.contains(state)))
 }
 
 impl Drop for Living {

@@ -16,9 +16,11 @@ use governance::store::{
 };
 use governance::testing::Rig;
 use governance::vocabulary::{Key, Keys, Kind, LedgerId, Ports, Token};
+use governance_tests::program::signal;
 use governance_tests::proxy::Proxy;
 use governance_tests::rigs::RedisRig;
 use governance_tests::servers::{Product, Server};
+use rustix::process::Signal;
 
 #[derive(Default)]
 struct Remembers(AtomicU64);
@@ -166,14 +168,13 @@ async fn a_server_that_goes_down_and_comes_back_is_used_again() {
 async fn a_server_that_stands_still_holds_a_call_no_longer_than_its_deadline() {
     let rig = redis7();
     let store = store(&rig).await;
-    let signal =
-        |signal| rustix::process::kill_process(rig.with_server(|s| rustix::process::Pid::from_raw(s.pid().cast_signed()).unwrap()), signal);
-    signal(rustix::process::Signal::STOP).unwrap();
+    let pid = rig.with_server(|server| server.pid());
+    signal(pid, Signal::STOP);
     let begun = Instant::now();
     let error = store.within(Duration::from_millis(200)).apply(add()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
     assert!(begun.elapsed() < Duration::from_secs(1));
-    signal(rustix::process::Signal::CONT).unwrap();
+    signal(pid, Signal::CONT);
     store.apply(add()).await.unwrap();
 }
 

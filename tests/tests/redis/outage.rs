@@ -10,8 +10,9 @@ use governance::guard::{Admissions, Arguments, Guard, Recorder, Role, Triggers};
 use governance::ledger::{Durability, Ledger};
 use governance::store::{Actor, Store};
 use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Tier, UseLimits};
+use governance_tests::program::signal;
 use governance_tests::rigs::RedisRig;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 /// How long a call waits for the store.
 const DEADLINE: Duration = Duration::from_millis(500);
@@ -50,12 +51,12 @@ impl Scene {
 
     /// All call at once while the server stands still.
     async fn calls_in_vain(&self, guards: &[Guard]) {
-        let signal = |signal| kill_process(self.rig.with_server(|s| Pid::from_raw(s.pid().cast_signed()).unwrap()), signal).unwrap();
-        signal(Signal::STOP);
+        let pid = self.rig.with_server(|server| server.pid());
+        signal(pid, Signal::STOP);
         let began = Instant::now();
         let called =
             join_all(guards.iter().map(async |guard| call(guard).await.map(|()| began.elapsed()).map_err(|e| (e, began.elapsed())))).await;
-        signal(Signal::CONT);
+        signal(pid, Signal::CONT);
         for told in called {
             let (error, after) = told.unwrap_err();
             assert!(error.may_retry() || error.code() == "undecided", "{error}");
@@ -80,7 +81,9 @@ async fn whoever_waits_to_hear_of_the_policies_shares_the_answer_that_does_not_c
     }
     join_all(guards.iter().map(async |guard| call(guard).await.unwrap())).await;
     // Nothing that was heard before is believed now.
-    let guards: Vec<_> = guards.into_iter().map(|guard| guard.believing(DEADLINE / 100)).collect();
+    let believed = DEADLINE / 100;
+    let guards: Vec<_> = guards.into_iter().map(|guard| guard.believing(believed)).collect();
+    tokio::time::sleep(believed * 2).await;
     scene.calls_in_vain(&guards).await;
 }
 
