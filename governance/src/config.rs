@@ -289,6 +289,15 @@ mod tests {
             let bad = Config::load(flags.clone(), env).unwrap_err().to_string();
             assert!(bad.contains(&format!("`{days}`")) && bad.contains("whole days"), "{bad}");
         }
+        for grant in ["GOVERNANCE_CALLS_PER_AGENT", "GOVERNANCE_TOKENS_PER_AGENT"] {
+            for amount in ["0", "-1", "18446744073709551615"] {
+                let bad = Config::load(flags.clone(), |name| (name == grant).then(|| amount.to_owned())).unwrap_err().to_string();
+                assert!(bad.contains(&format!("`{amount}`")) && bad.contains("from 1 to"), "{bad}");
+            }
+        }
+        std::fs::write(home.path().join("config.toml"), "calls_per_agent = 0").unwrap();
+        let bad = Config::load(flags.clone(), |_| None).unwrap_err().to_string();
+        assert!(bad.contains("calls_per_agent") && bad.contains("from 1 to"), "{bad}");
         std::fs::write(home.path().join("config.toml"), "stoer = \"x\"").unwrap();
         let unknown = Config::load(flags, |_| None).unwrap_err().to_string();
         assert!(unknown.contains("stoer") && unknown.contains("line 1"), "{unknown}");

@@ -11,10 +11,11 @@ use governance::guard::{Circuit, ErrorBudget, Role, Unit};
 use governance::ledger::Filter;
 use governance::llm::{CallKind, Idea, RemoteModel, Retry};
 use governance::store::Actor;
-use governance::vocabulary::{AgentId, AgentRole, PipelineId, Tier};
+use governance::vocabulary::{AgentId, AgentRole, PipelineId, RevocationType, Tier};
 use governance::{Config, ErrorKind, Governance};
 use governance_tests::llmock::Llmock;
 use governance_tests::model_server::{ModelServer, Reply, SOLUTION};
+use governance_tests::world::until;
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-canary-7f3k2q";
@@ -213,6 +214,33 @@ async fn silence_ends_at_the_deadline_before_the_answer_and_in_its_middle() {
         assert!(governance::llm::Charge::of(&error).estimated, "what it cost is guessed: {error:?}");
         assert_eq!(budget.usage(Unit::Calls).await.unwrap().unwrap().used, 0, "the port itself draws nothing");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stops_waiting_for_an_answer_leaves_its_outcome_unknown() {
+    let server = ModelServer::start([Reply::Never]).await;
+    let thinker = Thinker::at(&server.url).await;
+    tokio::select! {
+        answer = thinker.propose() => panic!("{answer:?}"),
+        () = until("it is asked", async || !server.asked().is_empty()) => {}
+    }
+    let recorded = thinker.recorded().await;
+    assert_eq!((recorded.len(), &recorded[0].1["code"]), (1, &json!("cancelled")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_after_a_revocation_is_withheld_and_what_it_cost_is_recorded() {
+    let server = ModelServer::start([]).await;
+    let thinker = &Thinker::at(&server.url).await;
+    let id = &AgentId::new("alpha-1").unwrap();
+    let asked = |call| async move {
+        let answer = thinker.model.port().propose(&call, OBJECTIVE, &[]).await;
+        thinker.governance.revocations().revoke(id, RevocationType::Manual, "a drill").await.unwrap();
+        answer
+    };
+    assert_eq!(thinker.model.ask(CallKind::Propose, asked).await.unwrap_err().kind(), ErrorKind::Revoked);
+    let recorded = thinker.recorded().await;
+    assert_eq!((recorded.len(), &recorded[0].1["charge"]["cost"]), (1, &json!(2_100)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

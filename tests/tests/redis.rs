@@ -142,6 +142,20 @@ async fn a_server_that_is_down_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn what_nobody_waits_for_any_more_is_not_heard_for_ever() {
+    let rig = redis7();
+    let store = store(&rig).await;
+    let stays = store.watch(&[plan()]).await.unwrap();
+    for number in 0..500 {
+        drop(store.watch(&[Key::new(format!("plan:{number}"), Kind::Record)]).await.unwrap());
+    }
+    let channels = rig.with_server(|server| server.ask(&["PUBSUB", "CHANNELS"]));
+    let heard = channels.matches(":wake").count();
+    assert!((1..=150).contains(&heard) && channels.contains("plan:wake"), "{heard} channels are heard");
+    drop(stays);
+}
+
+#[tokio::test]
 async fn a_server_that_goes_down_and_comes_back_is_used_again() {
     let rig = redis7();
     let backend = open(&rig.url(), RedisOptions::default()).await.unwrap();

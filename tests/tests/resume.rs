@@ -195,6 +195,29 @@ fn a_run_that_was_stopped_goes_on_once_the_stop_is_lifted() {
 }
 
 #[test]
+fn who_was_revoked_while_nobody_carried_the_run_out_does_nothing_more() {
+    for agents in ["built-in", "process"] {
+        let user = User::default();
+        let mut command = user.command(["run", CACHE, "--agents", agents, "--json"]);
+        command.env(DIE, "5");
+        assert_eq!(Living::spawn(command).end().code, None);
+        let id = only_run(&user);
+        let record = user.object(&["pipeline", "status", &id]);
+        let agent = record["agents"].as_array().unwrap().iter().find_map(|agent| agent["id"].as_str().filter(|id| id.starts_with("alpha")));
+        let agent = agent.unwrap_or_else(|| panic!("{record}"));
+        user.object(&["revoke", agent, "--reason", "left its paths"]);
+        let outcome = user.does(&["pipeline", "continue", &id, "--agents", agents, "--json"]).last_object();
+        let ended = outcome["agents"].as_array().unwrap().iter().find(|ended| ended["id"] == agent).unwrap();
+        assert_eq!(ended["status"], "revoked", "{outcome}");
+        let told = user.objects(&["ledger", "list", "--pipeline", &id, "--limit", "10000"]);
+        let revoked = told.iter().position(|entry| entry["action"] == "revoke").unwrap();
+        let late: Vec<_> = told[revoked..].iter().filter(|entry| entry["agent"] == agent && entry["action"] != "revoke").collect();
+        assert!(late.is_empty(), "{late:#?}");
+        user.verified();
+    }
+}
+
+#[test]
 fn a_run_waits_at_its_report_for_continue() {
     let user = User::default();
     let outcome = user.object(&["run", CACHE, "--auto-orchestrate", "false"]);

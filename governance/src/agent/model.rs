@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::error::{Error, ErrorKind, Result};
 use crate::guard::limits::{Asked, LAPSED, LAPSES, Limits, Taken};
 use crate::guard::{
-    Allowance, Breaker, ErrorBudget, Gate, Pass, Recorder, RevocationEngine, Spend, Triggers, Unit, failed_within_a_minute,
+    Allowance, Breaker, ErrorBudget, Gate, Open, Pass, Recorder, RevocationEngine, Spend, Triggers, Unit, failed_within_a_minute,
 };
 use crate::ledger::{Action, OutcomeResult};
 use crate::llm::{Call, CallKind, Charge, ChatMessage, ChatReply, DEFAULT_DEADLINE, Model, Retry, Said};
@@ -185,22 +185,24 @@ impl GovernedModel {
         call.tokens = Some(taken.set_aside().tokens).filter(|tokens| *tokens > 0).unwrap_or(call.tokens);
         let payload = json!({"model": self.model.name(), "call": kind, "prompt": self.model.prompt(kind), "attempt": number});
         let subject = (Some(&self.actor.id), self.actor.pipeline.as_ref());
-        let intent = match self.recorder.intent(&self.store, Action::ModelCall, subject.0, subject.1, &payload) {
-            Ok(intent) => intent,
+        let open = match self.recorder.intent(&self.store, Action::ModelCall, subject.0, subject.1, &payload) {
+            Ok(intent) => Open::new(&self.recorder, intent),
             Err(unrecorded) => return self.give_up(pass, unrecorded).await,
         };
         let late = || {
             Error::new(ErrorKind::Deadline, "call_timed_out", format!("the model did not answer within {:.1} s", deadline.as_secs_f64()))
         };
-        if let Err(late) = taken.confirm() {
-            self.recorder.outcome(&intent, OutcomeResult::Error, &json!({"code": late.code(), "message": late.to_string()}))?;
+        let may = async {
+            taken.confirm()?;
+            self.busy(deadline).await
+        };
+        if let Err(refused) = may.await {
+            open.tell(OutcomeResult::Error, &refused)?;
             taken.end(Asked::default(), false).await?;
-            return self.give_up(pass, late).await;
+            return self.give_up(pass, refused).await;
         }
         let _underway = self.gate.as_ref().map(|gate| gate.under_way(deadline));
-        self.busy(deadline).await?;
         let done = tokio::time::timeout(deadline + GRACE, ask(call)).await.unwrap_or_else(|_| Err(late()));
-        self.busy(Duration::ZERO).await?;
         let charge = done.as_ref().map_or_else(Charge::of, |said| said.charge);
         let (result, told) = match &done {
             Ok(_) => (OutcomeResult::Ok, json!({"charge": charge})),
@@ -210,8 +212,10 @@ impl GovernedModel {
                 (result, json!({"charge": charge, "code": error.code(), "message": error.to_string()}))
             }
         };
-        self.recorder.outcome(&intent, result, &told)?;
+        // INVARIANT: what a call came to and cost is written before anything that a revocation would refuse.
+        open.end(result, &told)?;
         taken.end(Asked { tokens: charge.tokens(), cost: charge.cost.unwrap_or(0) }, done.is_err()).await?;
+        self.busy(Duration::ZERO).await?;
         self.report(pass, &done).await?;
         Ok(done.map(|said| said.answer))
     }

@@ -6,6 +6,7 @@ use super::{File, bad_value};
 use crate::error::Result;
 use crate::llm::Mode;
 use crate::orchestrator::{Grants, Limits};
+use crate::vocabulary::MAX_AMOUNT;
 
 /// How long the ledger keeps payloads, and the shared state runs that have ended, unless told otherwise.
 pub const DEFAULT_RETENTION: Duration = Duration::from_secs(90 * DAY);
@@ -69,9 +70,14 @@ const RECOVERIES: &str = "a number of automatic recoveries, at most 3";
 /// What an agent may spend on its model: by the environment, then by the file, then by whether the model costs.
 pub(super) fn grants(set: &impl Fn(&str) -> Option<String>, file: &File, mode: Mode) -> Result<Grants> {
     let usual = if mode == Mode::Local { Grants::default() } else { Grants::metered() };
-    let whole = |name: &str, filed: Option<u64>| match set(name) {
-        Some(value) => value.parse().map(Some).map_err(|_| bad_value(name, &value, "a whole number")),
-        None => Ok(filed),
+    let whole = |(name, in_file): (&str, &str), filed: Option<u64>| {
+        let wanted = format!("a whole number from 1 to {MAX_AMOUNT}: an agent that may use none does nothing");
+        let possible = |number: &u64| (1..=MAX_AMOUNT).contains(number);
+        match (set(name), filed) {
+            (Some(value), _) => value.parse().ok().filter(possible).map(Some).ok_or_else(|| bad_value(name, &value, &wanted)),
+            (None, Some(number)) if !possible(&number) => Err(bad_value(in_file, &number.to_string(), &wanted)),
+            (None, filed) => Ok(filed),
+        }
     };
     let dollars = match set("GOVERNANCE_DOLLARS_PER_AGENT") {
         Some(value) => Some(value.parse::<f64>().map_err(|_| bad_value("GOVERNANCE_DOLLARS_PER_AGENT", &value, DOLLARS))?),
@@ -83,8 +89,8 @@ pub(super) fn grants(set: &impl Fn(&str) -> Option<String>, file: &File, mode: M
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be a possible sum")]
     let millionths = |dollars: f64| (dollars * 1e6).round() as u64;
     Ok(Grants {
-        calls: whole("GOVERNANCE_CALLS_PER_AGENT", file.calls_per_agent)?.unwrap_or(usual.calls),
-        tokens: whole("GOVERNANCE_TOKENS_PER_AGENT", file.tokens_per_agent)?.or(usual.tokens),
+        calls: whole(("GOVERNANCE_CALLS_PER_AGENT", "calls_per_agent"), file.calls_per_agent)?.unwrap_or(usual.calls),
+        tokens: whole(("GOVERNANCE_TOKENS_PER_AGENT", "tokens_per_agent"), file.tokens_per_agent)?.or(usual.tokens),
         cost: dollars.map(millionths).or(usual.cost),
     })
 }

@@ -184,13 +184,17 @@ impl Admissions {
         Err(Error::new(ErrorKind::Denied, "tier_too_high", format!("{detail}: an agent gives no more trust than there is")))
     }
 
-    /// Admits an agent again that was begun under an earlier epoch of its pipeline; none if it was not begun yet.
+    /// Admits an agent again that was begun under an earlier epoch of its pipeline; none if it was not begun yet. A `revoked` error if it was revoked.
     pub async fn readmit(&self, parent: &Admission, pipeline: &PipelineId, id: &AgentId) -> Result<Option<Actor>> {
         let keys = self.store.keys();
         if self.agent(id).await?.is_none_or(|agent| agent.pipeline.as_ref() != Some(pipeline)) {
             return Ok(None);
         }
         let epoch = self.store.number(keys.agent_epoch(id)).await?;
+        // INVARIANT: looked for behind the epoch: who is revoked later than this look has moved it.
+        if let Some(earlier) = RevocationEngine::open(&self.store).revocation_of(id).await? {
+            return Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{id}` was revoked: {}", earlier.reason)));
+        }
         Ok(Some(Actor { id: id.clone(), pipeline: Some(pipeline.clone()), admission: parent.and(keys.agent_epoch(id), epoch) }))
     }
 

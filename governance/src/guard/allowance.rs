@@ -74,6 +74,8 @@ impl Allowance {
                 if share.reservation.amount - share.used >= amount && self.start(share, amount)? {
                     return Ok(Spend::Admitted { low: share.reservation.low });
                 }
+                // INVARIANT: nothing is drawn any more from what is given back, also where whoever gives it back does not hear that it was.
+                share.reservation.until = Duration::ZERO;
                 self.budget.settle(&share.reservation, share.used).await?;
                 *held = None;
             }

@@ -77,6 +77,7 @@ pub(crate) use lookout::{Held, Lookout, Work};
 pub(crate) use progress::Stillness;
 pub use progress::{Progress, Underway};
 pub use receipts::{CONFIRM, ProcessReceipt, ReceiptState, Receipts, Roll};
+pub(crate) use recorder::Open;
 pub use recorder::{Recorded, Recorder};
 pub(crate) use remedies::{remedies, ways_on};
 pub use reservation::{Reservation, Settled};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ledger::{Action, Entry, Intent, Ledger, OutcomeResult, Segment, StoreName};
 use crate::store::Store;
 use crate::vocabulary::{AgentId, PipelineId, SegmentId, Token};
@@ -28,6 +28,48 @@ pub struct Recorded {
     intent: Option<(Intent, Arc<Segment>)>,
     /// The token of the action: what makes its commit safe to repeat.
     pub token: Token,
+}
+
+/// An intent whose outcome is still to come. Dropped before that, as when whoever waits for the end stops waiting, it ends `unknown`.
+pub(crate) struct Open {
+    recorder: Recorder,
+    recorded: Option<Recorded>,
+}
+
+impl Open {
+    pub fn new(recorder: &Recorder, recorded: Recorded) -> Self {
+        Self { recorder: recorder.clone(), recorded: Some(recorded) }
+    }
+
+    /// Says what came of it.
+    pub fn end(self, result: OutcomeResult, payload: &impl Serialize) -> Result<()> {
+        self.end_text(result, &text(payload))
+    }
+
+    /// The same, with details that are JSON text already.
+    pub fn end_text(mut self, result: OutcomeResult, payload: &str) -> Result<()> {
+        self.recorded.take().map_or(Ok(()), |recorded| self.recorder.outcome_text(&recorded, result, payload))
+    }
+
+    /// Says which error came of it.
+    pub fn tell(self, result: OutcomeResult, error: &Error) -> Result<()> {
+        self.end(result, &json!({"code": error.code(), "message": error.to_string()}))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Some(recorded) = self.recorded.take() else { return };
+        let told = json!({"code": "cancelled", "message": "whoever called did not wait for the end"});
+        match self.recorder.outcome(&recorded, OutcomeResult::Unknown, &told) {
+            // The parent of this fork writes it.
+            Err(error) if error.code() == "forked" => {}
+            Err(error) => {
+                tracing::warn!(token = %recorded.token, %error, "the outcome of a cancelled call could not be recorded: it ends unknown by itself");
+            }
+            Ok(()) => {}
+        }
+    }
 }
 
 impl Recorder {
@@ -142,13 +184,13 @@ impl Recorder {
         act: impl AsyncFnOnce(Token) -> Result<T>,
     ) -> Result<T> {
         let recorded = self.intent(store, action, agent, pipeline, payload)?;
-        let done = act(recorded.token.clone()).await;
+        let (token, open) = (recorded.token.clone(), Open::new(self, recorded));
+        let done = act(token).await;
         match &done {
-            Ok(done) => self.outcome(&recorded, OutcomeResult::Ok, &says(done))?,
+            Ok(done) => open.end(OutcomeResult::Ok, &says(done))?,
             Err(error) => {
                 let unknown = matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Deadline);
-                let result = if unknown { OutcomeResult::Unknown } else { OutcomeResult::Error };
-                self.outcome(&recorded, result, &json!({"code": error.code(), "message": error.to_string()}))?;
+                open.tell(if unknown { OutcomeResult::Unknown } else { OutcomeResult::Error }, error)?;
             }
         }
         done

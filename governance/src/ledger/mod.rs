@@ -177,11 +177,12 @@ impl Ledger {
     ///
     /// `fence` is that of the caller's lease. One lower than the record has seen is refused as `fenced` and writes nothing.
     pub async fn sequence(&self, fence: u64) -> Result<Sequenced> {
-        let sequenced = self.sequencing(move |sequencer, inner| sequencer.sequence(fence, &|| inner.segment())).await?;
-        if sequenced.retention {
+        let sequenced = self.sequencing(move |sequencer, inner| sequencer.sequence(fence, &|| inner.segment())).await;
+        // What failed in the end may have brought in that payloads are to be dropped.
+        if sequenced.as_ref().map_or(true, |sequenced| sequenced.retention) {
             self.inner.asked.notify_one();
         }
-        Ok(sequenced)
+        sequenced
     }
 
     /// Does something as the sequencer, beside the async threads, one at a time.

@@ -93,6 +93,8 @@ pub(super) struct Sequencer {
     pub connection: Connection,
     key: SigningKey,
     turn: usize,
+    // The newest head, where it could not be kept beside the database.
+    unkept: Option<Head>,
     // Up to where living segments' files were given back to the disk.
     pub given_back: HashMap<SegmentId, u64>,
 }
@@ -110,11 +112,30 @@ impl Sequencer {
     pub fn open(home: &Home, ledger: &LedgerId, ports: &Ports, durability: Durability) -> Result<Self> {
         let key = SigningKey::open(&home.keys(), &*ports.chance)?;
         let connection = database::writer(&home.database(), durability)?;
-        Ok(Self { home: home.clone(), ledger: ledger.clone(), ports: ports.clone(), connection, key, turn: 0, given_back: HashMap::new() })
+        Ok(Self {
+            home: home.clone(),
+            ledger: ledger.clone(),
+            ports: ports.clone(),
+            connection,
+            key,
+            turn: 0,
+            unkept: None,
+            given_back: HashMap::new(),
+        })
     }
 
-    /// Moves everything that is there. `own` gives the caller's own segment, into which takings-over are written.
+    /// Moves everything that is there. `own` gives the caller's own segment, into which takings-over are written. Where a head cannot be kept beside the
+    /// database, everything else is done before that is told.
     pub fn sequence(&mut self, fence: u64, own: &dyn Fn() -> Result<Arc<Segment>>) -> Result<Sequenced> {
+        let done = self.move_all(fence, own)?;
+        if let Some(head) = &self.unkept {
+            self.home.keep_heads(std::slice::from_ref(head))?;
+            self.unkept = None;
+        }
+        Ok(done)
+    }
+
+    fn move_all(&mut self, fence: u64, own: &dyn Fn() -> Result<Arc<Segment>>) -> Result<Sequenced> {
         let mut done = Sequenced::default();
         let (sources, strange) = self.sources()?;
         done.problems = strange;
@@ -251,7 +272,7 @@ impl Sequencer {
         transaction.commit().map_err(sql)?;
         done.entries += batch.entries;
         if let Some(head) = &batch.head {
-            home.keep_heads(std::slice::from_ref(head))?;
+            self.unkept = home.keep_heads(std::slice::from_ref(head)).is_err().then(|| head.clone());
             done.heads.push(head.clone());
         }
         Ok(batch)

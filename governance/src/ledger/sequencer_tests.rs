@@ -288,3 +288,22 @@ async fn a_long_lived_segment_does_not_fill_the_disk_and_can_still_be_read() {
     assert_eq!(other.sequence(1).await.unwrap().adopted.len(), 1);
     assert!(other.verify(None).await.unwrap().is_intact());
 }
+
+#[tokio::test]
+async fn where_heads_cannot_be_kept_beside_it_everything_else_is_done_and_the_newest_is_kept_later() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = open(home.path()).await;
+    let (id, path) = orphan(&ledger, 3);
+    let heads = home.path().join("heads");
+    fs::create_dir(&heads).unwrap();
+    for _ in 0..2 {
+        assert!(ledger.sequence(1).await.is_err(), "nobody is told that all is well");
+    }
+    assert!(!path.exists(), "a dead segment was taken over: {id}");
+    assert_eq!(actions(&ledger, Action::Adopt).await.len(), 1);
+    fs::remove_dir(&heads).unwrap();
+    assert_eq!(ledger.sequence(1).await.unwrap(), Sequenced::default());
+    let (kept, last) = (fs::read_to_string(&heads).unwrap(), ledger.head().await.unwrap().unwrap());
+    assert_eq!(kept, format!("{}\n", last.to_line().unwrap()));
+    assert!(ledger.verify(None).await.unwrap().is_intact());
+}

@@ -27,7 +27,7 @@ impl Driver {
     pub async fn carry_out(&mut self, effect: Effect) -> Result<Option<Event>> {
         match effect {
             Effect::Record(status) => self.record(status).await?,
-            Effect::Spawn(id, role) => self.spawn(id, role).await?,
+            Effect::Spawn(id, role) => return self.spawn(id, role).await,
             Effect::Mediate(reason) => {
                 self.tell(Broadcast::GammaSpawned { pipeline_id: self.pipeline.clone(), reason }).await?;
             }
@@ -91,18 +91,24 @@ impl Driver {
         Ok(())
     }
 
-    async fn spawn(&mut self, id: AgentId, role: AgentRole) -> Result<()> {
+    /// Begins an agent, or has it go on; one that was revoked while nobody carried the run out does neither.
+    async fn spawn(&mut self, id: AgentId, role: AgentRole) -> Result<Option<Event>> {
         if self.crew.has(&id) {
-            return Ok(());
+            return Ok(None);
         }
         let admissions = self.parts.admissions();
-        let actor = match admissions.readmit(&self.governor.admission, &self.pipeline, &id).await? {
-            Some(actor) => {
+        let actor = match admissions.readmit(&self.governor.admission, &self.pipeline, &id).await {
+            Ok(Some(actor)) => {
                 // Whoever ran it before is fenced, and cannot give it back.
                 free_execution_lock(&self.parts.store, &self.governor, &id).await?;
                 actor
             }
-            None => self.admit(&id, role).await?,
+            Ok(None) => self.admit(&id, role).await?,
+            Err(error) if error.kind() == ErrorKind::Revoked => {
+                let revocation = self.parts.revocations().revocation_of(&id).await?.ok_or(error)?;
+                return Ok(Some(Event::Revoked(id, revocation.reason)));
+            }
+            Err(error) => return Err(error),
         };
         let runtime = self.options.runtimes.of(role).name();
         let state = self.parts.store.keys().agent_state(&id);
@@ -118,7 +124,8 @@ impl Driver {
         let pipeline_id = self.pipeline.clone();
         self.tell(Broadcast::AgentSpawned { pipeline_id, agent_id: id.clone(), role, runtime }).await?;
         self.pulse.touch(&id);
-        self.crew.start(actor, role, &self.governor)
+        self.crew.start(actor, role, &self.governor)?;
+        Ok(None)
     }
 
     /// A registered profile acts at what it stands at, whatever the run's tier; every other one at the run's. Its packet is written before it lives.

@@ -24,6 +24,23 @@ pub(crate) struct Hub {
 struct Waiting {
     watchers: HashMap<Key, Vec<Weak<Notify>>>,
     subscribers: HashMap<Key, Vec<mpsc::Sender<Bytes>>>,
+    // How many keys there are before those are looked for that nobody waits for any more.
+    crowded: usize,
+}
+
+/// So few keys are not worth a look.
+const FEW: usize = 64;
+
+impl Waiting {
+    /// Lets go of what nobody waits for any more, each time that there is twice as much as the last time left: a key that is never written again wakes
+    /// nobody who could be found to be gone.
+    fn sweep(&mut self) {
+        if self.watchers.len() + self.subscribers.len() > self.crowded {
+            self.watchers.retain(|_, watchers| watchers.iter().any(|w| w.strong_count() > 0));
+            self.subscribers.retain(|_, subscribers| subscribers.iter().any(|s| !s.is_closed()));
+            self.crowded = (2 * (self.watchers.len() + self.subscribers.len())).max(FEW);
+        }
+    }
 }
 
 impl Hub {
@@ -31,6 +48,7 @@ impl Hub {
     pub fn watch(&self, keys: &[Key]) -> Watch {
         let notify = Arc::new(Notify::new());
         let mut waiting = self.lock();
+        waiting.sweep();
         for key in keys {
             let watchers = waiting.watchers.entry(key.clone()).or_default();
             watchers.retain(|w| w.strong_count() > 0);
@@ -44,6 +62,7 @@ impl Hub {
     pub fn signals(&self, channel: &Key) -> Signals {
         let (sender, receiver) = mpsc::channel(SIGNALS_KEPT);
         let mut waiting = self.lock();
+        waiting.sweep();
         waiting.subscribers.entry(channel.clone()).or_default().push(sender);
         self.count(&waiting);
         Signals { receiver }
@@ -151,5 +170,24 @@ impl Signals {
     /// The next signal; none when the store is closed. Cancel safe.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.receiver.recv().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::Kind;
+
+    #[test]
+    fn who_is_gone_leaves_nothing_behind_although_its_keys_are_never_written_again() {
+        let hub = Hub::default();
+        let key = |name: u32| Key::new(format!("agent:{name}"), Kind::Record);
+        let stays = hub.watch(&[key(0)]);
+        for name in 1..10_000 {
+            drop((hub.watch(&[key(name)]), hub.signals(&key(name))));
+        }
+        let held = hub.interested.load(Ordering::Acquire);
+        assert!(held <= 2 * FEW && hub.is_wanted(&key(0)), "{held} keys are held");
+        drop(stays);
     }
 }

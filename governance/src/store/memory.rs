@@ -17,6 +17,9 @@ use super::{
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, Kind, Millis, Ports, Token, millis};
 
+/// So few slots are not worth a look for what has expired.
+const FEW: usize = 1_024;
+
 /// A store in memory.
 pub struct Memory {
     held: Mutex<Held>,
@@ -82,6 +85,8 @@ struct Held {
     slots: Slots,
     answers: Answers,
     now: Millis,
+    // How many slots there are before what has expired is looked for.
+    crowded: usize,
 }
 
 #[derive(Clone)]
@@ -91,7 +96,15 @@ struct Slot {
 }
 
 impl Held {
-    /// What is there and has not expired. What has expired stays until it is written over.
+    /// Lets go of what has expired, each time that there is twice as much as the last time left: most is looked at once or twice in its life.
+    fn sweep(&mut self) {
+        if self.slots.len() > self.crowded {
+            self.slots.retain(|_, slot| slot.until.is_none_or(|until| until > self.now));
+            self.crowded = (2 * self.slots.len()).max(FEW);
+        }
+    }
+
+    /// What is there and has not expired. What has expired stays until it is written over, or swept out.
     fn slot(&mut self, key: &Key) -> Option<&mut Slot> {
         let now = self.now;
         self.slots.get_mut(key).filter(|slot| slot.until.is_none_or(|until| until > now))
@@ -324,6 +337,7 @@ impl Backend for Memory {
         tokio::task::coop::consume_budget().await;
         let mut held = self.lock();
         let outcome = execute(&mut *held, commit, &self.generation)?;
+        held.sweep();
         drop(held);
         if matches!(&outcome, Outcome::Accepted(accepted) if !accepted.repeated) {
             self.hub.accepted(commit);
@@ -367,5 +381,25 @@ impl Backend for Memory {
 
     async fn describe(&self) -> Result<Description> {
         Ok(Description::embedded("memory".into(), false, Durability::None, Vec::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Write;
+    use crate::vocabulary::{AgentId, Keys};
+
+    #[tokio::test]
+    async fn what_has_expired_is_not_kept_for_ever() {
+        let (keys, agent) = (Keys::default(), AgentId::new("alpha-1").unwrap());
+        let memory = Memory::new(&keys, Ports::default());
+        for bucket in 0..20_000_u64 {
+            let ttl = Some(Duration::from_millis(1 + bucket % 2 * 3_600_000));
+            let counter = keys.agent_window(&agent, "calls", &bucket);
+            memory.commit(&Commit::default().write(Write::Add { counter, delta: 1, ttl })).await.unwrap();
+        }
+        let kept = memory.lock().slots.len();
+        assert!((10_000..=16_000).contains(&kept), "{kept} are kept");
     }
 }

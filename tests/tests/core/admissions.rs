@@ -20,6 +20,7 @@ governance_tests::on_every_backend! {
     an_id_is_admitted_once
     an_agent_begins_only_where_a_stop_of_its_pipeline_reaches_it
     an_admitted_agent_is_known_with_its_role
+    who_was_revoked_is_not_admitted_again_where_its_run_is_taken_up
     lifting_without_a_stop_ends_nobody
     errors_within_a_minute_above_the_threshold_revoke
     api_calls_above_the_threshold_are_held_back_and_then_revoke
@@ -270,5 +271,19 @@ fn errors_spread_over_more_than_a_minute_do_not_add_up() {
             assert_ne!(engine.error(&alpha.id, "fast").await.unwrap(), Response::RateLimit);
         }
         assert!(engine.revocation_of(&alpha.id).await.unwrap().is_some(), "within a minute they do");
+    });
+}
+
+fn who_was_revoked_is_not_admitted_again_where_its_run_is_taken_up(on: Backend) {
+    on.story(async |world| {
+        let admission = world.pipeline(&pipe()).await;
+        let (_, alpha) = world.agent(&admission, &pipe(), "alpha-1").await;
+        let (_, beta) = world.agent(&admission, &pipe(), "beta-1").await;
+        engine(&world).await.revoke(&alpha.id, RevocationType::Policy, "left its paths").await.unwrap();
+        let admissions = admissions(&world).await;
+        let again = async |agent: &Actor| admissions.readmit(&admission, &pipe(), &agent.id).await;
+        assert!(writes(&world, &again(&beta).await.unwrap().unwrap()).await);
+        let refused = again(&alpha).await.unwrap_err();
+        assert!(refused.kind() == ErrorKind::Revoked && refused.to_string().contains("left its paths"), "{refused}");
     });
 }

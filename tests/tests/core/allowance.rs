@@ -17,6 +17,7 @@ governance_tests::on_every_backend! {
     what_dead_holders_did_not_start_comes_back_exactly
     a_holder_frozen_at_any_moment_starts_nothing_that_was_given_back
     a_frozen_holder_that_wakes_up_reserves_anew
+    who_stops_waiting_while_a_share_is_given_back_draws_nothing_more_from_it
     the_last_of_a_budget_is_drawn_although_it_is_less_than_a_piece
     a_share_of_which_the_record_is_gone_counts_as_spent
     without_a_ledger_every_draw_is_spent_at_once
@@ -158,6 +159,30 @@ fn a_frozen_holder_that_wakes_up_reserves_anew(on: Backend) {
         assert_eq!(budget.spend(Unit::Calls, 10).await.unwrap(), Spend::Admitted { low: true });
         assert_eq!(allowance.draw(1).await.unwrap(), Spend::Admitted { low: true });
         assert!(matches!(allowance.draw(1).await.unwrap(), Spend::Exhausted { remaining: 0, .. }));
+    });
+}
+
+fn who_stops_waiting_while_a_share_is_given_back_draws_nothing_more_from_it(on: Backend) {
+    on.story(async |world| {
+        for (name, after) in [("alpha", false), ("beta", true)] {
+            let limit = 20;
+            let (budget, _) = granted(&world, name, limit).await;
+            let (_, agent) = world.actor(name).await;
+            // One commit sets a share of ten aside, the next gives back what is left of it.
+            let (store, crash) = world.mortal(2, after).await;
+            let recorder = world.ledger().await.1;
+            let allowance = ErrorBudget::open(&store, &agent).recorded(&recorder).allowance(Unit::Calls, 10, Duration::from_secs(3600));
+            allowance.draw(5).await.unwrap();
+            assert!(crash.during(allowance.draw(8)).await.is_none(), "the five that are left are not enough");
+            let others = budget.remaining(Unit::Calls).await.unwrap();
+            assert_eq!(others, if after { 15 } else { 10 });
+            assert!(matches!(budget.spend(Unit::Calls, others).await.unwrap(), Spend::Admitted { .. }));
+            let mut started = 5;
+            while allowance.try_draw(1).unwrap() || matches!(allowance.draw(1).await.unwrap(), Spend::Admitted { .. }) {
+                started += 1;
+            }
+            assert_eq!(started + others, limit, "as much was started as there was");
+        }
     });
 }
 

@@ -41,6 +41,7 @@ governance_tests::on_every_backend! {
     what_nobody_could_read_is_not_asked_and_an_agent_cannot_flood_the_queue
     plans_and_promotions_are_approved_the_same_way
     who_asks_again_with_the_token_of_a_use_hears_what_was_answered_first
+    a_use_is_a_use_although_somebody_died_who_was_superseding_it
     what_a_call_risks_and_where_in_its_life_it_is_asked_is_shown_to_who_decides
     what_takes_an_administrator_is_approved_by_no_one_else
     arguments_are_never_in_the_ledger_and_leave_the_store
@@ -728,6 +729,26 @@ fn who_asks_again_with_the_token_of_a_use_hears_what_was_answered_first(on: Back
         let filter = Filter { action: Some(Action::Approval), ..Filter::default() };
         let uses = ledger.list(&filter).await.unwrap().actions.into_iter();
         assert_eq!(uses.filter(|entry| entry.payload.as_deref().is_some_and(|text| text.contains("\"used\""))).count(), 1);
+    });
+}
+
+fn a_use_is_a_use_although_somebody_died_who_was_superseding_it(on: Backend) {
+    on.story(async |world| {
+        let scene = Scene::new(world, rules(1, HOUR)).await;
+        let asked = Asked::plan(json!({"steps": ["read"]}), rules(1, HOUR));
+        let id = scene.queue().await.ask(&scene.actor, &asked).await.unwrap().request.id;
+        scene.approve(&id).await;
+        let (store, on_its_way) = scene.world.slow(1).await;
+        let (queue, token) = (Approvals::open(&store, &scene.recorder), scene.store.fresh_token());
+        let dies = async {
+            let told = json!({"superseded": id, "by": "another plan"});
+            let about = (Some(&scene.actor.id), scene.actor.pipeline.as_ref());
+            drop(scene.recorder.intent(&scene.store, Action::Approval, about.0, about.1, &told).unwrap());
+        };
+        let (first, ()) = tokio::join!(queue.redeem(&scene.actor, &id, &asked, &token), on_its_way.meanwhile(dies));
+        assert_eq!(first.unwrap().state, ApprovalState::Used);
+        let again = scene.queue().await.redeem(&scene.actor, &id, &asked, &token).await.unwrap();
+        assert_eq!((again.state, again.used.map(|used| used.token)), (ApprovalState::Used, Some(token)));
     });
 }
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use governance::guard::policy::{Policy, Request, Verdict};
-use governance::guard::{Arguments, Asked, BoxError, GovernLayer, Guard};
+use governance::guard::{Admissions, Arguments, Asked, BoxError, GovernLayer, Guard, Role};
 use governance::ledger::{Action, EntryKind, Filter, OutcomeResult};
-use governance::vocabulary::{PipelineId, RevocationType, Tier};
+use governance::vocabulary::{AgentId, AgentRole, PipelineId, RevocationType, Tier};
 use governance::{Error, ErrorKind, Result, RevocationEngine};
 use governance_tests::world::{Backend, World};
 use serde_json::{Value, json};
@@ -22,6 +22,7 @@ governance_tests::on_every_backend! {
     a_call_ends_as_whoever_ran_it_says_and_unknown_where_nobody_does
     what_is_answered_once_its_agent_is_known_to_be_revoked_is_withheld
     a_stop_is_confirmed_once_the_last_tool_has_really_ended
+    what_is_left_behind_holds_every_receipt_up_however_much_it_is
     failures_are_counted_before_the_next_call_begins
     a_store_that_lost_what_it_held_is_told_as_that_and_so_is_its_recovery
     pieces_are_one_call_until_the_last
@@ -169,6 +170,30 @@ fn a_stop_is_confirmed_once_the_last_tool_has_really_ended(on: Backend) {
         assert!(told.is_confirmed() && told.receipts.len() == 1, "{told:?}");
         let confirmed = told.receipts[0].confirmed_at.unwrap();
         assert!(confirmed >= ended && confirmed <= store.now().await.unwrap(), "not before its tool had ended, at {ended:?}: {told:?}");
+    });
+}
+
+fn what_is_left_behind_holds_every_receipt_up_however_much_it_is(on: Backend) {
+    on.costly().story(async |world| {
+        let pipe = PipelineId::new("pipe").unwrap();
+        let (admission, store, recorder) = (world.pipeline(&pipe).await, world.store().await, world.ledger().await.1);
+        let (admissions, engine) = (Admissions::new(&store, &recorder), RevocationEngine::open(&store));
+        let (mut left, mut last) = (Vec::new(), 0);
+        // More than a process names in its word.
+        for number in 0..34 {
+            let id = AgentId::new(format!("alpha-{number}")).unwrap();
+            let role = Role { role: AgentRole::Alpha, tier: Tier::T1 };
+            let actor = admissions.admit(&admission, &pipe, &id, role).await.unwrap();
+            let call = Guard::open(&store, &actor, &recorder, Policy::shipped(Tier::T1).unwrap()).begin(&write(), &none()).await.unwrap();
+            left.push(call.running());
+            call.lost("left behind").unwrap();
+            last = engine.revoke(&id, RevocationType::Manual, "a drill").await.unwrap().generation;
+        }
+        let has_seen = async || engine.processes().await.unwrap().iter().all(|process| process.seen >= last);
+        governance_tests::world::until("this process has seen the last one", has_seen).await;
+        assert!(!engine.receipts(last, D).await.unwrap().is_confirmed(), "its tool runs on");
+        drop(left);
+        governance_tests::world::until("it confirms", async || engine.receipts(last, D).await.unwrap().is_confirmed()).await;
     });
 }
 

@@ -8,7 +8,7 @@ use governance::guard::limits::{Asked, Limits, Scope, ScopeLimits};
 use governance::guard::policy::{Policy, Request};
 use governance::guard::{Guard, Recorder, Triggers, Unit};
 use governance::ledger::{Action, OutcomeResult};
-use governance::store::{Actor, Commit, Fields, Store};
+use governance::store::{Actor, Commit, Fields, Store, Write};
 use governance::vocabulary::{BreakerBy, BreakerRules, Millis, PipelineId, Tier, UseLimits};
 use governance::{Error, ErrorKind, RevocationEngine};
 use governance_tests::world::{Backend, World};
@@ -23,6 +23,7 @@ governance_tests::on_every_backend! {
     who_goes_on_although_it_is_held_back_is_revoked
     places_are_taken_and_given_back_with_each_call
     the_place_of_a_dead_holder_comes_back
+    a_dead_holder_whose_run_was_retired_holds_nobody_up
     tokens_are_set_aside_in_every_scope_at_once_and_an_overrun_closes_them
     errors_of_a_pipeline_are_counted_where_calls_fail
     wall_time_runs_from_the_beginning_but_not_while_a_person_is_waited_for
@@ -262,6 +263,24 @@ fn the_place_of_a_dead_holder_comes_back(on: Backend) {
         ledger.segment().unwrap().close().unwrap();
         beta.call().await.unwrap();
         assert_eq!(used(&world, pipeline(), Unit::Calls).await, 2, "what it had started counts");
+    });
+}
+
+fn a_dead_holder_whose_run_was_retired_holds_nobody_up(on: Backend) {
+    on.story(async |world| {
+        set(&world, Scope::Tenant, Unit::Concurrency, 1).await;
+        set(&world, pipeline(), Unit::Concurrency, 5).await;
+        let (ledger, recorder) = world.ledger().await;
+        let dead = Process { recorder: recorder.clone(), ..process(&world, "alpha", free()).await };
+        let limits = Limits::open(&dead.store, &dead.actor, &recorder, free(), &Triggers::default());
+        std::mem::forget(limits.take(CALL, Duration::from_secs(3_600)).await.unwrap());
+        ledger.segment().unwrap().close().unwrap();
+        // What was counted of its run left the shared state with the run.
+        let store = world.store().await;
+        let gone = store.keys().pipeline_spend(&pipe(), Unit::Concurrency.as_str());
+        store.apply(Commit::default().write(Write::Delete(gone.into()))).await.unwrap();
+        process(&world, "beta", free()).await.call().await.unwrap();
+        assert_eq!(used(&world, Scope::Tenant, Unit::Concurrency).await, 0);
     });
 }
 

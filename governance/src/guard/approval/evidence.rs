@@ -30,12 +30,11 @@ impl Evidence {
     }
 
     fn told(entries: &[(Token, Entry)], ledger: &Ledger, tenant: &str) -> Self {
-        let failed: HashSet<&Token> = entries
-            .iter()
-            .filter(|(_, entry)| entry.result == Some(OutcomeResult::Error))
-            .filter_map(|(_, entry)| entry.intent.as_ref())
-            .collect();
-        let (mut denials, mut ended) = (HashMap::<_, Vec<_>>::new(), HashMap::new());
+        let of = |result| -> HashSet<&Token> {
+            entries.iter().filter(|(_, entry)| entry.result == Some(result)).filter_map(|(_, entry)| entry.intent.as_ref()).collect()
+        };
+        let (failed, done) = (of(OutcomeResult::Error), of(OutcomeResult::Ok));
+        let (mut denials, mut ended, mut unproven) = (HashMap::<_, Vec<_>>::new(), HashMap::new(), Vec::new());
         for (token, entry) in entries.iter().filter(|(_, entry)| entry.action == Action::Approval) {
             let said: Value = serde_json::from_str(&entry.payload).unwrap_or_default();
             if let Some(signed) = said.get("signed").and_then(|signed| serde_json::from_value::<Signed<Statement>>(signed.clone()).ok())
@@ -45,8 +44,15 @@ impl Evidence {
                 denials.entry(signed.said.request.clone()).or_default().push(signed);
             }
             if let Some((request, how)) = end(&said, entry).filter(|_| !failed.contains(&token)) {
-                ended.entry(request).or_insert(how);
+                match how {
+                    Ended::Superseded { .. } if !done.contains(token) => unproven.push((request, how)),
+                    how => _ = ended.entry(request).or_insert(how),
+                }
             }
+        }
+        // A superseding of which nobody knows the end did not land where a use is told: the store takes one of the two.
+        for (request, how) in unproven {
+            ended.entry(request).or_insert(how);
         }
         Self { approvers: Approvers::told(entries, ledger.id(), tenant), denials, ended }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::entered::Entered;
 use super::{Granted, Guard};
@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::guard::Work;
 use crate::guard::breakers::Ending;
 use crate::guard::progress::Underway;
-use crate::guard::recorder::{Recorded, Recorder};
+use crate::guard::recorder::{Open, Recorded};
 use crate::ledger::OutcomeResult;
 
 /// The code of a tool that took too long.
@@ -59,19 +59,11 @@ impl std::fmt::Debug for Running {
     }
 }
 
-/// What an outcome says beyond its result. Never a tool's own words, which may hold its arguments.
-#[derive(Serialize)]
-struct Told<'a> {
-    code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a str>,
-}
-
 impl Call {
     pub(super) fn new(guard: &Guard, action: &str, granted: Granted, recorded: Recorded, entered: Entered) -> Self {
         let (guard, within) = (guard.clone(), guard.own.within);
         let running = Running { _work: guard.own.live.running().map(Arc::new) };
-        let recorded = Open { recorder: guard.own.recorder.clone(), recorded: Some(recorded) };
+        let recorded = Open::new(&guard.own.recorder, recorded);
         let underway = guard.own.gate.as_ref().map(|gate| gate.under_way(within));
         Self { begun: Box::new(Begun { guard, action: action.into(), granted, within, recorded, entered, _underway: underway, running }) }
     }
@@ -163,13 +155,13 @@ impl Call {
             return self.dropped(&ended).and(Err(ended));
         }
         self.begun.entered.leave(Ending::Done, &self.begun.guard.own);
-        self.begun.recorded.end(OutcomeResult::Ok, None)
+        self.begun.recorded.end_text(OutcomeResult::Ok, "{}")
     }
 
     /// It failed, with an error of this code.
     pub fn failed(self, code: &str) -> Result<()> {
         self.begun.entered.leave(Ending::Ill, &self.begun.guard.own);
-        self.begun.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))?;
+        self.begun.recorded.end(OutcomeResult::Error, &json!({"code": code}))?;
         hold_against(self.begun.guard, self.begun.action, Error::new(ErrorKind::Internal, "tool_failed", format!("a tool failed: {code}")));
         Ok(())
     }
@@ -177,14 +169,14 @@ impl Call {
     /// It was not made after all.
     pub(super) fn unmade(self, code: &str) -> Result<()> {
         self.begun.entered.leave(Ending::Failed, &self.begun.guard.own);
-        self.begun.recorded.end(OutcomeResult::Error, Some(&Told { code, message: None }))
+        self.begun.recorded.end(OutcomeResult::Error, &json!({"code": code}))
     }
 
     /// Nobody knows what it did.
     pub fn lost(self, code: &str) -> Result<()> {
         let ending = if code == LATE { Ending::Ill } else { Ending::Failed };
         self.begun.entered.leave(ending, &self.begun.guard.own);
-        self.begun.recorded.end(OutcomeResult::Unknown, Some(&Told { code, message: None }))
+        self.begun.recorded.end(OutcomeResult::Unknown, &json!({"code": code}))
     }
 
     /// It ended so: `unknown` where asking again may help, because then it may have been done. Limits and breakers have heard of it once this answers.
@@ -197,7 +189,7 @@ impl Call {
             return self.cut_off(ended).await;
         }
         match &done {
-            Ok(_) => self.begun.recorded.end(OutcomeResult::Ok, None)?,
+            Ok(_) => self.begun.recorded.end_text(OutcomeResult::Ok, "{}")?,
             Err(error) => self.begun.recorded.tell(of(error), error)?,
         }
         self.begun.entered.left(done.as_ref().map_or_else(Ending::of, |_| Ending::Done)).await;
@@ -274,44 +266,6 @@ impl std::fmt::Debug for Call {
 fn late(within: Duration) -> Error {
     let message = format!("the tool took longer than {} ms and was dropped: what it did is not known", within.as_millis());
     Error::new(ErrorKind::Deadline, LATE, message)
-}
-
-/// An intent whose outcome is still to come.
-struct Open {
-    recorder: Recorder,
-    recorded: Option<Recorded>,
-}
-
-impl Open {
-    fn end(mut self, result: OutcomeResult, told: Option<&Told<'_>>) -> Result<()> {
-        match (self.recorded.take(), told) {
-            (None, _) => Ok(()),
-            (Some(recorded), Some(told)) => self.recorder.outcome(&recorded, result, told),
-            (Some(recorded), None) => self.recorder.outcome_text(&recorded, result, "{}"),
-        }
-    }
-}
-
-impl Open {
-    fn tell(self, result: OutcomeResult, error: &Error) -> Result<()> {
-        let message = error.to_string();
-        self.end(result, Some(&Told { code: error.code(), message: Some(&message) }))
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let Some(recorded) = self.recorded.take() else { return };
-        let told = Told { code: "cancelled", message: Some("whoever called did not wait for the end") };
-        match self.recorder.outcome(&recorded, OutcomeResult::Unknown, &told) {
-            // The parent of this fork writes it.
-            Err(error) if error.code() == "forked" => {}
-            Err(error) => {
-                tracing::warn!(token = %recorded.token, %error, "the outcome of a cancelled call could not be recorded: it ends unknown by itself");
-            }
-            Ok(()) => {}
-        }
-    }
 }
 
 /// Lets a future panic without taking the caller with it.

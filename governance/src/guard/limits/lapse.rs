@@ -5,7 +5,7 @@ use super::draw::Kept;
 use crate::error::Result;
 use crate::guard::budget::{Unit, check_amount};
 use crate::ledger::{Action, EntryKind, is_alive};
-use crate::store::{Outcome, Refused, Write, from_json};
+use crate::store::{Cell, Outcome, Refused, Write, from_json};
 use crate::vocabulary::{Key, Millis, SegmentId};
 
 impl Inner {
@@ -20,19 +20,28 @@ impl Inner {
             if !self.is_over(&kept, now).await {
                 continue;
             }
-            let cell = self.share_cell(&id);
-            let mut commit = self.actor.commit().version(cell.clone(), found.version).write(Write::Delete(cell));
-            for (counter, back) in self.comes_back(&kept).await {
-                commit = commit.write(Write::Add { counter, delta: -check_amount(back)?, ttl: None });
+            self.take_back(self.share_cell(&id), found.version, self.comes_back(&kept).await).await?;
+            lapsed += 1;
+        }
+        Ok(lapsed)
+    }
+
+    async fn take_back(&self, cell: Cell, version: u64, mut back: Vec<(Key, u64)>) -> Result<()> {
+        loop {
+            let mut commit = self.actor.commit().version(cell.clone(), version).write(Write::Delete(cell.clone()));
+            for (counter, amount) in &back {
+                commit = commit.write(Write::Add { counter: counter.clone(), delta: -check_amount(*amount)?, ttl: None });
             }
             match self.store.commit(commit).await? {
-                Outcome::Accepted(_) => lapsed += 1,
-                // Its holder gave it back after all, or somebody else was faster.
-                Outcome::Refused(Refused::Conflict { .. }) => lapsed += 1,
+                // Or its holder gave it back after all, or somebody else was faster.
+                Outcome::Accepted(_) | Outcome::Refused(Refused::Conflict { .. }) => return Ok(()),
+                // Whose it was has left the shared state, and what was counted of it is free.
+                Outcome::Refused(Refused::Underflow { counter, .. }) if back.iter().any(|(key, _)| *key == counter) => {
+                    back.retain(|(key, _)| *key != counter);
+                }
                 Outcome::Refused(refused) => return Err(refused.into()),
             }
         }
-        Ok(lapsed)
     }
 
     async fn is_over(&self, kept: &Kept, now: Millis) -> bool {

@@ -210,6 +210,8 @@ impl Watcher {
             unfinished.extend(running.into_iter().map(|what| Unfinished { generation: *generation, agent: agent.clone(), what }));
             runs
         });
+        // INVARIANT: a stop is held up by whatever it or a later one was to end, so of what runs on the latest is always named.
+        unfinished.sort_by_key(|left| std::cmp::Reverse(left.generation));
         unfinished.truncate(NAMED);
         self.own.unfinished = unfinished;
         let owed: Vec<u64> = self.owing.iter().map(|(generation, _)| *generation).collect();

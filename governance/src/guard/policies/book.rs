@@ -115,7 +115,13 @@ impl Book {
         }
         let now = ArcSwap::from_pointee(of(&pages, &name, tier, &shipped));
         let followed = Arc::new(Followed { name, tier, shipped, now, book: self.clone() });
-        self.sources().push(Arc::downgrade(&followed));
+        let mut sources = self.sources();
+        // Each time that there is no more room, so that those who are gone are let go of.
+        if sources.len() == sources.capacity() {
+            sources.retain(|source| source.strong_count() > 0);
+        }
+        sources.push(Arc::downgrade(&followed));
+        drop(sources);
         Ok(PolicySource::Followed(followed))
     }
 

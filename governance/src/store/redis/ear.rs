@@ -31,6 +31,8 @@ use crate::vocabulary::{Key, Kind};
 const WAKE: &str = ":wake";
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// So few channels are not worth a look.
+const FEW: usize = 64;
 /// After so long without a message, the server is asked whether it is still there.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -45,6 +47,8 @@ pub(super) struct Ear {
 struct Heard {
     line: Option<Arc<Line>>,
     channels: BTreeSet<String>,
+    // How many channels there are before those are looked for that nobody waits for any more.
+    crowded: usize,
 }
 
 impl Ear {
@@ -75,8 +79,22 @@ impl Ear {
         if !new.is_empty() {
             subscribe(&line, new.clone()).await.map_err(|error| self.address.trouble(&error))?;
             heard.channels.extend(new);
+            self.sweep(&line, &mut heard).await;
         }
         Ok(())
+    }
+
+    /// Stops hearing what nobody waits for any more, each time that there is twice as much as the last time left: a channel on which nothing is ever said
+    /// again is not missed by its silence.
+    async fn sweep(&self, line: &Line, heard: &mut Heard) {
+        if heard.channels.len() <= heard.crowded {
+            return;
+        }
+        let gone: Vec<String> = heard.channels.extract_if(.., |channel| !self.hub.is_wanted(&told_by(channel))).collect();
+        heard.crowded = (2 * heard.channels.len()).max(FEW);
+        if !gone.is_empty() {
+            let _ = line.client.unsubscribe(gone).await;
+        }
     }
 
     async fn connect(self: &Arc<Self>, heard: &mut Heard) -> Result<Arc<Line>> {
@@ -107,12 +125,16 @@ impl Ear {
     /// Stops hearing what nobody waits for any more.
     async fn forget(&self, line: &Line, channel: &str) {
         let mut heard = self.heard.lock().await;
-        let key = Key::new(channel.strip_suffix(WAKE).unwrap_or(channel), Kind::Record);
         // Looked at again under the lock: whoever begins to watch registers first and waits for the lock then.
-        if !self.hub.is_wanted(&key) && heard.channels.remove(channel) {
+        if !self.hub.is_wanted(&told_by(channel)) && heard.channels.remove(channel) {
             let _ = line.client.unsubscribe(channel.to_owned()).await;
         }
     }
+}
+
+/// What a channel tells of.
+fn told_by(channel: &str) -> Key {
+    Key::new(channel.strip_suffix(WAKE).unwrap_or(channel), Kind::Record)
 }
 
 /// Subscribes, and asks for a sign of life behind it: its answer confirms the subscription.
