@@ -36,6 +36,7 @@ governance_tests::on_every_backend! {
     who_lost_the_lease_writes_nothing_more
     a_stop_of_everything_does_not_stop_the_caretaker
     a_failing_chore_is_tried_less_and_less_often_and_holds_nothing_up
+    a_chore_that_panics_is_looked_after_again
     what_is_written_is_in_the_record_within_a_few_milliseconds
     what_is_overdue_is_shown
 }
@@ -418,6 +419,38 @@ fn a_failing_chore_is_tried_less_and_less_often_and_holds_nothing_up(on: Backend
             (status.overdue[0].what.as_str(), status.overdue[0].why.as_deref()),
             ("pipeline/pipe", Some("the disk is full (disk_full)"))
         );
+        house.close().await;
+    });
+}
+
+/// Panics the first time.
+struct Panics {
+    tried: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Chore for Panics {
+    fn kind(&self) -> ChargeKind {
+        ChargeKind::Pipeline
+    }
+
+    async fn look(&self, _charge: &Charge, now: Millis) -> Result<Look> {
+        Ok(Look::Due(Some(now).filter(|_| self.tried.load(Ordering::SeqCst) < 2)))
+    }
+
+    async fn act(&self, _charge: &Charge, _keeper: &Keeper) -> Result<()> {
+        assert!(self.tried.fetch_add(1, Ordering::SeqCst) > 0, "a drill");
+        Ok(())
+    }
+}
+
+fn a_chore_that_panics_is_looked_after_again(on: Backend) {
+    on.story(async |world| {
+        let tried = Arc::new(AtomicU64::new(0));
+        let house = House::kept_with(&world, "keeper", vec![Arc::new(Panics { tried: tried.clone() })]).await;
+        let (store, actor) = world.actor("somebody").await;
+        store.apply(actor.commit().write(Charge::pipeline(&pipe()).begin(store.keys(), None))).await.unwrap();
+        until("it is tried again", async || tried.load(Ordering::SeqCst) == 2).await;
         house.close().await;
     });
 }

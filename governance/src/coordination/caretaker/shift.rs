@@ -1,11 +1,11 @@
 //! A shift: what the caretaker does while it holds the lease.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use super::charge::{Charge, due};
 use super::chore::{Chore, Keeper};
@@ -70,6 +70,8 @@ pub(super) struct Shift<'a> {
     time: StoreTime,
     schedule: Schedule<Charge>,
     work: JoinSet<Done>,
+    // What each task looks after, for the one that panics.
+    handed_out: HashMap<Id, Charge>,
     alarms: Alarms,
     reasons: BTreeMap<Charge, String>,
     table: Watch,
@@ -97,6 +99,7 @@ impl<'a> Shift<'a> {
             time: StoreTime::new(store, now),
             schedule: Schedule::default(),
             work: JoinSet::new(),
+            handed_out: HashMap::new(),
             alarms: Alarms::default(),
             reasons: BTreeMap::new(),
             reading: Some(now),
@@ -138,12 +141,18 @@ impl<'a> Shift<'a> {
                 pause = pause.min(at.since(now));
             }
             tokio::select! {
-                Some(done) = self.work.join_next() => match done {
-                    Ok(done) => if !self.note(done).await? { return Ok(()) },
-                    // The runtime ends under it: whoever keeps house next does it.
-                    Err(error) if error.is_cancelled() => return Ok(()),
-                    Err(error) => tracing::error!(%error, "a chore panicked"),
-                },
+                Some(done) = self.work.join_next_with_id() => {
+                    let done = match done {
+                        Ok((id, done)) => self.handed_out.remove(&id).map(|_| done),
+                        // The runtime ends under it: whoever keeps house next does it.
+                        Err(error) if error.is_cancelled() => return Ok(()),
+                        // Looked after again as any other that failed.
+                        Err(error) => self.handed_out.remove(&error.id()).map(|charge| (charge, None, Err(panicked(error)))),
+                    };
+                    if let Some(done) = done && !self.note(done).await? {
+                        return Ok(());
+                    }
+                }
                 charge = self.alarms.next() => self.stirred(&charge),
                 () = self.table.changed(), if self.reading.is_none() => self.reading = Some(self.time.now().after(self.rest)),
                 () = tokio::time::sleep(pause) => {}
@@ -196,7 +205,8 @@ impl<'a> Shift<'a> {
         let (store, keeper, time) = (self.store.clone(), self.keeper.clone(), self.time.clone());
         // It rings again from before the look on, so that nothing is slept through.
         let first = !self.alarms.rings_again(&charge);
-        self.work.spawn(async move {
+        let of = charge.clone();
+        let task = self.work.spawn(async move {
             let mut armed = None;
             let tended = async {
                 if first {
@@ -207,6 +217,7 @@ impl<'a> Shift<'a> {
             let tended = tended.await;
             (charge, armed, tended)
         });
+        self.handed_out.insert(task.id(), of);
     }
 
     /// Takes note of what came of something. False if the lease was lost.
@@ -326,6 +337,10 @@ async fn tend(store: &Store, chore: &dyn Chore, charge: &Charge, keeper: &Keeper
             }
         }
     }
+}
+
+fn panicked(error: JoinError) -> Error {
+    Error::internal("the chore panicked: report it").because(error)
 }
 
 fn put_status(store: &Store, status: &CaretakerStatus) -> Result<Write> {
