@@ -34,6 +34,8 @@ pub struct Life {
     bus: MessageBus,
     // Emptied from when somebody first asks for the next step.
     inbox: OnceLock<Box<Inbox>>,
+    // What was taken out of it and is not seen to yet: whoever stops waiting in between loses nothing.
+    taken: Mutex<Option<Box<Delivery>>>,
     kept: Mutex<Option<Box<Kept>>>,
     done_last: Mutex<Option<Instruction>>,
 }
@@ -56,31 +58,40 @@ impl Life {
         desk.enter(AgentPhase::Preflight).await?;
         desk.first_preflight().await?;
         let kept = Mutex::new(Some(Box::new(Kept { heartbeat, lock, watcher: Watcher::begin(desk) })));
-        let life = Self { inbox: OnceLock::new(), bus, kept, done_last: Mutex::new(None) };
+        let life = Self { inbox: OnceLock::new(), taken: Mutex::new(None), bus, kept, done_last: Mutex::new(None) };
         life.report(Report::Done(Stage::Ready)).await?;
         Ok(life)
     }
 
     /// The next thing to do; none when it was told to leave, and has left. A `revoked` error when its admission has ended. Cancel safe.
     pub async fn next(&self, desk: &Desk) -> Result<Option<Step>> {
+        let mut taken = self.taken.lock().await;
         loop {
-            let delivery = self.inbox().next().await?;
+            let delivery = match taken.take() {
+                Some(delivery) => *delivery,
+                None => self.inbox().next().await?,
+            };
             let Some(instruction) = instruction(&delivery) else {
                 return Ok(Some(Step { order: Order::Message(delivery.message.clone()), delivery }));
             };
+            // INVARIANT: nothing is waited for from here on, but what is done again where nobody waited for its end.
+            let delivery = &**taken.insert(Box::new(delivery));
             if instruction == Instruction::Leave {
                 self.leave(desk).await?;
-                self.bus.acknowledge(&delivery).await?;
+                self.put_away(delivery).await?;
                 self.report(Report::Done(Stage::Leave)).await?;
                 self.gone(desk).await?;
+                *taken = None;
                 return Ok(None);
             }
             // Who was started again hears what it was told before, and once more.
             if self.done_last.lock().await.as_ref() == Some(&instruction) {
-                self.acknowledge(&delivery).await?;
+                self.put_away(delivery).await?;
+                *taken = None;
                 continue;
             }
-            return Ok(Some(Step { order: Order::Instruction(instruction), delivery }));
+            let delivery = taken.take().map(|delivery| *delivery);
+            return Ok(delivery.map(|delivery| Step { order: Order::Instruction(instruction), delivery }));
         }
     }
 
@@ -125,6 +136,17 @@ impl Life {
         self.bus.clone().leave().await?;
         Lookout::has_left(desk.store(), desk.actor());
         Ok(())
+    }
+
+    /// Acknowledges what may have been acknowledged already.
+    async fn put_away(&self, delivery: &Delivery) -> Result<()> {
+        match self.acknowledge(delivery).await {
+            Err(error) if error.code() == "claim_lost" => {
+                self.inbox().go_on();
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     async fn acknowledge(&self, delivery: &Delivery) -> Result<()> {
