@@ -4,12 +4,13 @@ mod agents;
 mod health;
 mod runs;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
-use crate::agent::{Conduct, Register, Reviews};
+use crate::agent::{Acquaintance, Agent, Conduct, Register, Reviews};
 use crate::config::Config;
 use crate::coordination::{
     Ballots, Blackboard, Caretaker, Charge, ChargeKind, Chore, Consensus, Den, Housekeeping, Inboxes, MessageBus, Overdue,
@@ -65,6 +66,8 @@ struct Inner {
     // How the parts were when they were looked at last.
     seen: Mutex<Seen>,
     directory: Mutex<Option<Directory>>,
+    // Who joined here, as long as somebody holds it.
+    joined: std::sync::Mutex<Vec<Acquaintance>>,
 }
 
 impl Governance {
@@ -141,6 +144,7 @@ impl Governance {
                 caretaker,
                 seen: Mutex::default(),
                 directory: Mutex::new(None),
+                joined: std::sync::Mutex::default(),
             }),
         })
     }
@@ -310,8 +314,10 @@ impl Governance {
         }
     }
 
-    /// Lets the next process keep house, and closes the ledger. What is not in the record yet waits for whoever keeps house next.
+    /// Lets the agents that joined here, and that somebody still holds, leave; lets the next process keep house, and closes the ledger. What is not in the
+    /// record yet waits for whoever keeps house next.
     pub async fn close(&self) -> Result<()> {
+        let _ = tokio::time::timeout(LEAVE, self.see_off()).await;
         if let Some(directory) = self.inner.directory.lock().await.take() {
             directory.close().await;
         }
@@ -321,6 +327,35 @@ impl Governance {
         }
         let _ = tokio::time::timeout(LEAVE, Lookout::settle(self.store())).await;
         self.ledger().close().await
+    }
+}
+
+impl Governance {
+    /// Who is there when a process ends in order has not crashed.
+    async fn see_off(&self) {
+        let joined = std::mem::take(&mut *self.joined());
+        let mut leaving = JoinSet::new();
+        for agent in joined.iter().filter_map(Acquaintance::present) {
+            leaving.spawn(async move {
+                if let Err(error) = agent.leave().await {
+                    tracing::debug!(agent = %agent.desk().actor().id, %error, "an agent could not leave: what it holds comes back when its time is over");
+                }
+            });
+        }
+        while leaving.join_next().await.is_some() {}
+    }
+
+    fn joined(&self) -> std::sync::MutexGuard<'_, Vec<Acquaintance>> {
+        self.inner.joined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, agent: &Agent) {
+        let mut joined = self.joined();
+        // Each time that there is no more room, so that those who are gone are let go of.
+        if joined.len() == joined.capacity() {
+            joined.retain(Acquaintance::is_there);
+        }
+        joined.push(agent.acquaintance());
     }
 }
 

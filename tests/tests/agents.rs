@@ -143,6 +143,47 @@ async fn whoever_stops_waiting_for_a_step_loses_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_stops_waiting_while_it_is_told_to_leave_leaves_all_the_same() {
+    let (_home, governance, pipeline) = open().await;
+    let alpha = join(&governance, "alpha", &pipeline).await;
+    let bus = governance.bus(&pipeline.task(), &governance.actor("governor").await.unwrap());
+    bus.send(&alpha.desk().actor().id, &json!({"instruction": "leave"})).await.unwrap();
+    let begun = std::time::Instant::now();
+    let mut patience = Duration::ZERO;
+    let step = loop {
+        match tokio::time::timeout(patience, alpha.next_step()).await {
+            Ok(step) => break step,
+            Err(_) => patience += Duration::from_micros(150),
+        }
+        assert!(begun.elapsed() < SOON, "it waits for ever");
+    };
+    assert!(step.unwrap().is_none());
+    let state = governance.admissions().agent(&alpha.desk().actor().id).await.unwrap().unwrap();
+    assert_eq!((state.status, state.phase), (AgentStatus::Completed, AgentPhase::Exit));
+    assert!(bus.members().await.unwrap().iter().all(|(member, _)| *member != alpha.desk().actor().id));
+    governance.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_there_when_its_process_ends_in_order_has_left_and_who_was_dropped_has_not() {
+    let (home, governance, pipeline) = open().await;
+    let (alpha, beta) = (join(&governance, "alpha", &pipeline).await, join(&governance, "beta", &pipeline).await);
+    let [stays, dropped] = [&alpha, &beta].map(|agent| agent.desk().actor().id.clone());
+    drop(beta);
+    governance.close().await.unwrap();
+    let late = alpha.govern(&Request::new("read_file"), &json!({}), async |_| Ok(())).await.unwrap_err();
+    assert!(late.to_string().contains("it has left"), "{late}");
+    let governance = Governance::open(Config { home: home.path().to_owned(), ..Config::default() }).await.unwrap();
+    let status = async |id| governance.admissions().agent(id).await.unwrap().unwrap().status;
+    assert_eq!(status(&stays).await, AgentStatus::Completed);
+    assert_ne!(status(&dropped).await, AgentStatus::Completed, "a drop is a death");
+    let keys = governance.store().keys();
+    assert!(governance.store().cell(keys.agent_heartbeat(&stays)).await.unwrap().is_none());
+    assert!(governance.store().cell(keys.agent_lock(&stays)).await.unwrap().is_none());
+    governance.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_is_budgeted_and_recorded() {
     let (_home, governance, pipeline) = open().await;
     let alpha = join(&governance, "alpha", &pipeline).await;

@@ -1,6 +1,6 @@
 //! A governed agent in a few lines: its desk, its life, and what it should know of itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::signs::{AgentEvent, Signs};
@@ -20,6 +20,21 @@ pub struct Agent {
     inner: Arc<Inner>,
 }
 
+/// An agent as whoever is not to keep it alive knows it.
+pub(crate) struct Acquaintance(Weak<Inner>);
+
+impl Acquaintance {
+    /// Whether somebody still holds it.
+    pub fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// The agent, if somebody still holds it and it has not left.
+    pub fn present(&self) -> Option<Agent> {
+        self.0.upgrade().filter(|inner| inner.signs.has_not_left().is_ok()).map(|inner| Agent { inner })
+    }
+}
+
 struct Inner {
     desk: Desk,
     life: Life,
@@ -32,6 +47,11 @@ impl Agent {
         let signs = Signs::watch(desk.store(), desk.actor()).await?;
         let life = Life::begin(&desk).await?;
         Ok(Self { inner: Arc::new(Inner { desk, life, signs }) })
+    }
+
+    /// The same, without keeping it alive.
+    pub(crate) fn acquaintance(&self) -> Acquaintance {
+        Acquaintance(Arc::downgrade(&self.inner))
     }
 
     /// Everything it touches the world with.

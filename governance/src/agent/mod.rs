@@ -44,6 +44,7 @@ pub use evidence::{EVIDENCE, Exhibit, package};
 pub use gamma::Gamma;
 pub use life::{GOVERNOR, Life, live};
 pub use looking::{Look, Looked, Looking};
+pub(crate) use member::Acquaintance;
 pub use member::Agent;
 pub use model::GovernedModel;
 pub use output::OUTPUTS;

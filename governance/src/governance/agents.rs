@@ -97,7 +97,9 @@ impl Governance {
         let governor = Actor { id: AgentId::new(GOVERNOR)?, pipeline: Some(pipeline.clone()), admission: above };
         self.budget(&actor).grant(&governor, Unit::Calls, CALLS).await?;
         instruct_by(policy.as_ref(), store, self.recorder(), &governor, &id, &Instructions::default()).await?;
-        self.sit_down(actor, &self.config().model, policy, (root, sources)).await
+        let agent = self.sit_down(actor, &self.config().model, policy, (root, sources)).await?;
+        self.remember(&agent);
+        Ok(agent)
     }
 
     /// The tier that an agent joins at: what was said, where neither its profile, its own or the one in force, nor its standing is below that.
