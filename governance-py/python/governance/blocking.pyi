@@ -238,7 +238,7 @@ class Governance:
         """Waits until everything that is written, also by processes that died, is in the record. False if it was not in time."""
 
     def close(self) -> None:
-        """Lets the next process keep house, and closes the ledger. Closing again does nothing."""
+        """Lets the agents that joined here leave and the next process keep house, and closes the ledger. Closing again does nothing."""
 
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::guard::policy::Request;
 use crate::guard::{Arguments, Call, FaultCount, Granted, Terms};
 use crate::llm::CallKind;
+use crate::process;
 use crate::vocabulary::{AgentOutput, AgentPhase, EvidencePackage, GammaReason, InstructionPacket};
 
 /// An agent that lives in this process. Cheap to clone.
@@ -21,17 +22,22 @@ pub struct Agent {
 }
 
 /// An agent as whoever is not to keep it alive knows it.
-pub(crate) struct Acquaintance(Weak<Inner>);
+pub(crate) struct Acquaintance {
+    agent: Weak<Inner>,
+    // A fork leaves it to its parent.
+    process: u32,
+}
 
 impl Acquaintance {
     /// Whether somebody still holds it.
     pub fn is_there(&self) -> bool {
-        self.0.strong_count() > 0
+        self.agent.strong_count() > 0
     }
 
-    /// The agent, if somebody still holds it and it has not left.
+    /// The agent, if it is this process's, somebody still holds it, and it has not left.
     pub fn present(&self) -> Option<Agent> {
-        self.0.upgrade().filter(|inner| inner.signs.has_not_left().is_ok()).map(|inner| Agent { inner })
+        let own = self.agent.upgrade().filter(|_| process::id() == self.process);
+        own.filter(|inner| inner.signs.has_not_left().is_ok()).map(|inner| Agent { inner })
     }
 }
 
@@ -51,7 +57,7 @@ impl Agent {
 
     /// The same, without keeping it alive.
     pub(crate) fn acquaintance(&self) -> Acquaintance {
-        Acquaintance(Arc::downgrade(&self.inner))
+        Acquaintance { agent: Arc::downgrade(&self.inner), process: process::id() }
     }
 
     /// Everything it touches the world with.

@@ -193,7 +193,7 @@ impl Admissions {
         let epoch = self.store.number(keys.agent_epoch(id)).await?;
         // INVARIANT: looked for behind the epoch: who is revoked later than this look has moved it.
         if let Some(earlier) = RevocationEngine::open(&self.store).revocation_of(id).await? {
-            return Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{id}` was revoked: {}", earlier.reason)));
+            return Err(Error::new(ErrorKind::Revoked, "revoked", format!("`{id}`: {earlier}")));
         }
         Ok(Some(Actor { id: id.clone(), pipeline: Some(pipeline.clone()), admission: parent.and(keys.agent_epoch(id), epoch) }))
     }

@@ -10,7 +10,7 @@ use governance::guard::approval::{
 };
 use governance::guard::path::Root;
 use governance::guard::policy::{Policy, Request};
-use governance::guard::{Admissions, Gate, Guard, Recorder};
+use governance::guard::{Gate, Guard, Recorder};
 use governance::ledger::{Action, Filter};
 use governance::store::{Actor, Store, Write, to_json};
 use governance::vocabulary::{
@@ -422,7 +422,9 @@ fn whoever_is_revoked_in_between_runs_nothing(on: Backend) {
         assert_eq!(scene.say(&scene.ann, &later, ApprovalVerdict::Approve).await.unwrap_err().code(), "approval_void");
         // Nor does the same name under another epoch.
         let parent = governance::store::Admission(scene.actor.admission.0[..2].into());
-        let again = Admissions::new(&scene.store, &scene.recorder).readmit(&parent, &pipe(), &scene.actor.id).await.unwrap().unwrap();
+        let epoch = scene.store.keys().agent_epoch(&scene.actor.id);
+        let now = scene.store.number(epoch.clone()).await.unwrap();
+        let again = Actor { admission: parent.and(epoch, now), ..scene.actor.clone() };
         assert_ne!(again.admission, scene.actor.admission);
         let guard = Guard::open(&scene.store, &again, &scene.recorder, policy(rules(1, HOUR))).presenting(&id);
         assert_eq!(scene.call(&guard, &json!({})).await.unwrap_err().code(), "approval_void");
