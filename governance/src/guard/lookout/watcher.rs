@@ -143,9 +143,6 @@ impl Watcher {
         let changed = self.numbers.iter().any(|(key, before)| numbers.get(key).is_some_and(|now| now != before));
         let tenant = self.store.keys().epoch();
         let stopped = self.numbers.get(&tenant).is_some_and(|before| numbers.get(&tenant) != Some(before));
-        if stopped {
-            self.owing.iter_mut().for_each(|(owed, _)| *owed = generation);
-        }
         // While nothing was ended, only who came since the last look can be stale.
         let owed = |watched: &Arc<Watched>| self.owing.iter().any(|(_, owed)| Arc::ptr_eq(owed, watched));
         // What runs on although its agent left holds a stop up like anything else.
@@ -159,8 +156,15 @@ impl Watcher {
         current.extend(self.numbers(epochs.into_iter().collect()).await?);
         let stale = |watched: &Arc<Watched>| watched.actor.admission.0.iter().any(|(key, had)| current.get(key) != Some(had));
         let ended: Vec<_> = living.iter().filter(|watched| stale(watched)).cloned().collect();
-        if !ended.is_empty() {
-            self.end(&ended, &current, generation).await?;
+        if stopped || !ended.is_empty() {
+            // INVARIANT: asked behind the epochs: what moved them came to this generation, or an earlier one, also where it came while they were asked for.
+            let by = self.store.number(generation_key).await?;
+            if stopped {
+                self.owing.iter_mut().for_each(|(owed, _)| *owed = by);
+            }
+            if !ended.is_empty() {
+                self.end(&ended, &current, by).await?;
+            }
         }
         living.iter().for_each(|watched| watched.seen());
         self.numbers = numbers;
