@@ -136,8 +136,8 @@ async fn a_file_locked_by_another_program_is_waited_for_then_said_to_be_busy() {
     let busy = store.apply(step("x")).await.unwrap_err();
     assert_eq!((busy.kind(), busy.code()), (ErrorKind::Unavailable, "store_busy"));
     let waiting = tokio::spawn({
-        let store = store.clone();
-        async move { store.apply(step("x")).await }
+        let patient = store.within(Duration::from_secs(30));
+        async move { patient.apply(step("x")).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
     other.execute_batch("ROLLBACK").unwrap();
