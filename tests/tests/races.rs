@@ -275,7 +275,8 @@ async fn when_the_caretaker_is_killed_another_process_takes_over_within_the_leas
         }
         worker::until("another keeps house", || workers.iter().any(keeps));
         let took = store.now().await.unwrap().since(killed);
-        assert!(took < CARETAKER_LEASE + Duration::from_millis(700), "took over only after {took:?}");
+        // Whoever waits sleeps until the lease's end; what a busy machine needs then is less than another lease.
+        assert!(took < CARETAKER_LEASE * 2, "took over only after {took:?}");
         governance_tests::world::until("the vote is closed", async || votes.settled(&id).await.unwrap().is_some()).await;
     }
     // The last one leaves in order.
@@ -306,7 +307,7 @@ async fn what_a_killed_agent_leaves_behind_is_tidied_up_by_itself(place: Place) 
     let agent = governance.admissions().admit(&admission, &pipe(), &id, role).await.unwrap();
     let budget = governance.budget(&agent);
     budget.grant(&governor, Unit::Calls, 100).await.unwrap();
-    let mut worker = Worker::start("agent", &Task { ttl_ms: 300, ..task(&place, &agent, 40) });
+    let mut worker = Worker::start("agent", &Task { ttl_ms: 800, ..task(&place, &agent, 40) });
     worker::until("it lives", || !worker.lines().all().is_empty());
     assert_eq!(budget.remaining(Unit::Calls).await.unwrap(), 60);
     assert!(worker.kill());
