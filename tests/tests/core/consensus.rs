@@ -284,7 +284,8 @@ fn a_ballot_that_wakes_up_after_the_deadline_is_not_taken(on: Backend) {
         let voting = tokio::spawn(async move { consensus(&store, &actor).vote(&proposal(), one("a")).await.unwrap() });
         let store = world.store().await;
         let deadline = governor.proposal(&proposal()).await.unwrap().unwrap().deadline;
-        held_up.meanwhile(until_after(&store, deadline.after(Duration::from_millis(100)))).await;
+        // The vote is taken as long after its opening reached the store, which may have taken a while.
+        held_up.meanwhile(until_after(&store, deadline.after(within))).await;
         assert_eq!(voting.await.unwrap(), Cast::Closed, "nobody had closed the vote yet, but its time was over");
         assert!(governor.votes(&proposal()).await.unwrap().is_empty());
     });
