@@ -166,6 +166,23 @@ async fn a_file_that_was_replaced_is_no_longer_written_to() {
 }
 
 #[tokio::test]
+async fn who_begins_to_read_a_file_that_was_deleted_or_replaced_is_told_that() {
+    for replaced in [false, true] {
+        let (folder, path) = place();
+        let backend = backend(&path).unwrap();
+        let elsewhere = folder.path().join("elsewhere.db");
+        std::fs::rename(&path, &elsewhere).unwrap();
+        if replaced {
+            std::fs::write(&path, "").unwrap();
+        }
+        let moved = backend.read(&[Query::Number(count())]).await.unwrap_err();
+        assert_eq!((moved.kind(), moved.code()), (ErrorKind::Corrupt, "store_moved"), "{moved}");
+        std::fs::rename(&elsewhere, &path).unwrap();
+        backend.read(&[Query::Number(count())]).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn dropping_the_last_handle_finishes_the_work_and_closes_the_file() {
     let (_folder, path) = place();
     let backend = backend(&path).unwrap();
