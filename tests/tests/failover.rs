@@ -76,6 +76,8 @@ fn a_run_whose_master_is_killed_in_its_middle_ends_as_if_nothing_had_been() {
     rig.kill();
     let answer = run.end();
     assert_eq!(answer.code, Some(0), "{answer:?}");
+    // Whoever comes new asks any sentinel.
+    rig.wait_for_replica();
     let (outcome, untroubled) = (answer.last_object(), User::default().object(&["run", "Design a caching strategy"]));
     assert_eq!(outcome["status"], "COMPLETED");
     assert_eq!(outcome["decision"]["solution"], untroubled["decision"]["solution"]);
