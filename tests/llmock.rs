@@ -1,11 +1,12 @@
 //! An OpenAI-compatible server that we did not write: `llmock`, from PyPI. It fails on demand, and judges how its client took it.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+use crate::servers::free_port;
 
 /// How long it may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,7 +29,7 @@ fn program() -> PathBuf {
 impl Llmock {
     /// Starts one on a free port.
     pub async fn start(options: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let child = Command::new(program())
             .args(["serve", "--host", "127.0.0.1", "--port", &port.to_string(), "--log-level", "warning"])
             .args(options)

@@ -219,7 +219,11 @@ impl Server {
         let mut reply = Vec::new();
         loop {
             let mut piece = [0; 16 * 1024];
-            let read = stream.read(&mut piece).ok()?;
+            let read = match stream.read(&mut piece) {
+                // With a deadline of its own it does not go on by itself where this process was stopped for a moment.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                read => read.ok()?,
+            };
             reply.extend_from_slice(&piece[..read]);
             let text = String::from_utf8_lossy(&reply);
             // A status, an error or a number ends with its line, a text after its length; longer shapes are not read to the end here.

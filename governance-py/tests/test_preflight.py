@@ -107,10 +107,10 @@ def test_what_is_late_has_failed_and_nobody_waits_for_it(home: Path) -> None:
         async with governance.Governance.open(home=home) as gov:
             async with gov.agent("alpha", await gov.begin("o")) as agent:
                 begun = time.monotonic()
-                report = await agent.preflight({"sleeps": sleeps, "holds": held.wait, "fine": lambda: None}, within=0.2)
+                report = await agent.preflight({"sleeps": sleeps, "holds": held.wait, "fine": lambda: None}, within=1)
                 assert time.monotonic() - begun < 20 and [check.passed for check in report.checks[5:]] == [False, False, True]
                 late = report.checks[5].reason
-                assert late == "the check took longer than 200 ms" and report.checks[5].took >= 0.2 and cancelled == [True]
+                assert late == "the check took longer than 1000 ms" and report.checks[5].took >= 1 and cancelled == [True]
                 before = (await gov.agent_record(agent.id)).preflight
                 under = asyncio.ensure_future(agent.preflight({"sleeps": sleeps}))
                 await asyncio.sleep(0.1)

@@ -1,5 +1,6 @@
 """`governance`, the command line, as the wheel brings it: `python -m governance` here."""
 
+import contextlib
 import json
 import os
 import signal
@@ -43,11 +44,23 @@ def test_agents_in_processes_of_their_own_are_started_by_the_same_program(home: 
     assert done.returncode == 0, done.stderr
 
 
+def has_open(pid: int, name: str) -> bool:
+    """Whether a process has come so far that it has opened this file."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if os.readlink(descriptor).endswith(name):
+                return True
+    return False
+
+
 def test_ctrl_c_ends_a_program_that_watches(home: Path) -> None:
     run(home, "run", "Design a caching strategy")
     with subprocess.Popen([*COMMAND, "blackboard", "watch", "--home", str(home)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
         assert watching.stdout is not None
-        time.sleep(1)
+        deadline = time.monotonic() + 30
+        while not has_open(watching.pid, "state.db"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         os.kill(watching.pid, signal.SIGINT)
         _, told = watching.communicate(timeout=20)
         assert b"Traceback" not in told and watching.returncode in (0, -signal.SIGINT)

@@ -124,7 +124,7 @@ def test_ctrl_c_ends_a_call_that_waits(home: Path) -> None:
         begun = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             Governance.open(home=home, store=f"redis://127.0.0.1:{silent.getsockname()[1]}")
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 4
 
 
 def test_an_error_survives_pickling() -> None:

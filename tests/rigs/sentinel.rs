@@ -67,13 +67,18 @@ impl SentinelRig {
         state.replica = Some(replica);
     }
 
-    /// From now on the replica hears nothing.
-    pub fn cut_off(&self) {
+    /// Waits until the replica has heard everything.
+    pub fn wait_in_step(&self) {
         let state = self.lock();
         if let Some(replica) = &state.replica {
             replica.wait_in_step(&state.master, "rig:mark");
         }
-        state.master.cut_off_replicas();
+    }
+
+    /// From now on the replica hears nothing.
+    pub fn cut_off(&self) {
+        self.wait_in_step();
+        self.lock().master.cut_off_replicas();
     }
 
     /// Kills the master, and returns at once.

@@ -380,8 +380,10 @@ fn an_agent_that_a_supervisor_started_cannot_approve_whatever_it_does_to_hide() 
         "setsid sh -c 'sleep 0.3; env -i {} > hidden 2>&1; mv hidden hidden.done' </dev/null >/dev/null 2>&1 &",
         approve.replace('\'', "")
     );
+    // What an agent has started does not outlive it.
+    let waits = "while [ ! -e hidden.done ]; do sleep 0.05; done";
     let script = format!(
-        "#!/bin/sh\ncd '{0}'\n{approve} > plain 2>&1\nenv -i {approve} > clean 2>&1\n{hidden}\nsleep 2\nexit 3\n",
+        "#!/bin/sh\ncd '{0}'\n{approve} > plain 2>&1\nenv -i {approve} > clean 2>&1\n{hidden}\n{waits}\nexit 3\n",
         user.path("").display()
     );
     let path = user.path("agent.sh");

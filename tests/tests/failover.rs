@@ -67,13 +67,17 @@ fn a_run_whose_master_is_killed_in_its_middle_ends_as_if_nothing_had_been() {
     rig.stand_by();
     let user = User::of(rig.url().to_string());
     let script = user.path("scenario.yaml");
-    std::fs::write(&script, "version: 1\nsteps:\n  - {agent: alpha, on: evaluate, call: 1, do: {slow: 4s}}\n").unwrap();
+    std::fs::write(&script, "version: 1\nsteps:\n  - {agent: alpha, on: evaluate, call: 1, do: {slow: 8s}}\n").unwrap();
     let mut run = user.start(&["run", "Design a caching strategy", "--json", "--script", script.to_str().unwrap()]);
-    while run.object().is_some_and(|object| object["data"]["status"] != "RUNNING") {}
-    std::thread::sleep(Duration::from_secs(1));
+    while run.object().is_some_and(|object| object["data"]["status"] != "ORCHESTRATING") {}
+    // BETA has judged by then, and ALPHA thinks.
+    std::thread::sleep(Duration::from_secs(2));
+    rig.wait_in_step();
     rig.kill();
     let answer = run.end();
     assert_eq!(answer.code, Some(0), "{answer:?}");
+    // Whoever comes new asks any sentinel.
+    rig.wait_for_replica();
     let (outcome, untroubled) = (answer.last_object(), User::default().object(&["run", "Design a caching strategy"]));
     assert_eq!(outcome["status"], "COMPLETED");
     assert_eq!(outcome["decision"]["solution"], untroubled["decision"]["solution"]);

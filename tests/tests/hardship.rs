@@ -34,7 +34,7 @@ fn remove_store(user: &User) {
 /// A run whose agents take their time, so that something can happen to it; it has begun to work.
 fn slow(user: &User, more: &[&str]) -> Living {
     let script = user.path("slow.yaml");
-    let steps = ["alpha", "beta"].map(|agent| format!("  - {{agent: {agent}, on: propose, do: {{slow: 1500ms}}}}\n")).concat();
+    let steps = ["alpha", "beta"].map(|agent| format!("  - {{agent: {agent}, on: propose, do: {{slow: 3s}}}}\n")).concat();
     std::fs::write(&script, format!("version: 1\nsteps:\n{steps}")).unwrap();
     let mut run = user.start(&[&["run", CACHE, "--json", "--script", script.to_str().unwrap()], more].concat());
     while run.object().is_some_and(|object| object["data"]["status"] != "RUNNING") {}

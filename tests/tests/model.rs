@@ -202,13 +202,13 @@ async fn silence_ends_at_the_deadline_before_the_answer_and_in_its_middle() {
             streamed.fetch_add(tokens, Ordering::SeqCst);
         };
         let call = governance::llm::Call {
-            deadline: Duration::from_millis(300),
+            deadline: Duration::from_millis(1_500),
             progress: &counted,
             ..governance::llm::Call::new(CallKind::Propose, &agent, AgentRole::Alpha)
         };
         let error = port.propose(&call, OBJECTIVE, &[]).await.unwrap_err();
         assert_eq!((error.kind(), error.code()), (ErrorKind::Deadline, "call_timed_out"));
-        assert!(begun.elapsed() < Duration::from_secs(3));
+        assert!(begun.elapsed() < Duration::from_secs(15));
         assert_eq!(streamed.load(Ordering::SeqCst) > 0, read);
         assert!(hasty.after(1, false, &error, &governance::vocabulary::System).is_none());
         assert!(governance::llm::Charge::of(&error).estimated, "what it cost is guessed: {error:?}");

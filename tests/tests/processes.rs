@@ -122,7 +122,7 @@ fn a_revoked_process_that_does_not_go_is_killed_in_time_with_what_it_started_and
     user.object(&["revoke", id.as_str().unwrap(), "--reason", "a drill"]);
     let revoked = Instant::now();
     until("the stubborn process is gone", || (is_gone(leader) && is_gone(child)).then_some(()));
-    assert!(revoked.elapsed() < GONE, "{:?}", revoked.elapsed());
+    assert!(revoked.elapsed() < GONE * 2, "{:?}", revoked.elapsed());
     assert!(run.goes(), "it is not the run's own end that ended it");
     let answer = run.end();
     assert_eq!(answer.calm().code, Some(0), "{answer:?}");
@@ -136,7 +136,8 @@ fn a_process_takes_what_it_started_with_it() {
     let program = alpha(&shell(&user, "parent", "sleep 1000 &\necho $! >child\nexec $AGENT"));
     let outcome = user.object(&["run", CACHE, "--agent", &program]);
     assert_eq!((&outcome["status"], &agent(&outcome, "alpha")["runtime"]), (&"COMPLETED".into(), &"process".into()));
-    assert!(is_gone(noted(&user, "child")));
+    let child = noted(&user, "child");
+    until("it is gone", || is_gone(child).then_some(()));
 }
 
 /// In a session of its own, and by a parent that is gone: neither its group nor its ancestors tell whose it is.
@@ -172,7 +173,7 @@ fn an_interrupted_run_ends_the_most_stubborn_process_and_a_second_interrupt_at_o
         }
         let answer = run.end();
         assert_eq!(answer.calm().code, Some(3), "{answer:?}");
-        assert!(interrupted.elapsed() < if twice { Duration::from_secs(2) } else { GONE * 2 }, "{:?}", interrupted.elapsed());
+        assert!(interrupted.elapsed() < if twice { GONE } else { GONE * 4 }, "{:?}", interrupted.elapsed());
         until("the process is gone", || is_gone(leader).then_some(()));
     }
 }
@@ -190,7 +191,7 @@ fn the_agents_of_a_run_that_is_killed_end_by_themselves() {
     let killed = Instant::now();
     run.kill();
     until("the agents are gone", || agents.into_iter().all(is_gone).then_some(()));
-    assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", killed.elapsed());
+    assert!(killed.elapsed() < GONE * 2, "{:?}", killed.elapsed());
 }
 
 #[test]

@@ -69,7 +69,8 @@ fn task(place: &Place, actor: &Actor, number: u64) -> Task {
     Task { store: place.url.clone(), home: place.home(), actor: actor.clone(), number, ttl_ms: 0 }
 }
 
-const BUDGET: u64 = 1_000;
+/// Enough that none is done before it is killed.
+const BUDGET: u64 = 1_500;
 
 async fn promise_07_eight_processes_of_which_some_die_and_some_freeze_never_overshoot_one_budget(place: Place) {
     let ttl = Duration::from_millis(150);
@@ -275,7 +276,8 @@ async fn when_the_caretaker_is_killed_another_process_takes_over_within_the_leas
         }
         worker::until("another keeps house", || workers.iter().any(keeps));
         let took = store.now().await.unwrap().since(killed);
-        assert!(took < CARETAKER_LEASE + Duration::from_millis(700), "took over only after {took:?}");
+        // Whoever waits sleeps until the lease's end; what a busy machine needs then is less than another lease.
+        assert!(took < CARETAKER_LEASE * 2, "took over only after {took:?}");
         governance_tests::world::until("the vote is closed", async || votes.settled(&id).await.unwrap().is_some()).await;
     }
     // The last one leaves in order.
@@ -306,7 +308,7 @@ async fn what_a_killed_agent_leaves_behind_is_tidied_up_by_itself(place: Place) 
     let agent = governance.admissions().admit(&admission, &pipe(), &id, role).await.unwrap();
     let budget = governance.budget(&agent);
     budget.grant(&governor, Unit::Calls, 100).await.unwrap();
-    let mut worker = Worker::start("agent", &Task { ttl_ms: 300, ..task(&place, &agent, 40) });
+    let mut worker = Worker::start("agent", &Task { ttl_ms: 800, ..task(&place, &agent, 40) });
     worker::until("it lives", || !worker.lines().all().is_empty());
     assert_eq!(budget.remaining(Unit::Calls).await.unwrap(), 60);
     assert!(worker.kill());

@@ -71,7 +71,7 @@ fn a_frozen_process_is_overdue_a_dead_one_is_gone_and_the_thawed_one_confirms() 
         }
         signal(frozen.living.pid(), Signal::STOP);
         dead.living.kill();
-        let stopped = user.does(&["stop", "--all", "--within", "0.5"]);
+        let stopped = user.does(&["stop", "--all", "--within", "3"]);
         let (pid, told) = (frozen.living.pid(), format!("{}{}", stopped.out, stopped.err));
         assert_eq!(stopped.calm().code, Some(1), "{stopped:?}");
         assert!(stopped.err.contains(&format!("kill -KILL {pid}")), "it says what is still possible: {told}");

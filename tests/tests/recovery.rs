@@ -51,7 +51,7 @@ fn many_unresolved_proposals_call_a_mediator() {
 #[test]
 fn an_agent_that_falls_silent_counts_as_stuck_and_calls_a_mediator() {
     let user = User::default();
-    let answer = staged(&user, CACHE, "{agent: alpha, on: propose, do: silence}", &["--call-timeout", "0.2"]);
+    let answer = staged(&user, CACHE, "{agent: alpha, on: propose, do: silence}", &["--call-timeout", "1"]);
     assert_eq!((answer.code, mediated_for(&answer)), (Some(0), vec!["STUCK".to_owned()]), "{answer:?}");
     user.verified();
 }
@@ -293,11 +293,11 @@ fn a_frozen_agent_climbs_the_ladder_mediator_then_revocation() {
     let script = user.path("scenario.yaml");
     std::fs::write(
         &script,
-        "version: 1\nsteps:\n  - {agent: alpha, on: propose, do: {slow: 700ms}}\n  - {agent: beta, on: propose, do: {slow: 700ms}}\n",
+        "version: 1\nsteps:\n  - {agent: alpha, on: propose, do: {slow: 2s}}\n  - {agent: beta, on: propose, do: {slow: 2s}}\n",
     )
     .unwrap();
-    let mut command = user.command(["run", CACHE, "--json", "--agents", "process", "--call-timeout", "1", "--script"]);
-    command.arg(&script).env("GAMMA_STUCK_THRESHOLD", "1");
+    let mut command = user.command(["run", CACHE, "--json", "--agents", "process", "--call-timeout", "5", "--script"]);
+    command.arg(&script).env("GAMMA_STUCK_THRESHOLD", "3");
     let mut run = Living::spawn(command);
     while run.object().is_some_and(|object| object["data"]["status"] != "RUNNING") {}
     std::thread::sleep(Duration::from_millis(200));

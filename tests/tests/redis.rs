@@ -22,6 +22,11 @@ use governance_tests::rigs::RedisRig;
 use governance_tests::servers::{Product, Server};
 use rustix::process::Signal;
 
+/// Before the usual deadline of a call, with room for a busy machine.
+const SOON: Duration = Duration::from_secs(4);
+/// The longest that something is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 #[derive(Default)]
 struct Remembers(AtomicU64);
 
@@ -129,7 +134,7 @@ async fn no_write_lands_after_a_revoke_while_the_server_fails_over() {
 
 #[tokio::test]
 async fn a_server_that_is_down_is_named_with_what_to_do() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = governance_tests::servers::free_port();
     for url in [format!("redis://user:hunter2@127.0.0.1:{port}"), "redis+unix:///nowhere/redis.sock".to_owned()] {
         let begun = Instant::now();
         let error = open(&StoreUrl::parse(&url).unwrap(), RedisOptions::default()).await.unwrap_err();
@@ -137,7 +142,7 @@ async fn a_server_that_is_down_is_named_with_what_to_do() {
         let told = format!("{error} {error:?}");
         assert!(told.contains("start the server") && !told.contains("hunter2"), "{told}");
         assert!(told.contains("127.0.0.1") || told.contains("redis.sock"), "{told}");
-        assert!(begun.elapsed() < Duration::from_secs(1));
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     }
 }
 
@@ -165,7 +170,7 @@ async fn a_server_that_goes_down_and_comes_back_is_used_again() {
     let begun = Instant::now();
     let error = store.within(Duration::from_millis(300)).apply(add()).await.unwrap_err();
     assert_eq!(error.code(), "store_unreachable", "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     let waiting = tokio::spawn({
         let store = store.clone();
         async move { store.apply(Commit::default().put(plan(), "late")).await }
@@ -187,7 +192,7 @@ async fn a_server_that_stands_still_holds_a_call_no_longer_than_its_deadline() {
     let begun = Instant::now();
     let error = store.within(Duration::from_millis(200)).apply(add()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Deadline, "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     signal(pid, Signal::CONT);
     store.apply(add()).await.unwrap();
 }
@@ -316,7 +321,7 @@ async fn a_watcher_sleeps_through_nothing_while_the_server_restarts() {
         let value = format!("after {round}");
         writer.apply(Commit::default().put(plan(), value.clone())).await.unwrap();
         while reader.cell(plan()).await.unwrap().is_none_or(|found| found.value != value) {
-            tokio::time::timeout(Duration::from_secs(5), watch.changed()).await.expect("slept through a write");
+            tokio::time::timeout(PATIENCE, watch.changed()).await.expect("slept through a write");
         }
     }
     let said = async {
@@ -329,7 +334,7 @@ async fn a_watcher_sleeps_through_nothing_while_the_server_restarts() {
     tokio::select! {
         word = signals.next() => assert_eq!(word.unwrap(), "heard"),
         () = said => {}
-        () = tokio::time::sleep(Duration::from_secs(5)) => panic!("nothing was heard after the restart"),
+        () = tokio::time::sleep(PATIENCE) => panic!("nothing was heard after the restart"),
     }
 }
 

@@ -180,7 +180,9 @@ fn who_has_ended_or_was_never_there_is_not_taken_up() {
 #[test]
 fn a_run_that_was_stopped_goes_on_once_the_stop_is_lifted() {
     let user = User::default();
-    let mut run = user.start(&["run", CACHE, "--json", "--agents", "process"]);
+    let script = user.path("slow.yaml");
+    std::fs::write(&script, "version: 1\nsteps:\n  - {agent: alpha, on: propose, do: {slow: 30s}}\n").unwrap();
+    let mut run = user.start(&["run", CACHE, "--json", "--agents", "process", "--script", script.to_str().unwrap()]);
     while run.object().is_some_and(|object| object["data"]["status"] != "RUNNING") {}
     user.object(&["stop", "--all", "--reason", "a drill"]);
     assert_eq!(run.end().code, Some(3));

@@ -136,8 +136,8 @@ async fn a_file_locked_by_another_program_is_waited_for_then_said_to_be_busy() {
     let busy = store.apply(step("x")).await.unwrap_err();
     assert_eq!((busy.kind(), busy.code()), (ErrorKind::Unavailable, "store_busy"));
     let waiting = tokio::spawn({
-        let store = store.clone();
-        async move { store.apply(step("x")).await }
+        let patient = store.within(Duration::from_secs(30));
+        async move { patient.apply(step("x")).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
     other.execute_batch("ROLLBACK").unwrap();
@@ -163,6 +163,23 @@ async fn a_file_that_was_replaced_is_no_longer_written_to() {
     assert_eq!((moved.kind(), moved.code()), (ErrorKind::Corrupt, "store_moved"));
     std::fs::rename(folder.path().join("elsewhere.db"), &path).unwrap();
     assert_eq!(store.apply(step("z")).await.unwrap().results[..], [2, 2]);
+}
+
+#[tokio::test]
+async fn who_begins_to_read_a_file_that_was_deleted_or_replaced_is_told_that() {
+    for replaced in [false, true] {
+        let (folder, path) = place();
+        let backend = backend(&path).unwrap();
+        let elsewhere = folder.path().join("elsewhere.db");
+        std::fs::rename(&path, &elsewhere).unwrap();
+        if replaced {
+            std::fs::write(&path, "").unwrap();
+        }
+        let moved = backend.read(&[Query::Number(count())]).await.unwrap_err();
+        assert_eq!((moved.kind(), moved.code()), (ErrorKind::Corrupt, "store_moved"), "{moved}");
+        std::fs::rename(&elsewhere, &path).unwrap();
+        backend.read(&[Query::Number(count())]).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::super::EntryKind;
 use super::super::sink::Flush;
@@ -121,10 +122,11 @@ fn a_full_disk_refuses_the_entry_and_loses_nothing() {
 }
 
 /// A disk whose flushes fail, each once somebody else has written too.
-struct Failing(File, Arc<std::sync::Barrier>);
+struct Failing(File, Arc<std::sync::Barrier>, Arc<AtomicUsize>);
 
 impl Sink for Failing {
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.2.fetch_add(1, Ordering::SeqCst);
         self.0.put(bytes)
     }
 
@@ -133,17 +135,20 @@ impl Sink for Failing {
     }
 
     fn flusher(&self) -> io::Result<Box<dyn Flush>> {
-        Ok(Box::new(Failed(self.1.clone())))
+        Ok(Box::new(Failed(self.1.clone(), self.2.clone())))
     }
 }
 
-struct Failed(Arc<std::sync::Barrier>);
+struct Failed(Arc<std::sync::Barrier>, Arc<AtomicUsize>);
 
 impl Flush for Failed {
     fn flush(&self) -> io::Result<()> {
+        let before = self.1.load(Ordering::SeqCst);
         self.0.wait();
-        // Time for the other to come to its own flush.
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        // The other writes, and comes to its own flush.
+        while self.1.load(Ordering::SeqCst) == before {
+            std::thread::yield_now();
+        }
         Err(io::ErrorKind::Other.into())
     }
 }
@@ -153,7 +158,7 @@ fn whoever_waits_for_a_flush_that_fails_is_not_acknowledged() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("s-1.segment");
     let both = Arc::new(std::sync::Barrier::new(2));
-    let sink = Failing(create(&path).unwrap(), both.clone());
+    let sink = Failing(create(&path).unwrap(), both.clone(), Arc::default());
     let id = SegmentId::new("s-1").unwrap();
     let segment = Segment::over(Box::new(sink), id, path, &Ports::default(), Durability::Disk);
     std::thread::scope(|scope| {

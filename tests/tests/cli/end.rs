@@ -238,6 +238,10 @@ fn the_end_of_its_terminal_stops_a_run_but_for_one_that_outlives_it() {
 fn the_agents_of_a_stopped_run_are_shown_as_stopped_until_it_goes_on() {
     let user = User::default();
     let run = slow(&user, "");
+    let end = Instant::now() + Duration::from_secs(30);
+    while user.object(&["pipeline", "status"])["agents"].as_array().unwrap().iter().any(|agent| agent["status"] != "running") {
+        assert!(Instant::now() < end, "they do not run: {:?}", how_agents_are(&user));
+    }
     assert!(how_agents_are(&user).iter().all(|(status, _)| status == "running"), "{:?}", how_agents_are(&user));
     run.interrupt();
     assert_eq!(run.end().code, Some(3));

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use governance::ledger::{Action, Filter, OutcomeResult};
+use governance::ledger::{Action, AgentAction, Filter, OutcomeResult};
+use governance::vocabulary::{Clock, System};
 use governance::{Config, Governance};
 use governance_tests::program::User;
 use governance_tests::world::until;
@@ -86,8 +87,9 @@ async fn whoever_keeps_house_carries_out_what_another_process_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_becomes_too_old_goes_by_itself_and_what_is_young_stays() {
+    const AGE: Duration = Duration::from_secs(2);
     let user = User::default();
-    let governance = Governance::open(Config { retention: Some(Duration::from_secs(2)), ..user.config() }).await.unwrap();
+    let governance = Governance::open(Config { retention: Some(AGE), ..user.config() }).await.unwrap();
     let ledger = governance.ledger();
     let segment = ledger.segment().unwrap();
     let call = |text: &str| {
@@ -96,12 +98,15 @@ async fn what_becomes_too_old_goes_by_itself_and_what_is_young_stays() {
     };
     call("an old word");
     let calls = async || ledger.list(&Filter { action: Some(Action::ToolCall), ..Filter::default() }).await.unwrap().actions;
+    // A busy machine may come to look when it is due already.
+    let young = |entry: &AgentAction| System.now().since(entry.at) < AGE;
+    let too_early = |entry: &AgentAction| entry.payload.is_none() && young(entry);
     until("it is in the record", async || calls().await.len() == 2).await;
-    assert!(calls().await.iter().all(|entry| entry.payload.is_some()), "it went too early");
+    assert!(!calls().await.iter().any(too_early), "it went too early");
     until("it is dropped", async || calls().await.iter().all(|entry| entry.payload.is_none())).await;
     call("a young word");
     until("that is in the record", async || calls().await.len() == 4).await;
-    assert!(calls().await[2..].iter().all(|entry| entry.payload.is_some()));
+    assert!(!calls().await[2..].iter().any(too_early));
     let asked = ledger.list(&Filter { action: Some(Action::Retention), ..Filter::default() }).await.unwrap().actions;
     assert!(asked[0].payload.as_ref().unwrap().contains("caretaker-"), "{asked:?}");
     governance.close().await.unwrap();

@@ -65,7 +65,8 @@ fn five_failures_in_any_processes_open_it_for_all_within_a_second(on: Backend) {
         let refused = one.ask(CALL).await.unwrap();
         assert!(other.ask(CALL).await.unwrap().is_err(), "who opened it knows at once");
         until("the others see it open", async || watching.ask(CALL).await.unwrap().is_err()).await;
-        assert!(opened.elapsed() < Duration::from_millis(1_500), "seen after {:?}", opened.elapsed());
+        // How long exactly an answer is believed is shown by a clock of our own, below.
+        assert!(opened.elapsed() < CALL / 3, "seen after {:?}", opened.elapsed());
         until("all of them", async || one.ask(CALL).await.unwrap().is_err()).await;
         if let Err(interrupted) = refused {
             assert!(interrupted.after <= CALL && interrupted.after > CALL / 2);

@@ -263,7 +263,7 @@ fn a_voter_revoked_between_counting_and_closing_is_not_counted(on: Backend) {
 fn at_the_deadline_whoever_voted_is_counted(on: Backend) {
     on.story(async |world| {
         let names = ["x", "y", "z"];
-        let within = Duration::from_millis(150);
+        let within = Duration::from_millis(1_500);
         let (governor, voters) = vote_among(&world, &names, Opening { within, ..opening(DecisionRule::Plurality, &names) }).await;
         voters[0].vote(&proposal(), one("a")).await.unwrap();
         assert_eq!(governor.settle(&proposal()).await.unwrap(), None, "ballots can still come");
@@ -277,14 +277,15 @@ fn at_the_deadline_whoever_voted_is_counted(on: Backend) {
 
 fn a_ballot_that_wakes_up_after_the_deadline_is_not_taken(on: Backend) {
     on.story(async |world| {
-        let within = Duration::from_millis(300);
+        let within = Duration::from_millis(1_500);
         let (governor, _) = vote_among(&world, &["x"], Opening { within, ..opening(DecisionRule::Plurality, &["x"]) }).await;
         let (_, actor) = world.actor("x").await;
         let (store, held_up) = world.slow(1).await;
         let voting = tokio::spawn(async move { consensus(&store, &actor).vote(&proposal(), one("a")).await.unwrap() });
         let store = world.store().await;
         let deadline = governor.proposal(&proposal()).await.unwrap().unwrap().deadline;
-        held_up.meanwhile(until_after(&store, deadline.after(Duration::from_millis(100)))).await;
+        // The vote is taken as long after its opening reached the store, which may have taken a while.
+        held_up.meanwhile(until_after(&store, deadline.after(within))).await;
         assert_eq!(voting.await.unwrap(), Cast::Closed, "nobody had closed the vote yet, but its time was over");
         assert!(governor.votes(&proposal()).await.unwrap().is_empty());
     });

@@ -124,7 +124,7 @@ fn a_run_goes_on_being_kept_while_it_lives_while_it_is_young_and_while_somebody_
         let (store, operator) = world.actor("operator").await;
         let (key, fence) = (store.keys().pipeline_owner(&owned), store.keys().pipeline_owner_fence(&owned));
         let lease = governance::coordination::Lease::claim(&store, key, fence, &operator, Duration::from_secs(60)).await.unwrap().unwrap();
-        let (keeper, _, caretaker) = house(&world, Duration::from_millis(1_500)).await;
+        let (keeper, _, caretaker) = house(&world, Duration::from_secs(4)).await;
         ends(&world, &goes).await;
         // One round has passed in which it was too young.
         let at = async || store.json::<u64>(store.keys().retirement()).await.unwrap().map(|(version, _)| version);

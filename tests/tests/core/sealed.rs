@@ -126,7 +126,7 @@ fn who_committed_and_was_revoked_is_neither_waited_for_nor_counted(on: Backend) 
 
 fn after_the_time_for_revealing_the_vote_is_counted_without_the_silent(on: Backend) {
     on.story(async |world| {
-        let (governor, voters) = voters(&world, Opening { within: Duration::from_millis(250), ..sealed() }).await;
+        let (governor, voters) = voters(&world, Opening { within: Duration::from_millis(1_500), ..sealed() }).await;
         // Z commits to nothing; Y commits and stays silent.
         assert_eq!(commit(&voters[0], &one("a")).await, Cast::Accepted);
         assert_eq!(commit(&voters[1], &one("b")).await, Cast::Accepted);

@@ -121,14 +121,11 @@ async fn who_rolled_back_is_not_overruled_by_a_file_that_stayed_as_it_was() {
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert_eq!(place.version().await, 3);
     // What is written anew counts, also if it was in force before.
-    place.write("alpha.yaml", &profile("1", "a-*"));
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    place.write("alpha.yaml", &profile("3", "c-*"));
+    place.is_at(4).await;
     place.write("alpha.yaml", &profile("2", "b-*"));
-    until("in force again", async || {
-        let held = place.governance.policies().version(&alpha(), None).await.unwrap().unwrap();
-        (held.version > 3 && held.text.unwrap().profile.contains("b-*")).then_some(())
-    })
-    .await;
+    place.is_at(5).await;
+    assert!(place.governance.policies().version(&alpha(), None).await.unwrap().unwrap().text.unwrap().profile.contains("b-*"));
     assert!(place.alerts().await.is_empty());
     second.close().await.unwrap();
     place.governance.close().await.unwrap();

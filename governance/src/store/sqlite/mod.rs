@@ -74,8 +74,9 @@ impl Sqlite {
         ports.chance.fill(&mut random);
         let (hub, transactions, origin) = (Arc::<Hub>::default(), Arc::<AtomicI64>::default(), i64::from_le_bytes(random));
         let (sender, inbox) = channel();
+        let file = writer::identity(&path).ok_or_else(|| failure::moved(&path))?;
         let writer = Writer {
-            file: writer::identity(&path).ok_or_else(|| failure::moved(&path))?,
+            file,
             length: 0,
             path: path.to_path_buf(),
             connection,
@@ -92,7 +93,7 @@ impl Sqlite {
         };
         let thread = std::thread::Builder::new().name("governance-write".into()).spawn(move || writer.run(&inbox));
         let thread = thread.map_err(|e| Error::internal("no thread could be started").because(e))?;
-        let readers = Readers::new(path.clone(), clock);
+        let readers = Readers::new(path.clone(), file, clock);
         Ok(Arc::new(Self { path, writer: Some((sender, thread)), readers, hub, watcher: Mutex::default(), origin, transactions, _opened }))
     }
 

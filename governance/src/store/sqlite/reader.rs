@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::failure::failed;
+use super::failure::{failed, moved};
 use super::file::open_reader;
 use super::row::{number, time};
 use super::time::StoreClock;
-use super::writer::written_time;
+use super::writer::{identity, written_time};
 use crate::error::Result;
 use crate::store::{Answer, Entry, Fields, Page, Put, Query, Scan, Versioned, wrong_kind};
 use crate::vocabulary::{Key, Millis, Token};
@@ -21,6 +21,7 @@ const IDLE: usize = 4;
 /// Connections that only read.
 pub(super) struct Readers {
     path: Arc<PathBuf>,
+    file: (u64, u64),
     clock: Arc<StoreClock>,
     idle: Mutex<Vec<Connection>>,
 }
@@ -32,8 +33,9 @@ struct Head {
 }
 
 impl Readers {
-    pub fn new(path: Arc<PathBuf>, clock: Arc<StoreClock>) -> Self {
-        Self { path, clock, idle: Mutex::default() }
+    /// Readers of a file that is known by its identity: another one under its name is none of theirs.
+    pub fn new(path: Arc<PathBuf>, file: (u64, u64), clock: Arc<StoreClock>) -> Self {
+        Self { path, file, clock, idle: Mutex::default() }
     }
 
     pub fn answers(&self, queries: &[Query]) -> Result<Vec<Answer>> {
@@ -78,7 +80,7 @@ impl Readers {
         let waiting = idle().pop();
         let connection = match waiting {
             Some(connection) => connection,
-            None => open_reader(&self.path)?,
+            None => self.open()?,
         };
         let answer = ask(&connection);
         let mut idle = idle();
@@ -86,6 +88,12 @@ impl Readers {
             idle.push(connection);
         }
         answer
+    }
+
+    /// One more connection. A file that was deleted or replaced is told as that, and not as one that nobody may open.
+    fn open(&self) -> Result<Connection> {
+        let opened = open_reader(&self.path);
+        if identity(&self.path) == Some(self.file) { opened } else { Err(moved(&self.path)) }
     }
 
     fn answer(&self, connection: &Connection, query: &Query) -> Result<Answer> {
