@@ -92,7 +92,7 @@ impl Call {
     /// the admission has ended. For what goes on piece by piece.
     pub fn is_admitted(&self) -> Result<bool> {
         let own = &self.begun.guard.own;
-        own.live.is_believed(&own.store, &own.actor, own.believed)
+        own.is_believed(own.elapsed())
     }
 
     /// Refuses once the agent's admission has ended. Asks the store only where the last answer is older than it is believed.
@@ -142,7 +142,8 @@ impl Call {
             done = caught(tool) => done.map_err(|_| {
                 Error::new(ErrorKind::Internal, "tool_panicked", "the tool panicked: what it did is not known")
             }),
-            error = self.until_over(Duration::ZERO) => Err(error),
+            // Begun only where the tool waits for something.
+            error = async { self.until_over(Duration::ZERO).await } => Err(error),
         }
     }
 
@@ -151,9 +152,9 @@ impl Call {
         own.live.unless_ended(&own.actor)
     }
 
-    /// Refuses where what was taken for the call may belong to others by now.
-    pub(super) fn confirm(&self) -> Result<()> {
-        self.begun.entered.confirm()
+    /// Refuses where what was taken for the call may belong to others by then.
+    pub(super) fn confirm(&self, now: Duration) -> Result<()> {
+        self.begun.entered.confirm(now)
     }
 
     /// It was done. Refused where this process knows by now that the admission has ended: what the tool answered is then nobody's, and its outcome is
