@@ -40,6 +40,11 @@ impl Agent {
         &self.inner.desk
     }
 
+    /// The same, unless it has left.
+    fn here(&self) -> Result<&Desk> {
+        self.inner.signs.has_not_left().map(|()| self.desk())
+    }
+
     /// Refuses at once, without a round trip, once this process knows that the agent's admission has ended. What the agent writes is refused by
     /// the store in any case.
     pub fn check(&self) -> Result<()> {
@@ -77,20 +82,17 @@ impl Agent {
 
     /// Enters the next phase: see [`Desk::enter`].
     pub async fn enter(&self, phase: AgentPhase) -> Result<()> {
-        self.inner.signs.has_not_left()?;
-        self.desk().enter(phase).await
+        self.here()?.enter(phase).await
     }
 
     /// The same, waiting so long for people where EXECUTE needs an approval: see [`Desk::enter_waiting`].
     pub async fn enter_waiting(&self, phase: AgentPhase, waiting: Duration) -> Result<()> {
-        self.inner.signs.has_not_left()?;
-        self.desk().enter_waiting(phase, waiting).await
+        self.here()?.enter_waiting(phase, waiting).await
     }
 
     /// Puts something out, as its phase classes it: see [`Desk::output`].
     pub async fn output(&self, content: serde_json::Value) -> Result<AgentOutput> {
-        self.inner.signs.has_not_left()?;
-        self.desk().output(content).await
+        self.here()?.output(content).await
     }
 
     /// What it put out, oldest first.
@@ -110,8 +112,7 @@ impl Agent {
 
     /// Bundles evidence for what it put out: see [`Desk::package`].
     pub async fn package(&self, exhibits: &[Exhibit]) -> Result<EvidencePackage> {
-        self.inner.signs.has_not_left()?;
-        self.desk().package(exhibits).await
+        self.here()?.package(exhibits).await
     }
 
     /// The next thing to do: an instruction of its governor, or what another agent said. None when it was told to leave, and has left. A `revoked`

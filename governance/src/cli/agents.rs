@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::args::{Promote, Register as Command};
 use super::printer::{BAD, BOLD, DIM, GOOD, Printer, WARN, moment, short};
-use super::status::STOPPED;
+use super::status::shown_as;
 use crate::agent::{AgentDetail, AgentFilter, AgentHealth, AgentRecord, ProfileStanding, Promotions};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -107,12 +107,14 @@ fn was_stopped(record: &AgentRecord) -> bool {
     record.health == AgentHealth::Ended && !record.status.is_final()
 }
 
+fn shown(record: &AgentRecord) -> &'static str {
+    shown_as(record.status, record.health == AgentHealth::Ended)
+}
+
 /// For programs: with the state that it is in now.
-fn object(shown: &impl Serialize, record: &AgentRecord) -> Value {
-    let mut object = json!(shown);
-    if was_stopped(record) {
-        object["status"] = STOPPED.into();
-    }
+fn object(whole: &impl Serialize, record: &AgentRecord) -> Value {
+    let mut object = json!(whole);
+    object["status"] = shown(record).into();
     object
 }
 
@@ -135,7 +137,7 @@ fn line(record: &AgentRecord) -> String {
         record.health,
         record.tier,
         record.role,
-        if was_stopped(record) { STOPPED } else { record.status.as_str() },
+        shown(record),
         record.phase,
         record.runtime.escape_debug()
     )

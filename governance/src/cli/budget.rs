@@ -83,17 +83,10 @@ async fn agent(governance: &Governance, id: &AgentId) -> Result<Agent> {
     governance.admissions().agent(id).await?.ok_or_else(missing)
 }
 
-/// The scope that was named, if it is there and goes on.
+/// The scope that was named.
 async fn scope(governance: &Governance, named: Named) -> Result<Scope> {
     match named {
-        Named::Agent(id) => {
-            let agent = agent(governance, &AgentId::new(id)?).await?;
-            if agent.status.is_final() {
-                let message = format!("`{}` has ended ({}), and spends nothing more", agent.id, agent.status);
-                return Err(Error::new(ErrorKind::Conflict, "agent_ended", message));
-            }
-            Ok(Scope::Agent(agent.id))
-        }
+        Named::Agent(id) => Ok(Scope::Agent(AgentId::new(id)?)),
         Named::Pipeline(id) => Ok(Scope::Pipeline(super::chosen(governance, Some(id)).await?)),
         Named::Tenant => Ok(Scope::Tenant),
     }

@@ -9,10 +9,12 @@ use crate::governance::Governance;
 use crate::guard::{Agent, Revocation};
 use crate::orchestrator::retired;
 use crate::store::Fields;
-use crate::vocabulary::{FallbackAction, Millis, PipelineId, PipelineStatus};
+use crate::vocabulary::{AgentStatus, FallbackAction, Millis, PipelineId, PipelineStatus};
 
-/// What an agent is whose run is over before it ended: shown, never stored.
-pub const STOPPED: &str = "stopped";
+/// What an agent is shown as. One whose run is over before it ended is `stopped`, which is never stored.
+pub fn shown_as(status: AgentStatus, is_over: bool) -> &'static str {
+    if is_over && !status.is_final() { "stopped" } else { status.as_str() }
+}
 
 pub async fn status(governance: &Governance, named: Option<String>, printer: &Printer) -> Result<()> {
     let chosen = super::chosen(governance, named.clone()).await;
@@ -30,8 +32,8 @@ pub async fn status(governance: &Governance, named: Option<String>, printer: &Pr
     let is_over = state.field("status").parse().is_ok_and(PipelineStatus::is_final);
     let mut shown = json!(agents);
     for (object, agent) in shown.as_array_mut().into_iter().flatten().zip(&mut agents) {
+        object["status"] = shown_as(agent.status, is_over).into();
         if is_over && !agent.status.is_final() {
-            object["status"] = STOPPED.into();
             object.as_object_mut().map(|object| object.remove("waits_for"));
             agent.waits_for = None;
         }
@@ -129,7 +131,7 @@ fn sits(agent: &Agent, is_over: bool, revocation: Option<&Revocation>) -> String
         agent.id,
         agent.role,
         agent.tier,
-        if is_over && !agent.status.is_final() { STOPPED } else { agent.status.as_str() },
+        shown_as(agent.status, is_over),
         agent.phase,
         agent.runtime
     )

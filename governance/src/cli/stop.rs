@@ -10,7 +10,7 @@ use super::receipts::{gather, show};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::governance::Governance;
-use crate::guard::Receipts;
+use crate::guard::Roll;
 use crate::store::Store;
 use crate::vocabulary::{AgentId, PipelineId, PipelineStatus, RevocationType};
 
@@ -44,19 +44,32 @@ pub async fn revoke_agent(
 ) -> Result<()> {
     let roll = governance.revocations().roll().await?;
     let receipt = governance.revocations().revoke(agent, kind, reason).await?;
-    printer.either(&json!({"in_force": true, "revoked": agent, "receipt": receipt}), || {
-        format!("{GOOD}revoked{GOOD:#} {agent}: in force, no write that it was admitted to lands any more (epoch {})", receipt.epoch)
-    })?;
-    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
-    finish(&json!({"revoked": agent, "receipt": receipt, "receipts": receipts}), receipts.as_ref(), waiting, printer)
+    let text =
+        format!("{GOOD}revoked{GOOD:#} {agent}: in force, no write that it was admitted to lands any more (epoch {})", receipt.epoch);
+    let object = json!({"revoked": agent, "receipt": receipt});
+    tell(governance, InForce { roll, generation: receipt.generation, object, text }, waiting, printer).await
 }
 
-/// What was in force before anybody was waited for was said then; for programs the whole is the last object.
-fn finish(whole: &Value, receipts: Option<&Receipts>, waiting: Waiting, printer: &Printer) -> Result<()> {
+/// What has come into force, and by which generation.
+struct InForce {
+    roll: Roll,
+    generation: u64,
+    object: Value,
+    text: String,
+}
+
+/// Says what is in force before anybody is waited for, then who has confirmed it; for programs the whole is the last object.
+async fn tell(governance: &Governance, done: InForce, waiting: Waiting, printer: &Printer) -> Result<()> {
+    let InForce { roll, generation, mut object, text } = done;
+    let mut first = object.clone();
+    first["in_force"] = true.into();
+    printer.either(&first, || text)?;
+    let receipts = gather(governance, &roll, generation, waiting, printer).await?;
     if printer.json {
-        printer.object(whole)?;
+        object["receipts"] = json!(receipts);
+        printer.object(&object)?;
     }
-    show(receipts, waiting, printer)
+    show(receipts.as_ref(), waiting, printer)
 }
 
 pub async fn revoke_run(
@@ -69,19 +82,12 @@ pub async fn revoke_run(
 ) -> Result<()> {
     let roll = governance.revocations().roll().await?;
     let revoked = governance.revocations().revoke_pipeline(id, kind, reason).await?;
-    let mut object = json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended});
-    let mut first = object.clone();
-    first["in_force"] = true.into();
-    printer.either(&first, || {
-        let mut lines =
-            vec![format!("{GOOD}revoked{GOOD:#} {id}: in force, no write that it or its agents were admitted to lands any more")];
-        lines.extend(revoked.revoked.iter().map(|agent| format!("  {agent}")));
-        lines.extend(revoked.ended.iter().map(|agent| format!("  {agent} had ended")));
-        lines.join("\n")
-    })?;
-    let receipts = gather(governance, &roll, revoked.pipeline.generation, waiting, printer).await?;
-    object["receipts"] = json!(receipts);
-    finish(&object, receipts.as_ref(), waiting, printer)
+    let mut lines = vec![format!("{GOOD}revoked{GOOD:#} {id}: in force, no write that it or its agents were admitted to lands any more")];
+    lines.extend(revoked.revoked.iter().map(|agent| format!("  {agent}")));
+    lines.extend(revoked.ended.iter().map(|agent| format!("  {agent} had ended")));
+    let object = json!({"pipeline_id": id, "receipt": revoked.pipeline, "revoked": revoked.revoked, "ended": revoked.ended});
+    let done = InForce { roll, generation: revoked.pipeline.generation, object, text: lines.join("\n") };
+    tell(governance, done, waiting, printer).await
 }
 
 pub async fn stop_run(governance: &Governance, id: &PipelineId, reason: &str, waiting: Waiting, printer: &Printer) -> Result<()> {
@@ -89,13 +95,11 @@ pub async fn stop_run(governance: &Governance, id: &PipelineId, reason: &str, wa
     let receipt = governance.revocations().stop_pipeline(id, reason).await?;
     let state = governance.store().state(governance.store().keys().pipeline(id)).await?.unwrap_or_default();
     let status = state.field("status");
-    printer.either(&json!({"in_force": true, "stopped": id, "status": status, "receipt": receipt}), || {
-        let ended =
-            if status == PipelineStatus::Stopped.as_str() { String::new() } else { format!("; it had ended as {status}, and stays so") };
-        format!("{GOOD}stopped{GOOD:#} {id} with all of its agents: in force{ended}")
-    })?;
-    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
-    finish(&json!({"stopped": id, "status": status, "receipt": receipt, "receipts": receipts}), receipts.as_ref(), waiting, printer)
+    let ended =
+        if status == PipelineStatus::Stopped.as_str() { String::new() } else { format!("; it had ended as {status}, and stays so") };
+    let text = format!("{GOOD}stopped{GOOD:#} {id} with all of its agents: in force{ended}");
+    let object = json!({"stopped": id, "status": status, "receipt": receipt});
+    tell(governance, InForce { roll, generation: receipt.generation, object, text }, waiting, printer).await
 }
 
 pub async fn stop(config: Config, args: Stop, printer: &Printer) -> Result<ExitCode> {
@@ -118,11 +122,11 @@ pub async fn stop(config: Config, args: Stop, printer: &Printer) -> Result<ExitC
 async fn stop_all(governance: &Governance, reason: &str, waiting: Waiting, printer: &Printer) -> Result<()> {
     let roll = governance.revocations().roll().await?;
     let receipt = governance.revocations().stop_all(reason).await?;
-    printer.either(&json!({"in_force": true, "stopped": "all", "receipt": receipt}), || {
-        format!("{GOOD}stopped{GOOD:#} everything: in force, nothing that was admitted can write; lift it with `governance stop --lift --reason …`")
-    })?;
-    let receipts = gather(governance, &roll, receipt.generation, waiting, printer).await?;
-    finish(&json!({"stopped": "all", "receipt": receipt, "receipts": receipts}), receipts.as_ref(), waiting, printer)
+    let text = format!(
+        "{GOOD}stopped{GOOD:#} everything: in force, nothing that was admitted can write; lift it with `governance stop --lift --reason …`"
+    );
+    let object = json!({"stopped": "all", "receipt": receipt});
+    tell(governance, InForce { roll, generation: receipt.generation, object, text }, waiting, printer).await
 }
 
 async fn lift(governance: &Governance, reason: &str, printer: &Printer) -> Result<()> {

@@ -183,7 +183,10 @@ async fn probe(store: &Store) -> Result<()> {
 async fn kept(store: &Store) -> Result<Option<(CaretakerStatus, Duration)>> {
     let now = store.now().await?;
     let keeper = CaretakerStatus::of(store).await?.filter(|keeper| keeper.is_awake(now));
-    Ok(keeper.map(|keeper| (now.since(keeper.since), keeper)).map(|(span, keeper)| (keeper, span)))
+    Ok(keeper.map(|keeper| {
+        let span = now.since(keeper.since);
+        (keeper, span)
+    }))
 }
 
 /// How the record is: whether it could go on, whether whoever keeps house says that it does not, and how long entries wait. Pure.

@@ -42,10 +42,8 @@ struct Failed {
 
 /// Says what went wrong. Pure.
 fn made(agent: &AgentId, revocation: Option<&Revocation>, faults: &Faults, failed: &[Failed], at: Millis) -> AgentDiagnosis {
-    let what = revocation.map_or_else(
-        || format!("`{agent}` works on, after {} errors", faults.total_errors),
-        |revoked| format!("`{agent}` was revoked ({}): {}", revoked.kind, revoked.reason),
-    );
+    let what = revocation
+        .map_or_else(|| format!("`{agent}` works on, after {} errors", faults.total_errors), |revoked| format!("`{agent}` was {revoked}"));
     let mut causes: Vec<String> = Vec::new();
     for failure in failed {
         let cause = format!("{} ({})", failure.message.trim(), failure.code);

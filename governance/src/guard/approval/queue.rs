@@ -34,7 +34,7 @@ pub struct Approvals {
 /// A request as it was found, with the versions that its use depends on.
 pub(super) struct Looked {
     pub approval: Approval,
-    version: u64,
+    pub version: u64,
     pub arguments: u64,
     pub decisions: u64,
     pub said: Vec<Signed<Statement>>,
@@ -54,18 +54,6 @@ pub(super) struct Found {
     decisions: u64,
     said: Vec<Signed<Statement>>,
     ended: Option<Ended>,
-}
-
-impl Looked {
-    /// Refuses a request that was written a second time, even if it says the same: nobody who may does that.
-    pub fn untouched(&self) -> Result<()> {
-        if self.version == WRITTEN_ONCE {
-            return Ok(());
-        }
-        let message =
-            format!("the request `{}` was written again since it was made: somebody wrote into the store", self.approval.request.id);
-        Err(Error::corrupt("approval_damaged", message))
-    }
 }
 
 impl Approvals {
@@ -163,9 +151,8 @@ impl Approvals {
                 }
                 return Ok(again);
             }
-            let untouched = found.untouched();
             let approval = usable(found.approval, actor, asked)?;
-            untouched?;
+            must_be_untouched(id, found.version)?;
             let keys = self.store.keys();
             let used = Used { token: token.clone(), at: self.store.ports().clock.now() };
             let ttl = Some(approval.request.deadline.since(self.store.now().await?) + KEPT);
@@ -309,6 +296,17 @@ impl Approvals {
 /// Who an entry of the ledger about a request is about.
 pub(super) fn subject(request: &ApprovalRequest) -> (Option<&AgentId>, Option<&PipelineId>) {
     (Some(&request.agent), request.pipeline.as_ref())
+}
+
+/// Refuses a request that was written a second time, even if it says the same: nobody who may does that.
+pub(super) fn must_be_untouched(id: &ApprovalId, version: u64) -> Result<()> {
+    if version == WRITTEN_ONCE {
+        return Ok(());
+    }
+    Err(Error::corrupt(
+        "approval_damaged",
+        format!("the request `{id}` was written again since it was made: somebody wrote into the store"),
+    ))
 }
 
 /// The approval, if it was used for exactly this before: as it was answered then.

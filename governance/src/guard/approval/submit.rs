@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::key::ApproverKey;
 use super::process::refuse_agents;
-use super::queue::{Approvals, KEPT, Looked, WRITTEN_ONCE, refusal, subject};
+use super::queue::{Approvals, KEPT, Looked, WRITTEN_ONCE, must_be_untouched, refusal, subject};
 use super::registry::{Approver, Approvers, Registration, RegistryChange};
 use super::state::{Approval, counts};
 use super::statement::{ApprovalVerdict, Signed, Statement};
@@ -49,9 +49,7 @@ impl Approvals {
     pub async fn submit(&self, signed: &Signed<Statement>) -> Result<Approval> {
         let said = &signed.said;
         loop {
-            let looked = self.look(&said.request).await?;
-            let untouched = looked.untouched();
-            let Looked { approval, arguments, decisions, said: before, approvers, .. } = looked;
+            let Looked { approval, version, arguments, decisions, said: before, approvers, .. } = self.look(&said.request).await?;
             if !said.is_about(&approval.request) {
                 let message = format!("what was signed is not about `{}` as it stands", said.request);
                 return Err(Error::invalid("not_this_request", message));
@@ -66,7 +64,7 @@ impl Approvals {
             if said.verdict == ApprovalVerdict::Approve && approval.approved.iter().any(|given| given.approver == said.approver) {
                 return Ok(approval);
             }
-            untouched?;
+            must_be_untouched(&said.request, version)?;
             let keys = self.store.keys();
             let mut all = before;
             all.push(signed.clone());

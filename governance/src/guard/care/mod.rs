@@ -12,21 +12,18 @@ pub use self::retention::Retention;
 pub use self::sequencing::Sequencing;
 pub use self::signs::{Heartbeats, Locks};
 
-use super::admission::{Admissions, Agent};
+use super::admission::Admissions;
 use super::recorder::Recorder;
 use crate::error::Result;
-use crate::store::Store;
+use crate::store::{Fields, Store};
 use crate::vocabulary::{AgentId, PipelineStatus};
 
-/// An agent that is still expected to do something; none if it, or its run, has ended, or if it never was admitted.
-async fn living(store: &Store, id: &AgentId) -> Result<Option<Agent>> {
+/// The state of an agent's run, empty where it is in none, if the agent is still expected to do something: neither of them has ended, and it was admitted.
+async fn living(store: &Store, id: &AgentId) -> Result<Option<Fields>> {
     let agent = Admissions::new(store, &Recorder::default()).agent(id).await?;
     let Some(agent) = agent.filter(|agent| !agent.status.is_final()) else { return Ok(None) };
-    if let Some(pipeline) = &agent.pipeline {
-        let state = store.state(store.keys().pipeline(pipeline)).await?.unwrap_or_default();
-        if state.field("status").parse::<PipelineStatus>().is_ok_and(PipelineStatus::is_final) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(agent))
+    let Some(pipeline) = &agent.pipeline else { return Ok(Some(Fields::default())) };
+    let run = store.state(store.keys().pipeline(pipeline)).await?.unwrap_or_default();
+    let is_over = run.field("status").parse().is_ok_and(PipelineStatus::is_final);
+    Ok(Some(run).filter(|_| !is_over))
 }

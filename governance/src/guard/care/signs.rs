@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Agent, living};
+use super::living;
 use crate::coordination::{Alarm, Charge, ChargeKind, Chore, Keeper, Look};
 use crate::error::Result;
 use crate::guard::heartbeat::Beat;
@@ -92,15 +92,9 @@ async fn look(store: &Store, agent: &AgentId, until: Option<Millis>, now: Millis
     if let Some(until) = until {
         return Ok(Look::Due(Some(until.max(now.after(MOMENT)))));
     }
-    let Some(living) = living(store, agent).await? else { return Ok(Look::Done) };
-    Ok(if rests(store, &living).await? { Look::Done } else { Look::Due(Some(now)) })
-}
-
-/// Whether its run waits for its user: nobody is expected to be there then, and whoever is there again when it goes on says so anew.
-async fn rests(store: &Store, agent: &Agent) -> Result<bool> {
-    let Some(pipeline) = &agent.pipeline else { return Ok(false) };
-    let run = store.state(store.keys().pipeline(pipeline)).await?.unwrap_or_default();
-    Ok(Standstill::of(&run).is_some())
+    // While its run waits for its user nobody is expected to be there, and whoever is there again when it goes on says so anew.
+    let missed = living(store, agent).await?.is_some_and(|run| Standstill::of(&run).is_none());
+    Ok(if missed { Look::Due(Some(now)) } else { Look::Done })
 }
 
 async fn revoke(store: &Store, recorder: &Recorder, agent: &AgentId, violation: ViolationType, sign: Key, keeper: &Keeper) -> Result<()> {

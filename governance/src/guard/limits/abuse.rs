@@ -20,8 +20,7 @@ impl Inner {
         let id = &self.actor.id;
         // Revoked already, and this process has not heard of it yet: it is refused for that, and has broken no rule a second time.
         if let Some(revocation) = self.engine.revocation_of(id).await? {
-            let why = format!("`{id}`: revoked ({}): {}", revocation.kind, revocation.reason);
-            return Ok(Some(Error::new(ErrorKind::Revoked, "revoked", why)));
+            return Ok(Some(Error::new(ErrorKind::Revoked, "revoked", format!("`{id}`: {revocation}"))));
         }
         let Response::Revoke { .. } = self.engine.held_back(id, refusal.limit).await? else { return Ok(None) };
         let violation = ViolationType::ResourceAbuse;

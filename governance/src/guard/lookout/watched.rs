@@ -57,9 +57,9 @@ impl Watched {
         self.ended.get().map(String::as_str)
     }
 
-    /// Whether it left by itself, and something of it runs on all the same.
-    pub fn runs_on(&self) -> bool {
-        self.why() == Some(super::LEFT) && !self.running().is_empty()
+    /// Whether it left by itself.
+    pub fn has_left(&self) -> bool {
+        self.why() == Some(super::LEFT)
     }
 
     /// Whether nobody holds it any more. What runs for it may run on.
@@ -101,7 +101,7 @@ impl Held {
 
     /// Whether it left by itself.
     pub fn has_left(&self) -> bool {
-        self.why() == Some(super::LEFT)
+        self.0.has_left()
     }
 
     /// A refusal once this process knows that the admission has ended.

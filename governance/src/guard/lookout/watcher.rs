@@ -148,7 +148,9 @@ impl Watcher {
         }
         // While nothing was ended, only who came since the last look can be stale.
         let owed = |watched: &Arc<Watched>| self.owing.iter().any(|(_, owed)| Arc::ptr_eq(owed, watched));
-        let matters = |watched: &Arc<Watched>| watched.why().is_none() || (watched.runs_on() && !owed(watched));
+        // What runs on although its agent left holds a stop up like anything else.
+        let runs_on = |watched: &Arc<Watched>| watched.has_left() && !watched.running().is_empty();
+        let matters = |watched: &Arc<Watched>| watched.why().is_none() || (runs_on(watched) && !owed(watched));
         let in_question = |watched: &&Arc<Watched>| (changed || watched.is_new()) && matters(watched);
         let living: Vec<_> = everybody.iter().filter(in_question).cloned().collect();
         let mut epochs: HashSet<Key> = living.iter().flat_map(|watched| watched.actor.admission.keys()).collect();
@@ -182,7 +184,7 @@ impl Watcher {
         for (watched, answer) in ended.iter().zip(answers.iter().skip(1)) {
             let pipeline = watched.actor.pipeline.as_ref().map_or("it", |pipeline| pipeline.as_str());
             let why = match (told::<Revocation>(answer), &stop) {
-                (Some(revocation), _) => format!("revoked ({}): {}", revocation.kind, revocation.reason),
+                (Some(revocation), _) => revocation.to_string(),
                 (None, Some(stop)) => format!("everything was stopped: {}", stop.reason),
                 (None, None) if everything(watched) => {
                     "everything was stopped, or the store was recovered: what was admitted before must be admitted again".to_owned()

@@ -53,6 +53,12 @@ pub struct Revocation {
     pub at: Millis,
 }
 
+impl std::fmt::Display for Revocation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "revoked ({}): {}", self.kind, self.reason)
+    }
+}
+
 /// What earlier versions did not say.
 fn all_of_it() -> Extent {
     Extent::Full
