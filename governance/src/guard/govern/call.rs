@@ -152,9 +152,15 @@ impl Call {
         own.live.unless_ended(&own.actor)
     }
 
-    /// Refuses where what was taken for the call may belong to others by then.
-    pub(super) fn confirm(&self, now: Duration) -> Result<()> {
-        self.begun.entered.confirm(now)
+    /// Refuses where what was taken for the call may belong to others by now.
+    pub(super) fn confirm(&self) -> Result<()> {
+        self.begun.entered.confirm()
+    }
+
+    /// The same as of one look at the clock, which says as well whether the admission may still be believed.
+    pub(super) fn holds_at(&self, now: Duration) -> Result<bool> {
+        self.begun.entered.confirm_at(now)?;
+        self.begun.guard.own.is_believed(now)
     }
 
     /// It was done. Refused where this process knows by now that the admission has ended: what the tool answered is then nobody's, and its outcome is

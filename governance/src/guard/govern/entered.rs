@@ -58,8 +58,13 @@ impl Own {
 }
 
 impl Entered {
-    /// Refuses where what was taken may belong to others by then.
-    pub fn confirm(&self, now: Duration) -> Result<()> {
+    /// Refuses where what was taken may belong to others by now. Looks at the clock where something was.
+    pub fn confirm(&self) -> Result<()> {
+        self.taken.as_ref().map_or(Ok(()), Taken::confirm)
+    }
+
+    /// The same, by who has looked at the clock since the intent was written.
+    pub fn confirm_at(&self, now: Duration) -> Result<()> {
         self.taken.as_ref().map_or(Ok(()), |taken| taken.confirm_at(now))
     }
 

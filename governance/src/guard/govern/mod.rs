@@ -278,7 +278,7 @@ impl Guard {
         // INVARIANT: an intent comes before every check that a tool's start rests on, so that who looks at the ledger knows of every start.
         let may = async {
             call.check().await?;
-            call.confirm(self.own.elapsed())?;
+            call.confirm()?;
             self.redeem(approved.as_ref(), &call.granted().token).await
         };
         match guarded(may).await {
@@ -297,16 +297,11 @@ impl Guard {
             return Ok(None);
         }
         // What is decided is decided as of one moment, and all that its start rests on is looked at as of a later one.
-        let now = self.own.elapsed();
+        let now = guarded_now(|| Ok(self.own.elapsed()))?;
         let Some((decision, place)) = self.judge_now(request, now)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };
         let Some(entered) = guarded_now(|| self.own.enter_now(now))? else { return Ok(None) };
         let call = self.intend(request, arguments, (decision, place, None), entered)?;
-        let may = || {
-            let now = self.own.elapsed();
-            call.confirm(now)?;
-            self.own.is_believed(now)
-        };
-        match guarded_now(may) {
+        match guarded_now(|| call.holds_at(self.own.elapsed())) {
             Ok(true) => Ok(Some(call)),
             Ok(false) => {
                 // Between two looks the answer grew too old.
