@@ -25,7 +25,7 @@ pub(super) fn sha256(bytes: &[u8]) -> String {
     for (pair, byte) in digits.chunks_exact_mut(2).zip(Sha256::digest(bytes)) {
         pair.copy_from_slice(&[byte >> 4, byte & 15].map(|half| b"0123456789abcdef"[usize::from(half)]));
     }
-    String::from_utf8_lossy(&digits).into_owned()
+    str::from_utf8(&digits).unwrap_or_default().to_owned()
 }
 
 /// Sorted here, because whether a map keeps its names sorted is a choice of the whole build.
@@ -69,7 +69,8 @@ fn plain(scalar: &(impl Serialize + ?Sized), text: &mut Vec<u8>) {
 
 /// A text as JSON. Most need no escapes, and are copied whole.
 pub(super) fn quote(value: &str, text: &mut Vec<u8>) {
-    if value.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+    // Each byte is looked at, because what stops at the first that is found looks at one after the other.
+    if value.bytes().fold(false, |found, byte| found | (byte < b' ') | (byte == b'"') | (byte == b'\\')) {
         return plain(value, text);
     }
     text.push(b'"');

@@ -117,7 +117,7 @@ impl Recorder {
         payload: &str,
     ) -> Result<Recorded> {
         let Some(ledger) = self.ledger() else { return Ok(Recorded { intent: None, token: store.fresh_token() }) };
-        let (intent, segment) = ledger.write(|segment| segment.intent(action, agent, pipeline, payload))?;
+        let (intent, segment) = ledger.write(|segment, now| segment.intent_at(now, action, (agent, pipeline), payload))?;
         Ok(Recorded { token: intent.token.clone(), intent: Some((intent, segment)) })
     }
 
@@ -150,7 +150,7 @@ impl Recorder {
         let Some(ledger) = self.ledger() else { return Ok(()) };
         let note = Entry { agent: agent.cloned(), pipeline: pipeline.cloned(), ..Entry::note(store.ports().clock.now(), action) };
         let note = note.payload(text(payload));
-        ledger.write(|segment| segment.append(&note)).map(drop)
+        ledger.write(|segment, _| segment.append(&note)).map(drop)
     }
 
     /// The highest generation that the ledger knows to be acknowledged; none where there is no ledger.

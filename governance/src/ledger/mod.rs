@@ -159,18 +159,19 @@ impl Ledger {
     }
 
     /// Writes into this process's segment, and answers which one that was. One that was closed or belongs to the parent of this fork writes nothing, and
-    /// a fresh one takes its place.
-    pub(crate) fn write<T>(&self, write: impl Fn(&Segment) -> Result<T>) -> Result<(T, Arc<Segment>)> {
+    /// a fresh one takes its place. Who writes is told the time.
+    pub(crate) fn write<T>(&self, write: impl Fn(&Segment, Millis) -> Result<T>) -> Result<(T, Arc<Segment>)> {
+        let now = self.inner.ports.clock.now();
         // The lock is let go at once: whoever writes to a disk holds up nobody else, who may be served by the same flush.
         let held = self.inner.held().clone();
-        if let Some(segment) = held.filter(|segment| segment.is_there()) {
-            match write(&segment) {
+        if let Some(segment) = held.filter(|segment| segment.is_there(now)) {
+            match write(&segment, now) {
                 Err(error) if matches!(error.code(), segment::FORKED | segment::CLOSED) => {}
                 written => return written.map(|written| (written, segment)),
             }
         }
         let segment = self.segment()?;
-        write(&segment).map(|written| (written, segment))
+        write(&segment, now).map(|written| (written, segment))
     }
 
     /// Moves what the segments hold into the record, and adopts the segments of dead processes.
@@ -340,7 +341,7 @@ impl Inner {
     fn segment(&self) -> Result<Arc<Segment>> {
         let mut held = self.held();
         // A fork must not write into its parent's, nor anyone into a file that is gone.
-        if let Some(segment) = held.as_ref().filter(|segment| segment.is_own() && segment.is_open() && segment.is_there()) {
+        if let Some(segment) = held.as_ref().filter(|segment| segment.is_in_use() && segment.is_there(self.ports.clock.now())) {
             return Ok(segment.clone());
         }
         // What a fork inherits it leaves alone: its parent may have been writing.

@@ -18,7 +18,7 @@ use super::{Action, Durability, Entry, EntryKind, OutcomeResult, entry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::machine;
 use crate::process;
-use crate::vocabulary::{AgentId, LedgerId, PipelineId, Ports, SegmentId, Token, millis};
+use crate::vocabulary::{AgentId, LedgerId, Millis, PipelineId, Ports, SegmentId, Token};
 
 /// The file name's end.
 pub(super) const SUFFIX: &str = "segment";
@@ -61,7 +61,7 @@ pub struct Segment {
     durability: Durability,
     process: u32,
     state: Mutex<State>,
-    // When its file was last seen, in milliseconds of the suspend-aware clock.
+    // When its file was last seen.
     seen: AtomicU64,
     // How far the file is known to be on the disk; held while it is being brought there.
     synced: Mutex<u64>,
@@ -137,15 +137,19 @@ impl Segment {
         self.state().sink.is_some()
     }
 
+    /// Whether this process writes it.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.is_own() && self.is_open()
+    }
+
     /// Whether its file is still where it was made, as far as it was looked a moment ago: a look costs as much as an entry.
-    pub(super) fn is_there(&self) -> bool {
-        let now = millis(self.ports.clock.elapsed());
-        if now.saturating_sub(self.seen.load(Ordering::Relaxed)) < LOOK {
+    pub(super) fn is_there(&self, now: Millis) -> bool {
+        if now.0.abs_diff(self.seen.load(Ordering::Relaxed)) < LOOK {
             return true;
         }
         let there = self.path.exists();
         if there {
-            self.seen.store(now, Ordering::Relaxed);
+            self.seen.store(now.0, Ordering::Relaxed);
         }
         there
     }
@@ -180,7 +184,7 @@ impl Segment {
             }
             let number = state.position.number + 1;
             let chain = frame::seal(&mut state.buffer, &state.position.chain, &body.numbered(number), payload.as_bytes());
-            if let Err(e) = sink.put(&state.buffer) {
+            if let Err(e) = sink.put(&state.buffer, state.position.offset) {
                 // Whole frames only: what was half-written goes before the next entry comes.
                 state.torn = sink.cut(state.position.offset).is_err();
                 return Err(self.trouble(&e));
@@ -196,8 +200,19 @@ impl Segment {
 
     /// Writes that something is about to be done. Its time is now.
     pub fn intent(&self, action: Action, agent: Option<&AgentId>, pipeline: Option<&PipelineId>, payload: &str) -> Result<Intent> {
+        self.intent_at(self.ports.clock.now(), action, (agent, pipeline), payload)
+    }
+
+    /// The same, by who knows the time.
+    pub(crate) fn intent_at(
+        &self,
+        now: Millis,
+        action: Action,
+        (agent, pipeline): (Option<&AgentId>, Option<&PipelineId>),
+        payload: &str,
+    ) -> Result<Intent> {
         entry::fits(action, payload)?;
-        let body = Body::now(&self.id, self.ports.clock.now(), (EntryKind::Intent, action)).by(agent, pipeline);
+        let body = Body::now(&self.id, now, (EntryKind::Intent, action)).by(agent, pipeline);
         let number = self.write(body, payload)?;
         Ok(Intent { token: Token::of_intent(&self.id, number), action, agent: agent.cloned(), pipeline: pipeline.cloned() })
     }

@@ -78,11 +78,11 @@ struct Small {
 }
 
 impl Sink for Small {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn put(&mut self, bytes: &[u8], end: u64) -> io::Result<()> {
         let mut room = self.room.lock().unwrap();
         let fits = bytes.len().min(*room);
         *room -= fits;
-        self.file.put(&bytes[..fits])?;
+        self.file.put(&bytes[..fits], end)?;
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
@@ -125,9 +125,9 @@ fn a_full_disk_refuses_the_entry_and_loses_nothing() {
 struct Failing(File, Arc<std::sync::Barrier>, Arc<AtomicUsize>);
 
 impl Sink for Failing {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn put(&mut self, bytes: &[u8], end: u64) -> io::Result<()> {
         self.2.fetch_add(1, Ordering::SeqCst);
-        self.0.put(bytes)
+        self.0.put(bytes, end)
     }
 
     fn cut(&mut self, offset: u64) -> io::Result<()> {
@@ -174,10 +174,10 @@ fn whoever_waits_for_a_flush_that_fails_is_not_acknowledged() {
 async fn whoever_writes_holds_nobody_else_up() {
     let home = tempfile::tempdir().unwrap();
     let ledger = super::super::Ledger::open(home.path(), Ports::default(), Durability::Disk).await.unwrap();
-    ledger.write(|segment| segment.append(&note("{}"))).unwrap();
-    let written = ledger.write(|_| {
+    ledger.write(|segment, _| segment.append(&note("{}"))).unwrap();
+    let written = ledger.write(|_, _| {
         let (ledger, (done, told)) = (ledger.clone(), std::sync::mpsc::channel());
-        std::thread::spawn(move || done.send(ledger.write(|segment| segment.append(&note("{}"))).map(|(written, _)| written.number)));
+        std::thread::spawn(move || done.send(ledger.write(|segment, _| segment.append(&note("{}"))).map(|(written, _)| written.number)));
         Ok(told.recv_timeout(std::time::Duration::from_secs(10)).expect("the other has to wait"))
     });
     assert_eq!(written.unwrap().0.unwrap(), 3);

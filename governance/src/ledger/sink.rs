@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 /// What a segment needs of its file.
 pub(super) trait Sink: Send {
-    /// Writes all bytes at the end, in one write(2) as long as the disk takes them.
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all bytes at the end, which is at this offset, in one system call as long as the disk takes them.
+    fn put(&mut self, bytes: &[u8], end: u64) -> io::Result<()>;
 
     /// Cuts everything off behind an offset.
     fn cut(&mut self, offset: u64) -> io::Result<()>;
@@ -22,8 +23,9 @@ pub(super) trait Flush {
 }
 
 impl Sink for File {
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        io::Write::write_all(self, bytes)
+    // At its offset: a file's own place is behind a lock, which costs something also where nobody else wants it.
+    fn put(&mut self, bytes: &[u8], end: u64) -> io::Result<()> {
+        self.write_all_at(bytes, end)
     }
 
     fn cut(&mut self, offset: u64) -> io::Result<()> {

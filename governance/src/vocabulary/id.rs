@@ -182,7 +182,7 @@ impl Token {
             text.extend_from_slice(part.as_bytes());
         }
         // What is put together of texts is a text.
-        Self(String::from_utf8_lossy(&text).into())
+        Self(str::from_utf8(&text).unwrap_or_default().into())
     }
 }
 

@@ -84,7 +84,7 @@ impl Call {
     /// the admission has ended. For what goes on piece by piece.
     pub fn is_admitted(&self) -> Result<bool> {
         let own = &self.begun.guard.own;
-        own.live.is_believed(&own.store, &own.actor, own.believed)
+        own.is_believed(own.elapsed())
     }
 
     /// Refuses once the agent's admission has ended. Asks the store only where the last answer is older than it is believed.
@@ -134,7 +134,8 @@ impl Call {
             done = caught(tool) => done.map_err(|_| {
                 Error::new(ErrorKind::Internal, "tool_panicked", "the tool panicked: what it did is not known")
             }),
-            error = self.until_over(Duration::ZERO) => Err(error),
+            // Begun only where the tool waits for something.
+            error = async { self.until_over(Duration::ZERO).await } => Err(error),
         }
     }
 
@@ -146,6 +147,12 @@ impl Call {
     /// Refuses where what was taken for the call may belong to others by now.
     pub(super) fn confirm(&self) -> Result<()> {
         self.begun.entered.confirm()
+    }
+
+    /// The same as of one look at the clock, which says as well whether the admission may still be believed.
+    pub(super) fn holds_at(&self, now: Duration) -> Result<bool> {
+        self.begun.entered.confirm_at(now)?;
+        self.begun.guard.own.is_believed(now)
     }
 
     /// It was done. Refused where this process knows by now that the admission has ended: what the tool answered is then nobody's, and its outcome is

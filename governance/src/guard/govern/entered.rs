@@ -1,5 +1,7 @@
 //! A call that limits and breakers let through, from before its intent to after its tool.
 
+use std::time::Duration;
+
 use super::Own;
 use crate::error::Result;
 use crate::guard::breakers::{Admitted, Ending};
@@ -10,14 +12,15 @@ use crate::guard::policy::Request;
 #[derive(Default)]
 pub(super) struct Entered {
     taken: Option<Taken>,
-    admitted: Option<Admitted>,
+    // In a box, because few tools have a breaker, and a call is handed on many times.
+    admitted: Option<Box<Admitted>>,
 }
 
 impl Own {
     /// Asks the breaker and takes what is limited. Refused with `breaker_open`, or with the limit that stands in the way.
     pub(super) async fn enter(&self, request: &Request<'_>) -> Result<Entered> {
         self.adopt();
-        let mut entered = Entered { admitted: self.breakers.ask(request, self.within).await?, taken: None };
+        let mut entered = Entered { admitted: self.breakers.ask(request, self.within).await?.map(Box::new), taken: None };
         if let Some(limits) = &self.limits {
             match limits.take(Asked::default(), self.within).await {
                 Ok(taken) => entered.taken = Some(taken),
@@ -43,21 +46,26 @@ impl Own {
     }
 
     /// The same without waiting; none where it takes a round trip to say.
-    pub(super) fn enter_now(&self) -> Result<Option<Entered>> {
+    pub(super) fn enter_now(&self, now: Duration) -> Result<Option<Entered>> {
         self.adopt();
         if !self.breakers.are_none() {
             return Ok(None);
         }
         let Some(limits) = &self.limits else { return Ok(Some(Entered::default())) };
-        let taken = limits.try_take(Asked::default())?;
+        let taken = limits.try_take(Asked::default(), now);
         Ok(taken.map(|taken| Entered { taken: Some(taken), admitted: None }))
     }
 }
 
 impl Entered {
-    /// Refuses where what was taken may belong to others by now.
+    /// Refuses where what was taken may belong to others by now. Looks at the clock where something was.
     pub fn confirm(&self) -> Result<()> {
         self.taken.as_ref().map_or(Ok(()), Taken::confirm)
+    }
+
+    /// The same, by who has looked at the clock since the intent was written.
+    pub fn confirm_at(&self, now: Duration) -> Result<()> {
+        self.taken.as_ref().map_or(Ok(()), |taken| taken.confirm_at(now))
     }
 
     /// The tool has ended. What it did is done: where its end cannot be counted, what it held comes back later.

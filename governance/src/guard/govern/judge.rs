@@ -1,6 +1,7 @@
 //! Everything that is decided before anything is written.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use super::call::caught;
 use super::tampering::Reach;
@@ -59,7 +60,7 @@ impl Guard {
     }
 
     /// The same without waiting; nothing where the store has to be asked, or conditions.
-    pub(super) fn judge_now(&self, request: &Request<'_>) -> Result<Option<(Decision, Option<Place>)>> {
+    pub(super) fn judge_now(&self, request: &Request<'_>, now: Duration) -> Result<Option<(Decision, Option<Place>)>> {
         let own = &self.own;
         guarded_now(|| {
             let policy = own.policy.now();
@@ -70,7 +71,7 @@ impl Guard {
                 Considered::Decided(decision) => return Ok(Some((decision, None))),
                 Considered::Open(decision, place) => (decision, place),
             };
-            if !own.live.is_believed(&own.store, &own.actor, own.believed)? {
+            if !own.is_believed(now)? {
                 return Ok(None);
             }
             let resolved = at(request, place.as_ref());
@@ -129,7 +130,7 @@ impl Own {
 
     /// Asks the store where this process knows too little of the agent: whether it is admitted, and until when it may do anything.
     pub(super) async fn look(&self) -> Result<()> {
-        if self.live.is_believed(&self.store, &self.actor, self.believed)? {
+        if self.is_believed(self.elapsed())? {
             return Ok(());
         }
         if let Some(gate) = &self.gate {

@@ -47,7 +47,7 @@ impl Live {
         for try_number in 0..TRIES {
             // With nothing believed, the answer to a question of this very call is what there is.
             let asked = believed.is_zero() && try_number > 0;
-            if self.is_believed(store, actor, believed)? || asked {
+            if self.is_believed(actor, believed, store.ports().clock.elapsed())? || asked {
                 return Ok(());
             }
             self.ask(store, actor).await?;
@@ -58,10 +58,10 @@ impl Live {
     }
 
     /// Whether the last answer may still be believed; an error once the admission has ended. Without waiting.
-    pub fn is_believed(&self, store: &Store, actor: &Actor, believed: Duration) -> Result<bool> {
+    pub fn is_believed(&self, actor: &Actor, believed: Duration, now: Duration) -> Result<bool> {
         self.unless_ended(actor)?;
         let confirmed = self.confirmed.load(Ordering::Acquire);
-        Ok(confirmed > 0 && nanos(store.ports().clock.elapsed()).saturating_sub(confirmed - 1) < nanos(believed))
+        Ok(confirmed > 0 && nanos(now).saturating_sub(confirmed - 1) < nanos(believed))
     }
 
     /// Refuses where this process knows that the admission has ended.

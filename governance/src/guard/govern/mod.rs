@@ -265,7 +265,7 @@ impl Guard {
             true => {
                 // At once: a store that does not answer is waited for once.
                 let (judged, ()) = tokio::join!(self.judge(request, arguments), self.own.live.counted());
-                self.own.live.is_believed(&self.own.store, &self.own.actor, self.own.believed)?;
+                self.own.is_believed(self.own.elapsed())?;
                 judged?
             }
         };
@@ -296,14 +296,12 @@ impl Guard {
         if !request.risks.is_empty() || self.own.live.is_counting() {
             return Ok(None);
         }
-        let Some((decision, place)) = self.judge_now(request)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };
-        let Some(entered) = guarded_now(|| self.own.enter_now())? else { return Ok(None) };
+        // What is decided is decided as of one moment, and all that its start rests on is looked at as of a later one.
+        let now = guarded_now(|| Ok(self.own.elapsed()))?;
+        let Some((decision, place)) = self.judge_now(request, now)?.filter(|(decision, _)| decision.is_allowed()) else { return Ok(None) };
+        let Some(entered) = guarded_now(|| self.own.enter_now(now))? else { return Ok(None) };
         let call = self.intend(request, arguments, (decision, place, None), entered)?;
-        let may = || {
-            call.confirm()?;
-            call.is_admitted()
-        };
-        match guarded_now(may) {
+        match guarded_now(|| call.holds_at(self.own.elapsed())) {
             Ok(true) => Ok(Some(call)),
             Ok(false) => {
                 // Between two looks the answer grew too old.
@@ -362,6 +360,16 @@ impl Guard {
 }
 
 impl Own {
+    /// Time as deadlines are counted.
+    fn elapsed(&self) -> Duration {
+        self.store.ports().clock.elapsed()
+    }
+
+    /// Whether the admission may be believed to hold, without a round trip; an error where it has ended.
+    fn is_believed(&self, now: Duration) -> Result<bool> {
+        self.live.is_believed(&self.actor, self.believed, now)
+    }
+
     fn budget(&self) -> ErrorBudget {
         ErrorBudget::open(&self.store, &self.actor).recorded(&self.recorder).governed_by(&self.policy)
     }

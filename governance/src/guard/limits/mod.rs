@@ -121,21 +121,23 @@ impl Limits {
     }
 
     /// Takes one call from a share that this process holds, without waiting. None where no share has one: ask [`take`](Self::take) then.
-    pub fn try_take(&self, asked: Asked) -> Result<Option<Taken>> {
-        let segment = self.inner.recorder.segment()?;
-        let now = self.inner.store.ports().clock.elapsed();
-        let start = self.inner.shares().start(segment.as_ref(), asked == Asked::default(), now);
-        Ok(start.map(|started| Taken::new(&self.inner, started)))
+    pub(in crate::guard) fn try_take(&self, asked: Asked, now: Duration) -> Option<Taken> {
+        let start = self.inner.shares().start(asked == Asked::default(), now);
+        start.map(|started| Taken::new(&self.inner, started))
+    }
+
+    fn take_held(&self, asked: Asked) -> Option<Taken> {
+        self.try_take(asked, self.inner.store.ports().clock.elapsed())
     }
 
     /// Takes one call that lasts no longer than `lasting`. Refused with `rate_limited`, `too_many_at_once`, `budget_exhausted` or `time_used_up`,
     /// which say whose limit it is, how much of it is left, and when it may go on.
     pub async fn take(&self, asked: Asked, lasting: Duration) -> Result<Taken> {
-        if let Some(taken) = self.try_take(asked)? {
+        if let Some(taken) = self.take_held(asked) {
             return Ok(taken);
         }
         let turn = self.inner.drawing.next().await?;
-        if let Some(taken) = self.try_take(asked)? {
+        if let Some(taken) = self.take_held(asked) {
             return Ok(taken);
         }
         let inner = &self.inner;

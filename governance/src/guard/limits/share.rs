@@ -30,7 +30,7 @@ pub(super) struct Share {
     /// What its calls used besides.
     pub spent: Asked,
     pub failed: bool,
-    /// Proves what was started from it. Another one here means that this process is a fork.
+    /// Proves what was started from it. One that is not in use means that this process is a fork, or writes another by now.
     pub segment: Option<Arc<Segment>>,
     /// Whether the store keeps it, for whoever takes it back.
     pub kept: bool,
@@ -77,11 +77,8 @@ pub(super) struct Shares {
 
 impl Shares {
     /// Starts a call from what is held.
-    pub fn start(&mut self, segment: Option<&Arc<Segment>>, plain: bool, now: Duration) -> Option<Started> {
-        let own = |share: &Share| match (&share.segment, segment) {
-            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
-            (one, other) => one.is_none() && other.is_none(),
-        };
+    pub fn start(&mut self, plain: bool, now: Duration) -> Option<Started> {
+        let own = |share: &Share| share.segment.as_ref().is_none_or(|segment| segment.is_in_use());
         // INVARIANT: a share is drawn from only by the process that took it: a fork leaves it to its parent.
         if let Some(share) = self.held.iter_mut().find(|share| own(share) && share.gives(plain, now)) {
             return Some(share.start());

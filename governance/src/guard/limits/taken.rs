@@ -33,7 +33,12 @@ impl Taken {
     /// written, and before it is made.
     pub fn confirm(&self) -> Result<()> {
         let now = self.inner.as_ref().map(|inner| inner.store.ports().clock.elapsed());
-        if now.is_some_and(|now| now < self.until) {
+        self.confirm_at(now.unwrap_or(Duration::MAX))
+    }
+
+    /// The same, by who has looked at the clock since the intent was written.
+    pub(in crate::guard) fn confirm_at(&self, now: Duration) -> Result<()> {
+        if now < self.until {
             return Ok(());
         }
         Err(Error::unavailable(LAPSED, "this process stood still between taking a call and starting it: it is not made, ask again"))
