@@ -7,6 +7,7 @@ import pytest
 
 import governance
 from governance.blocking import Governance
+from searching import PROFILE, Opened
 
 # The other processes of the tests import the same module.
 os.environ["PYTHONPATH"] = str(Path(governance.__file__).parents[1])
@@ -21,6 +22,17 @@ def home(tmp_path: Path) -> Path:
 def opened(home: Path) -> Iterator[Governance]:
     with Governance.open(home=home) as governance:
         yield governance
+
+
+@pytest.fixture
+def searcher(home: Path, tmp_path: Path) -> Iterator[Opened]:
+    (tmp_path / "searcher.yaml").write_text(PROFILE)
+    (tmp_path / "root/notes").mkdir(parents=True)
+    with Governance.open(home=home) as gov:
+        pipeline = gov.begin("look something up")
+        with gov.agent(tmp_path / "searcher.yaml", pipeline, role="alpha", root=tmp_path / "root") as agent:
+            assert agent.id.startswith("searcher-") and agent.tier is governance.Tier.T1
+            yield Opened(gov, agent, tmp_path / "root")
 
 
 @pytest.fixture
