@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use super::circuit::{Circuit, CircuitEvent, CircuitLimits, CircuitVerdict, Pass};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Actor, Outcome, Refused, Store, to_json};
+use crate::store::{Actor, Outcome, Refused, Store, Write, to_json};
 use crate::vocabulary::{Key, Millis};
 
 /// How long what the store said is believed.
 const FRESH: Duration = Duration::from_secs(1);
+/// After how long, beyond its pause, a circuit that nothing happens to is forgotten, and closed: agents name targets, and each may have one.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A circuit breaker. Cheap to clone; clones share what they have seen.
 #[derive(Clone)]
@@ -152,7 +154,9 @@ impl Breaker {
             if next == circuit {
                 return Ok((verdict, now));
             }
-            let commit = self.actor.commit().version(self.key.clone(), version).put(self.key.clone(), to_json(&next)?);
+            let kept =
+                Write::Put { cell: self.key.clone().into(), value: to_json(&next)?, ttl: Some(self.limits.pause + KEPT), event: None };
+            let commit = self.actor.commit().version(self.key.clone(), version).write(kept);
             match self.store.commit(commit).await? {
                 Outcome::Accepted(_) => {
                     self.saw(&next, asked);

@@ -1,5 +1,8 @@
 //! What an agent leaves in the store when it has ended by itself.
 
+use std::time::Duration;
+
+use governance::guard::Breaker;
 use governance::{Config, Governance, Joining};
 use governance_tests::rigs::RedisRig;
 
@@ -31,6 +34,24 @@ async fn of_an_agent_that_ended_nothing_stays_for_ever_but_what_fences_it() {
     let week = 7 * 24 * 60 * 60 * 1_000;
     let state = left.iter().find(|(name, _)| name.ends_with(":state")).unwrap();
     assert!(state.1 > week - 60_000 && state.1 <= week, "{left:?}");
+    governance.end(&pipeline).await.unwrap();
+    governance.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_failed_once_is_forgotten_after_a_day() {
+    let (rig, home) = (super::redis7(), tempfile::tempdir().unwrap());
+    let config = Config { home: home.path().join("home"), store: Some(rig.url().to_string()), ..Config::default() };
+    let governance = Governance::open(config).await.unwrap();
+    let pipeline = governance.begin("Design a caching strategy").await.unwrap();
+    let agent = governance.agent("alpha", &pipeline, Joining::default()).await.unwrap();
+    let breaker = Breaker::open(governance.store(), agent.desk().actor(), "web.search-shop-7");
+    let pass = breaker.ask(Duration::from_secs(1)).await.unwrap().unwrap();
+    breaker.failed(pass).await.unwrap();
+    let found = keys_of(&rig, "web.search-shop-7");
+    let day = 24 * 60 * 60 * 1_000;
+    assert!(matches!(found[..], [(_, left)] if left > day && left <= day + 60_000), "{found:?}");
+    agent.leave().await.unwrap();
     governance.end(&pipeline).await.unwrap();
     governance.close().await.unwrap();
 }
