@@ -1,7 +1,8 @@
 //! Where the parts of a ledger lie in its home.
 
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::Head;
@@ -58,7 +59,11 @@ impl Home {
             lines.push('\n');
         }
         let path = self.heads_file();
-        let append = || OpenOptions::new().append(true).create(true).open(&path)?.write_all(lines.as_bytes());
+        let append = || {
+            let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+            cut_unfinished(&mut file)?;
+            file.write_all(lines.as_bytes())
+        };
         append().map_err(|e| trouble(&path, &e))
     }
 
@@ -76,4 +81,18 @@ impl Home {
         let head = |line: &[u8]| std::str::from_utf8(line).ok().and_then(|line| Head::parse(line).ok());
         Ok(lines.into_iter().enumerate().filter(|(_, line)| !line.is_empty()).map(|(at, line)| (at + 1, head(line))).collect())
     }
+}
+
+/// Cuts off a line that a full disk left unfinished: the next one would be lost with it.
+fn cut_unfinished(file: &mut File) -> io::Result<()> {
+    let end = file.metadata()?.len();
+    let mut last = *b"\n";
+    file.read_at(&mut last, end.saturating_sub(1))?;
+    if last == *b"\n" {
+        return Ok(());
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at as u64 + 1);
+    file.set_len(whole)
 }

@@ -307,3 +307,19 @@ async fn where_heads_cannot_be_kept_beside_it_everything_else_is_done_and_the_ne
     assert_eq!(kept, format!("{}\n", last.to_line().unwrap()));
     assert!(ledger.verify(None).await.unwrap().is_intact());
 }
+
+#[tokio::test]
+async fn a_head_that_a_full_disk_left_unfinished_takes_no_other_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = open(home.path()).await;
+    let segment = ledger.segment().unwrap();
+    let heads = home.path().join("heads");
+    for unfinished in ["", "{\"size\":", "{"] {
+        let kept = fs::read_to_string(&heads).unwrap_or_default();
+        fs::write(&heads, format!("{kept}{unfinished}")).unwrap();
+        segment.append(&note(1)).unwrap();
+        let made = ledger.sequence(1).await.unwrap().heads.pop().unwrap();
+        assert_eq!(fs::read_to_string(&heads).unwrap(), format!("{kept}{}\n", made.to_line().unwrap()));
+    }
+    assert!(ledger.verify(None).await.unwrap().is_intact());
+}
