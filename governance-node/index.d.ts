@@ -94,7 +94,7 @@ export class Governance implements AsyncDisposable {
   newAlerts(): Stream<NewAlerts>
   /** Waits, so many milliseconds at most, until everything that is written is in the record. False if it was not in time. */
   catchUp(within: number): Promise<boolean>
-  /** Lets the next process keep house, and closes the ledger. What still waits fails with the code `closed`. */
+  /** Lets the agents that joined here leave and the next process keep house, and closes the ledger. What still waits fails with the code `closed`. */
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
 }
