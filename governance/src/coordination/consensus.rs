@@ -246,7 +246,8 @@ impl Consensus {
         }
         let cell = self.ballot(id, &self.actor.id);
         let write = self.told(cell.clone(), ballot, "vote")?;
-        // INVARIANT: no ballot lands after the deadline, however late its writer wakes up: what says that ballots are taken has expired.
+        // INVARIANT: no ballot lands after the deadline, however late its writer wakes up: what says that ballots are taken has expired. It lasts
+        // from when the proposal landed: by as much beyond the deadline as its way to the store took, or until somebody closes it.
         let taken = self.actor.commit().version(self.key(id), version).version(self.taking(id, step), 1);
         match self.store.commit(taken.version(cell.clone(), replaces).write(write)).await? {
             store::Outcome::Accepted(_) => Ok(Cast::Accepted),
