@@ -173,11 +173,14 @@ async fn a_pipeline_whose_agents_join_by_themselves_is_ended_by_whoever_began_it
     governance.close().await.unwrap();
 }
 
+/// The end of a terminal ends it, also where whoever runs the tests was told to outlive theirs.
+const USUAL: &str = "exec env --default-signal=HUP";
+
 /// A run that waits for a slow model.
 fn slow(user: &User, words: &str) -> Living {
     let script = user.path("slow.yaml");
     std::fs::write(&script, "version: 1\nsteps:\n  - {agent: alpha, on: propose, do: {slow: 30s}}\n").unwrap();
-    let line = format!("{words} exec \"$0\" run \"{CACHE}\" --json --script {}", script.display());
+    let line = format!("{words} \"$0\" run \"{CACHE}\" --json --script {}", script.display());
     let mut command = user.command([""; 0]);
     let mut shell = std::process::Command::new("/bin/sh");
     shell.args(["-c", &line]).arg(command.get_program()).current_dir(user.path("."));
@@ -222,11 +225,11 @@ fn how_agents_are(user: &User) -> Vec<(String, String)> {
 #[test]
 fn the_end_of_its_terminal_stops_a_run_but_for_one_that_outlives_it() {
     let user = User::default();
-    let run = slow(&user, "");
+    let run = slow(&user, USUAL);
     signal(run.pid(), Signal::HUP);
     let answer = run.end();
     assert_eq!((answer.code, &answer.last_object()["status"]), (Some(3), &"STOPPED".into()), "{answer:?}");
-    let mut deaf = slow(&user, "trap '' HUP;");
+    let mut deaf = slow(&user, "trap '' HUP; exec");
     signal(deaf.pid(), Signal::HUP);
     std::thread::sleep(Duration::from_millis(500));
     assert!(deaf.goes(), "as `nohup` would have it");
@@ -237,7 +240,7 @@ fn the_end_of_its_terminal_stops_a_run_but_for_one_that_outlives_it() {
 #[test]
 fn the_agents_of_a_stopped_run_are_shown_as_stopped_until_it_goes_on() {
     let user = User::default();
-    let run = slow(&user, "");
+    let run = slow(&user, USUAL);
     let end = Instant::now() + Duration::from_secs(30);
     while user.object(&["pipeline", "status"])["agents"].as_array().unwrap().iter().any(|agent| agent["status"] != "running") {
         assert!(Instant::now() < end, "they do not run: {:?}", how_agents_are(&user));
@@ -273,7 +276,7 @@ fn an_agent_of_a_stopped_run_waits_for_no_approval() {
 #[test]
 fn a_run_that_nobody_carries_out_any_more_says_so_and_how_it_goes_on() {
     let user = User::default();
-    let mut run = slow(&user, "");
+    let mut run = slow(&user, USUAL);
     assert_eq!(user.object(&["pipeline", "status"])["orphaned"], false);
     run.kill();
     let end = Instant::now() + Duration::from_secs(30);
@@ -291,7 +294,7 @@ fn a_run_that_nobody_carries_out_any_more_says_so_and_how_it_goes_on() {
 #[test]
 fn what_is_in_force_is_said_before_anybody_is_waited_for() {
     let user = User::default();
-    let mut run = slow(&user, "");
+    let mut run = slow(&user, USUAL);
     run.until(r#""done":"work""#);
     let id = agents(&user)[0].clone();
     // Frozen, it confirms nothing.
