@@ -51,18 +51,14 @@ impl Home {
         self.0.join("heads")
     }
 
-    /// Keeps heads beside the database.
-    pub fn keep_heads(&self, heads: &[Head]) -> Result<()> {
-        let mut lines = String::new();
-        for head in heads {
-            lines.push_str(&head.to_line()?);
-            lines.push('\n');
-        }
+    /// Keeps a head beside the database.
+    pub fn keep_head(&self, head: &Head) -> Result<()> {
+        let line = head.to_line()? + "\n";
         let path = self.heads_file();
         let append = || {
             let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
             cut_unfinished(&mut file)?;
-            file.write_all(lines.as_bytes())
+            file.write_all(line.as_bytes())
         };
         append().map_err(|e| trouble(&path, &e))
     }

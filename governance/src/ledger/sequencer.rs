@@ -129,7 +129,7 @@ impl Sequencer {
     pub fn sequence(&mut self, fence: u64, own: &dyn Fn() -> Result<Arc<Segment>>) -> Result<Sequenced> {
         let done = self.move_all(fence, own)?;
         if let Some(head) = &self.unkept {
-            self.home.keep_heads(std::slice::from_ref(head))?;
+            self.home.keep_head(head)?;
             self.unkept = None;
         }
         Ok(done)
@@ -272,7 +272,7 @@ impl Sequencer {
         transaction.commit().map_err(sql)?;
         done.entries += batch.entries;
         if let Some(head) = &batch.head {
-            self.unkept = home.keep_heads(std::slice::from_ref(head)).is_err().then(|| head.clone());
+            self.unkept = home.keep_head(head).is_err().then(|| head.clone());
             done.heads.push(head.clone());
         }
         Ok(batch)

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use bytes::Bytes;
 use tokio::sync::{Notify, mpsc};
 
+use super::crowd::Crowd;
 use super::{Commit, Write};
 use crate::vocabulary::Key;
 
@@ -24,21 +25,16 @@ pub(crate) struct Hub {
 struct Waiting {
     watchers: HashMap<Key, Vec<Weak<Notify>>>,
     subscribers: HashMap<Key, Vec<mpsc::Sender<Bytes>>>,
-    // How many keys there are before those are looked for that nobody waits for any more.
-    crowded: usize,
+    crowded: Crowd,
 }
 
-/// So few keys are not worth a look.
-const FEW: usize = 64;
-
 impl Waiting {
-    /// Lets go of what nobody waits for any more, each time that there is twice as much as the last time left: a key that is never written again wakes
-    /// nobody who could be found to be gone.
+    /// Lets go of what nobody waits for any more: a key that is never written again wakes nobody who could be found to be gone.
     fn sweep(&mut self) {
-        if self.watchers.len() + self.subscribers.len() > self.crowded {
+        if self.crowded.is_over(self.watchers.len() + self.subscribers.len()) {
             self.watchers.retain(|_, watchers| watchers.iter().any(|w| w.strong_count() > 0));
             self.subscribers.retain(|_, subscribers| subscribers.iter().any(|s| !s.is_closed()));
-            self.crowded = (2 * (self.watchers.len() + self.subscribers.len())).max(FEW);
+            self.crowded.left(self.watchers.len() + self.subscribers.len());
         }
     }
 }
@@ -175,6 +171,7 @@ impl Signals {
 
 #[cfg(test)]
 mod tests {
+    use super::super::crowd::FEW;
     use super::*;
     use crate::vocabulary::Kind;
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::answers::Answers;
 use super::content::Content;
+use super::crowd::Crowd;
 use super::hub::Hub;
 use super::kernel::{Cells, NewEntry, Remembered, execute};
 use super::prehashed::KeyMap;
@@ -16,9 +17,6 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::vocabulary::{Key, Keys, Kind, Millis, Ports, Token, millis};
-
-/// So few slots are not worth a look for what has expired.
-const FEW: usize = 1_024;
 
 /// A store in memory.
 pub struct Memory {
@@ -85,8 +83,7 @@ struct Held {
     slots: Slots,
     answers: Answers,
     now: Millis,
-    // How many slots there are before what has expired is looked for.
-    crowded: usize,
+    crowded: Crowd,
 }
 
 #[derive(Clone)]
@@ -96,11 +93,11 @@ struct Slot {
 }
 
 impl Held {
-    /// Lets go of what has expired, each time that there is twice as much as the last time left: most is looked at once or twice in its life.
+    /// Lets go of what has expired.
     fn sweep(&mut self) {
-        if self.slots.len() > self.crowded {
+        if self.crowded.is_over(self.slots.len()) {
             self.slots.retain(|_, slot| slot.until.is_none_or(|until| until > self.now));
-            self.crowded = (2 * self.slots.len()).max(FEW);
+            self.crowded.left(self.slots.len());
         }
     }
 

@@ -17,6 +17,7 @@ mod cell;
 mod check;
 mod commit;
 mod content;
+mod crowd;
 mod handle;
 mod hub;
 mod kernel;

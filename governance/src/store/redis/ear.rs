@@ -24,6 +24,7 @@ use super::address::Address;
 use super::line::Line;
 use super::route;
 use crate::error::Result;
+use crate::store::crowd::Crowd;
 use crate::store::hub::Hub;
 use crate::store::{Signals, Watch};
 use crate::vocabulary::{Key, Kind};
@@ -31,8 +32,6 @@ use crate::vocabulary::{Key, Kind};
 const WAKE: &str = ":wake";
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-/// So few channels are not worth a look.
-const FEW: usize = 64;
 /// After so long without a message, the server is asked whether it is still there.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -47,8 +46,7 @@ pub(super) struct Ear {
 struct Heard {
     line: Option<Arc<Line>>,
     channels: BTreeSet<String>,
-    // How many channels there are before those are looked for that nobody waits for any more.
-    crowded: usize,
+    crowded: Crowd,
 }
 
 impl Ear {
@@ -84,14 +82,14 @@ impl Ear {
         Ok(())
     }
 
-    /// Stops hearing what nobody waits for any more, each time that there is twice as much as the last time left: a channel on which nothing is ever said
-    /// again is not missed by its silence.
+    /// Stops hearing what nobody waits for any more: a channel on which nothing is ever said again is not missed by its silence.
     async fn sweep(&self, line: &Line, heard: &mut Heard) {
-        if heard.channels.len() <= heard.crowded {
+        if !heard.crowded.is_over(heard.channels.len()) {
             return;
         }
         let gone: Vec<String> = heard.channels.extract_if(.., |channel| !self.hub.is_wanted(&told_by(channel))).collect();
-        heard.crowded = (2 * heard.channels.len()).max(FEW);
+        let left = heard.channels.len();
+        heard.crowded.left(left);
         if !gone.is_empty() {
             let _ = line.client.unsubscribe(gone).await;
         }
