@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use governance::agent::Agent;
 use governance::guard::Breaker;
 use governance::{Config, Governance, Joining};
 use governance_tests::rigs::RedisRig;
+use tempfile::TempDir;
 
 /// The keys that bear an id, each with the time in milliseconds after which it goes; below zero for never.
 fn keys_of(rig: &RedisRig, id: &str) -> Vec<(String, i64)> {
@@ -15,13 +17,20 @@ fn keys_of(rig: &RedisRig, id: &str) -> Vec<(String, i64)> {
     names.map(|name| (name.clone(), time(&name))).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_an_agent_that_ended_nothing_stays_for_ever_but_what_fences_it() {
-    let (rig, home) = (super::redis7(), tempfile::tempdir().unwrap());
+/// An agent of a pipeline of its own.
+async fn joined(rig: &RedisRig) -> (Governance, Agent, TempDir) {
+    let home = tempfile::tempdir().unwrap();
     let config = Config { home: home.path().join("home"), store: Some(rig.url().to_string()), ..Config::default() };
     let governance = Governance::open(config).await.unwrap();
     let pipeline = governance.begin("Design a caching strategy").await.unwrap();
     let agent = governance.agent("alpha", &pipeline, Joining::default()).await.unwrap();
+    (governance, agent, home)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_an_agent_that_ended_nothing_stays_for_ever_but_what_fences_it() {
+    let rig = super::redis7();
+    let (governance, agent, _home) = joined(&rig).await;
     let id = agent.desk().actor().id.clone();
     let kept = |keys: &[(String, i64)]| -> Vec<_> { keys.iter().filter(|(_, time)| *time < 0).map(|(name, _)| name.clone()).collect() };
     let living = keys_of(&rig, id.as_str());
@@ -34,17 +43,14 @@ async fn of_an_agent_that_ended_nothing_stays_for_ever_but_what_fences_it() {
     let week = 7 * 24 * 60 * 60 * 1_000;
     let state = left.iter().find(|(name, _)| name.ends_with(":state")).unwrap();
     assert!(state.1 > week - 60_000 && state.1 <= week, "{left:?}");
-    governance.end(&pipeline).await.unwrap();
+    governance.end(agent.desk().actor().pipeline.as_ref().unwrap()).await.unwrap();
     governance.close().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_failed_once_is_forgotten_after_a_day() {
-    let (rig, home) = (super::redis7(), tempfile::tempdir().unwrap());
-    let config = Config { home: home.path().join("home"), store: Some(rig.url().to_string()), ..Config::default() };
-    let governance = Governance::open(config).await.unwrap();
-    let pipeline = governance.begin("Design a caching strategy").await.unwrap();
-    let agent = governance.agent("alpha", &pipeline, Joining::default()).await.unwrap();
+    let rig = super::redis7();
+    let (governance, agent, _home) = joined(&rig).await;
     let breaker = Breaker::open(governance.store(), agent.desk().actor(), "web.search-shop-7");
     let pass = breaker.ask(Duration::from_secs(1)).await.unwrap().unwrap();
     breaker.failed(pass).await.unwrap();
@@ -52,6 +58,6 @@ async fn what_failed_once_is_forgotten_after_a_day() {
     let day = 24 * 60 * 60 * 1_000;
     assert!(matches!(found[..], [(_, left)] if left > day && left <= day + 60_000), "{found:?}");
     agent.leave().await.unwrap();
-    governance.end(&pipeline).await.unwrap();
+    governance.end(agent.desk().actor().pipeline.as_ref().unwrap()).await.unwrap();
     governance.close().await.unwrap();
 }
